@@ -1,0 +1,1 @@
+"""Jobs and the worker process that runs them, so that the viewer never waits for a network."""

@@ -1,0 +1,1 @@
+"""Several predictions become one: fusion of boxes and masks."""

@@ -1,0 +1,1 @@
+"""How good a segmentation is: the competition metric and COCO average precision."""

@@ -1,0 +1,1 @@
+"""From an image to instances: tiling, test-time views, device planning, pasting masks."""

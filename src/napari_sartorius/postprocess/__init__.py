@@ -1,0 +1,1 @@
+"""What is kept of a prediction: thresholds, mask NMS, overlap removal, size filters."""

@@ -1,0 +1,1 @@
+"""Annotated images become a model: crops, augmentation, the fit loop, checkpoints."""

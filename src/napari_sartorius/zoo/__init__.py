@@ -1,0 +1,1 @@
+"""Model bundles and their cards: what ships with the package and what the user added."""
