@@ -1,8 +1,8 @@
-"""The viewer's end of the engine: submit jobs, hear of them, cancel them; never imports torch or Qt.
+"""The viewer's end of the engine: submit jobs, hear of them, cancel them, without torch or Qt.
 
-One `WorkerClient` serves one dock. It owns one worker process, started by the first job and kept warm
-for the next, and one thread that feeds the worker and reads from it. Listeners are called from that
-thread: a Qt user marshals to the main thread, for example by emitting a Qt signal.
+One `WorkerClient` serves one dock. It owns one worker process, started by the first job and kept
+warm for the next, and one thread that feeds the worker and reads from it. Listeners are called from
+that thread: a Qt user marshals to the main thread, for example by emitting a Qt signal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from napari_sartorius.engine.handle import Listener
 
 _log = logging.getLogger(__name__)
-_ENDS = (ResultMessage, FailedMessage, CancelledMessage)
 
 
 class WorkerClient:
@@ -212,12 +211,12 @@ class WorkerClient:
                 if closed:
                     return None
             process = self._process
-            if handle.state is JobState.CANCELLING:
+            if handle.is_cancelling:
                 return None
             try:
                 process.channel.send(request)
             except OSError:
-                if handle.state is JobState.CANCELLING:
+                if handle.is_cancelling:
                     return None
                 if attempt == 2:
                     process.stop(self._grace)
@@ -240,7 +239,7 @@ class WorkerClient:
                 _log.debug("Dropped a late %s", type(message).__name__)
             elif isinstance(message, ResultMessage):
                 return _unpacked(handle, message)
-            elif isinstance(message, _ENDS):
+            elif isinstance(message, FailedMessage | CancelledMessage):
                 return message
             else:
                 handle.deliver(message)
@@ -258,9 +257,12 @@ class WorkerClient:
             return  # the worker is not up yet; the serving thread sees the state before it sends
         asking = threading.Thread(target=_ask, args=(process, handle), daemon=True)
         asking.start()
-        if not handle.wait(self._grace).is_final:
-            _log.warning("Job %d did not stop when asked; its worker is killed", handle.id)
-            process.kill()
+        if handle.wait(self._grace).is_final:
+            return
+        with self._lock:  # under the lock no other job can become the current one meanwhile
+            if self._current is handle:
+                _log.warning("Job %d did not stop when asked; its worker is killed", handle.id)
+                process.kill()
 
 
 def _ask(process: WorkerProcess, handle: JobHandle) -> None:

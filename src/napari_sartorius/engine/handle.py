@@ -92,6 +92,11 @@ class JobHandle:
         return self._over.is_set()
 
     @property
+    def is_cancelling(self) -> bool:
+        """Whether a cancel was asked for and the job has not ended yet."""
+        return self._state is JobState.CANCELLING
+
+    @property
     def result(self) -> Any:
         """What the job returned, or None unless it FINISHED."""
         return self._end.result if isinstance(self._end, FinishedMessage) else None
@@ -111,7 +116,7 @@ class JobHandle:
         return self._end.log_tail if isinstance(self._end, CrashedMessage) else ""
 
     def cancel(self) -> None:
-        """Ask the job to stop; after the client's grace time its worker is killed. Returns at once."""
+        """Ask the job to stop and return; after the client's grace time its worker is killed."""
         self._request_cancel(self)
 
     def wait(self, timeout: float | None = None) -> JobState:

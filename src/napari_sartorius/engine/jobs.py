@@ -6,10 +6,11 @@ The viewer imports this module to make jobs, so torch is only imported inside `r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from napari_sartorius.engine.context import WorkerContext

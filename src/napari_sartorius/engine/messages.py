@@ -1,4 +1,4 @@
-"""Typed messages between the viewer and its worker, so that neither side guesses what the other said.
+"""Typed messages between the viewer and its worker, so that neither side has to guess.
 
 All of them are frozen dataclasses that carry the id of the job they belong to: a message of a job
 that is over can be recognised and dropped. Nothing here imports torch or Qt.
@@ -85,7 +85,7 @@ JobMessage: TypeAlias = (
     | CrashedMessage
     | CancelledMessage
 )
-"""Everything that a listener of a job can receive; exactly one of the last four comes, at the end."""
+"""Everything that a listener of a job can receive; one of the last four comes, once, at the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Starting, listening to and surely ending the one worker process of a dock.
 
-A plain child interpreter is started instead of ``multiprocessing``'s spawn, because spawn imports the
-parent's ``__main__`` again: that is napari's launcher, or a script without a guard.
+A plain child interpreter is started instead of ``multiprocessing``'s spawn, because spawn imports
+the parent's ``__main__`` again: that is napari's launcher, or a script without a guard.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class WorkerProcess:
             cast("BinaryIO", self._process.stdout), cast("BinaryIO", self._process.stdin)
         )
         self.said_hello = False
+        self._killed = False
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._drain = threading.Thread(
             target=self._drain_output, name="sartorius-worker-log", daemon=True
@@ -52,8 +53,8 @@ class WorkerProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+        """Whether the process runs and nobody has killed it."""
+        return not self._killed and self._process.poll() is None
 
     def receive(self) -> Any:
         """Wait for the next message about a job; EOFError when the worker is gone."""
@@ -65,8 +66,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process and its children now, without asking."""
-        if not self.is_alive:
+        if self._process.poll() is not None:
             return
+        self._killed = True
         if sys.platform != "win32":
             # The worker leads its own group, so that its helpers end with it.
             with contextlib.suppress(ProcessLookupError, PermissionError):

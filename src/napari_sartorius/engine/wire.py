@@ -65,7 +65,7 @@ class Channel:
             When the other end is gone (BrokenPipeError) or this end was closed.
         """
         packed = pack(message)
-        views = [memoryview(packed.stream), *(memoryview(b).cast("B") for b in packed.buffers)]
+        views = [memoryview(packed.stream), *map(_flat, packed.buffers)]
         head = [_HEADER.pack(_MAGIC, len(views)), *(_SIZE.pack(view.nbytes) for view in views)]
         with self._write_lock:
             if self._writer.closed:
@@ -118,3 +118,8 @@ class Channel:
                 raise EOFError("the other end of the channel is gone")
             done += count
         return buffer
+
+
+def _flat(buffer: pickle.PickleBuffer | bytearray) -> memoryview:
+    """Bytes of a buffer; `raw` also copes with arrays without elements and Fortran order."""
+    return buffer.raw() if isinstance(buffer, pickle.PickleBuffer) else memoryview(buffer)

@@ -1,6 +1,7 @@
 """The program of the worker process: take a job, run it, say how it went, stay warm for the next.
 
-Started by `napari_sartorius.engine.process`. Nothing heavy is imported here; jobs import what they need.
+Started by `napari_sartorius.engine.process`. Nothing heavy is imported here; jobs import what they
+need.
 """
 
 from __future__ import annotations
@@ -34,16 +35,22 @@ from napari_sartorius.engine.wire import Channel, pack, unpack
 
 _log = logging.getLogger(__name__)
 _REPORT_EVERY: Final = 0.05  # seconds; a faster stream of progress only burdens the viewer
-_BROKEN_DEVICE: Final = ("CUDA error", "cuDNN error", "device-side assert", "CUBLAS_STATUS", "HIP error")
+_BROKEN_DEVICE: Final = (
+    "CUDA error",
+    "cuDNN error",
+    "device-side assert",
+    "CUBLAS_STATUS",
+    "HIP error",
+)
 
 
 class ForwardingMonitor(Monitor):
     """Sends what a job reports over the channel and raises `Cancelled` when a cancel came in."""
 
-    def __init__(self, channel: Channel, job_id: int, cancelled: Inbox) -> None:
+    def __init__(self, channel: Channel, job_id: int, inbox: Inbox) -> None:
         self._channel = channel
         self._job_id = job_id
-        self._inbox = cancelled
+        self._inbox = inbox
         self._time_left = TimeLeft()
         self._stage = ""
         self._sent_at = float("-inf")
