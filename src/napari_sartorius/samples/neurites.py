@@ -46,9 +46,7 @@ def grow_neurites(
     _walk(rng, thickness, y, x, heading, strength, length, wait)
 
 
-def _leave_soma(
-    rng: np.random.Generator, soma: tuple[float, float, float]
-) -> NDArray[np.float64]:
+def _leave_soma(rng: np.random.Generator, soma: tuple[float, float, float]) -> NDArray[np.float64]:
     """Return (5, n) tips at the rim of a cell body: y, x, heading, strength, length."""
     y, x, radius = soma
     count = int(rng.integers(5, 18))
