@@ -71,13 +71,17 @@ class MaskRCNN(nn.Module):
         counts = [len(b) for b in boxes]
         return [
             ScoredBoxes(p, b)
-            for p, b in zip(logits.softmax(dim=1).split(counts), refined.split(counts), strict=True)
+            for p, b in zip(
+                torch.split(logits.softmax(dim=1), counts),
+                torch.split(refined, counts),
+                strict=True,
+            )
         ]
 
     def predict_masks(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Mask probabilities (N, K or 1, M, M) of given boxes of each image."""
         logits = self.mask_head(self._pool(features, boxes, self.config.mask_head.pooler))
-        return list(logits.sigmoid().split([len(b) for b in boxes]))
+        return list(torch.split(logits.sigmoid(), [len(b) for b in boxes]))
 
     @torch.inference_mode()
     def detect(

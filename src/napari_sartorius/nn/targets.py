@@ -38,11 +38,14 @@ class Target:
 
     def to(self, device: torch.device) -> Target:
         """The same truth on another device."""
-        moved = (
-            t.to(device)
-            for t in (self.boxes, self.labels, self.bits, self.offsets, self.bitmap_boxes)
+        return Target(
+            self.boxes.to(device),
+            self.labels.to(device),
+            self.bits.to(device),
+            self.offsets.to(device),
+            self.bitmap_boxes.to(device),
+            self.scale,
         )
-        return Target(*moved, scale=self.scale)
 
 
 def mask_targets(target: Target, boxes: Tensor, objects: Tensor, side: int) -> Tensor:

@@ -32,8 +32,7 @@ class Trunk(nn.Module):
         options: dict[str, Any] = {}
         if config.widths is not None:
             options["channels"] = config.widths
-        probe = timm.create_model(config.name, features_only=True)
-        reductions = probe.feature_info.reduction()
+        reductions = _feature_info(timm.create_model(config.name, features_only=True)).reduction()
         wanted = tuple(i for i, stride in enumerate(reductions) if stride in (4, 8, 16, 32))
         if len(wanted) != 4:
             raise ValueError(f"{config.name} has no levels with strides 4, 8, 16 and 32")
@@ -48,15 +47,19 @@ class Trunk(nn.Module):
             _remove_stem_stride(self.body, config.name)
         if config.stride_in_1x1:
             _stride_into_1x1(self.body)
-        self.strides = tuple(
-            int(r) * config.stem_stride // 2 for r in self.body.feature_info.reduction()
-        )
-        self.channels = tuple(int(c) for c in self.body.feature_info.channels())
+        info = _feature_info(self.body)
+        self.strides = tuple(int(r) * config.stem_stride // 2 for r in info.reduction())
+        self.channels = tuple(int(c) for c in info.channels())
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         """Four feature maps of a (B, C, H, W) batch, finest first."""
         maps: list[Tensor] = self.body(batch)
         return maps
+
+
+def _feature_info(body: nn.Module) -> Any:
+    """What timm knows of its levels; its type is not published."""
+    return body.feature_info
 
 
 def _remove_stem_stride(body: nn.Module, name: str) -> None:
@@ -73,6 +76,7 @@ def _stride_into_1x1(body: nn.Module) -> None:
     """Move each bottleneck's stride from its 3x3 to its first 1x1 convolution."""
     for module in body.modules():
         conv1, conv2 = getattr(module, "conv1", None), getattr(module, "conv2", None)
-        is_bottleneck = isinstance(conv1, nn.Conv2d) and conv1.kernel_size == (1, 1)
-        if is_bottleneck and isinstance(conv2, nn.Conv2d):
+        if not (isinstance(conv1, nn.Conv2d) and isinstance(conv2, nn.Conv2d)):
+            continue
+        if conv1.kernel_size == (1, 1):
             conv1.stride, conv2.stride = conv2.stride, conv1.stride

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 import torch
+from torch import nn
 
-if TYPE_CHECKING:
-    from torch import nn
+Network = TypeVar("Network", bound=nn.Module)
 
 
-class WeightAverage:
+class WeightAverage(Generic[Network]):
     """Exponential moving average of a network's parameters and buffers.
 
     Parameters
@@ -23,7 +23,7 @@ class WeightAverage:
         start is forgotten quickly.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).eval()
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)

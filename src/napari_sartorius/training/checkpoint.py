@@ -32,7 +32,7 @@ class Progress:
 def save_checkpoint(
     path: Path,
     network: nn.Module,
-    average: WeightAverage,
+    average: WeightAverage[Any],
     optimiser: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
@@ -55,7 +55,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path,
     network: nn.Module,
-    average: WeightAverage,
+    average: WeightAverage[Any],
     optimiser: torch.optim.Optimizer,
 ) -> Progress:
     """Restore what `save_checkpoint` wrote.

@@ -33,11 +33,11 @@ class AugmentConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scale: tuple[float, float] = (0.8, 1.25)
-    contrast: float = Field(0.25, ge=0, lt=1)
-    brightness: float = Field(0.25, ge=0)
-    gamma: float = Field(1.3, ge=1)
-    noise: float = Field(0.15, ge=0)
-    invert: float = Field(0.0, ge=0, le=1)
+    contrast: float = Field(default=0.25, ge=0, lt=1)
+    brightness: float = Field(default=0.25, ge=0)
+    gamma: float = Field(default=1.3, ge=1)
+    noise: float = Field(default=0.15, ge=0)
+    invert: float = Field(default=0.0, ge=0, le=1)
 
 
 class TrainConfig(BaseModel):
@@ -72,23 +72,23 @@ class TrainConfig(BaseModel):
     architecture: MaskRCNNConfig
     normalisation: Normalisation = Normalisation()
     augment: AugmentConfig = AugmentConfig()
-    crop: int = Field(256, ge=64, multiple_of=32)
-    batch_size: int = Field(4, ge=1)
-    steps: int = Field(3000, ge=1)
+    crop: int = Field(default=256, ge=64, multiple_of=32)
+    batch_size: int = Field(default=4, ge=1)
+    steps: int = Field(default=3000, ge=1)
     optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(4e-4, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
-    warmup_steps: int = Field(100, ge=0)
-    gradient_clip: float = Field(5.0, gt=0)
-    ema: float = Field(0.998, ge=0, lt=1)
+    learning_rate: float = Field(default=4e-4, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    gradient_clip: float = Field(default=5.0, gt=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
     balance: Literal["category", "image", "group"] = "category"
     balance_field: str = "group"
     train_split: str | None = "train"
     validation_split: str | None = "val"
-    validate_every: int = Field(500, ge=1)
-    validate_images: int = Field(24, ge=1)
-    patience: int = Field(20, ge=1)
-    checkpoint_every: int = Field(100, ge=1)
+    validate_every: int = Field(default=500, ge=1)
+    validate_images: int = Field(default=24, ge=1)
+    patience: int = Field(default=20, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     threads: int | None = None

@@ -37,10 +37,10 @@ class Thresholds(_Card):
         Smallest area in pixels at the model's own scale, after overlap removal.
     """
 
-    score: float = Field(0.3, ge=0, le=1)
-    mask: float = Field(0.5, ge=0, le=1)
-    nms: float = Field(0.3, ge=0, le=1)
-    min_size: int = Field(20, ge=0)
+    score: float = Field(default=0.3, ge=0, le=1)
+    mask: float = Field(default=0.5, ge=0, le=1)
+    nms: float = Field(default=0.3, ge=0, le=1)
+    min_size: int = Field(default=20, ge=0)
 
 
 class ModelCard(_Card):
@@ -78,7 +78,7 @@ class ModelCard(_Card):
     description: str
     categories: tuple[CategoryCard, ...] = Field(min_length=1)
     cell_diameter: float = Field(gt=0)
-    pixel_size: float | None = Field(None, gt=0)
+    pixel_size: float | None = Field(default=None, gt=0)
     architecture: MaskRCNNConfig
     normalisation: Normalisation = Normalisation()
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
@@ -98,7 +98,7 @@ class ModelCard(_Card):
     metrics_command: str = ""
     known_failures: tuple[str, ...] = ()
     parent: str | None = None
-    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
+    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
 
     @model_validator(mode="after")
     def _names_agree(self) -> ModelCard:
