@@ -133,9 +133,7 @@ def _convex_areas(lines: runs.Runs, heights: NDArray[np.int32]) -> NDArray[np.fl
     left = _left_border(mask, row, lines.start[first], heights)
     right = -_left_border(mask, row, 1 - lines.stop[last], heights)
     of_mask = np.repeat(np.arange(len(heights)), heights)
-    counts: NDArray[Any] = np.bincount(
-        of_mask, weights=right - left + 1, minlength=len(heights)
-    )
+    counts: NDArray[Any] = np.bincount(of_mask, weights=right - left + 1, minlength=len(heights))
     return counts
 
 
