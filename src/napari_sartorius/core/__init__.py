@@ -1,1 +1,1 @@
-"""The vocabulary every other room speaks: instances, crop masks, categories, progress. Numpy only."""
+"""The vocabulary every other room speaks: instances, masks, categories, progress. Numpy only."""

@@ -1,1 +1,1 @@
-"""Networks in torch: trunks, pyramids, proposal and region heads. Nothing here knows files or napari."""
+"""Networks in torch: trunks, pyramids, proposal and region heads. Knows no files, no napari."""

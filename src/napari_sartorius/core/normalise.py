@@ -1,0 +1,119 @@
+"""What the network sees: pixels of any bit depth brought to one scale.
+
+The same scene stored as 8-bit, 16-bit or float gives the same values, so a network never depends
+on the file format. The viewer shows exactly these values on request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Percentiles of a very large image are taken from about this many evenly spaced pixels.
+_SAMPLE = 4_000_000
+# ITU-R 601 weights of red, green and blue.
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixel values become network input.
+
+    Parameters
+    ----------
+    method
+        ``percentile`` maps the `low` and `high` percentile of the whole image to -2 and 2 and
+        limits the result to -4..4. ``fixed`` subtracts `mean` and divides by `std`, in grey
+        levels of an 8-bit image (integer images of more bits are brought to 0..255 first).
+    low, high
+        Percentiles, 0..100.
+    mean, std
+        Grey levels, used by ``fixed`` only.
+    """
+
+    method: Literal["percentile", "fixed"] = "percentile"
+    low: float = 1.0
+    high: float = 99.0
+    mean: float = 128.0
+    std: float = 64.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Two numbers that normalise every tile of one image alike: (x - offset) * gain, limited."""
+
+    offset: float
+    gain: float
+    limit: float
+
+    def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalised float32 copy of pixels of any shape."""
+        values = (pixels.astype(np.float32) - np.float32(self.offset)) * np.float32(self.gain)
+        return np.clip(values, -self.limit, self.limit, out=values)
+
+
+def measure(image: NDArray[Any], normalisation: Normalisation) -> Scaling:
+    """Scaling of a whole (Y, X) or (Y, X, C) image.
+
+    A constant image gets gain 0: all values become 0 and nothing is divided by zero.
+
+    Raises
+    ------
+    UserError
+        When the pixels are complex, not numeric, or hold NaN or infinity.
+    """
+    if image.dtype.kind not in "biuf":
+        raise UserError(
+            f"pixels of type {image.dtype} cannot be segmented; convert the image to a real "
+            "integer or float type"
+        )
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise UserError(
+            "the image holds NaN or infinite pixels; replace them (for example by 0) and try again"
+        )
+    if normalisation.method == "fixed":
+        grey_levels = _grey_level_factor(image.dtype)
+        std = max(normalisation.std, 1e-6)
+        return Scaling(normalisation.mean / grey_levels, grey_levels / std, np.inf)
+    step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / _SAMPLE)))
+    sampled = image[::step, ::step].astype(np.float32)
+    low, high = np.percentile(sampled, [normalisation.low, normalisation.high])
+    spread = float(high) - float(low)
+    gain = 4.0 / spread if spread > 1e-12 * max(1.0, abs(float(high))) else 0.0
+    return Scaling((float(low) + float(high)) / 2, gain, 4.0)
+
+
+def normalise(image: NDArray[Any], normalisation: Normalisation) -> NDArray[np.float32]:
+    """Normalised float32 copy of a (Y, X) or (Y, X, C) image; see `measure` for errors."""
+    return measure(image, normalisation).apply(image)
+
+
+def to_channels(image: NDArray[Any], channels: Literal[1, 3]) -> NDArray[Any]:
+    """Image as a network with that many input channels reads it, (Y, X, channels).
+
+    Grey becomes three equal channels; colour becomes luminance (ITU-R 601). An alpha channel is
+    dropped. The number type is kept where nothing is mixed, else it is float32.
+    """
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[-1] in (2, 4):
+        image = image[..., :-1]
+    if image.shape[-1] == channels:
+        return image
+    if channels == 1:
+        return (image.astype(np.float32) @ _LUMINANCE)[..., None]
+    return np.repeat(image, channels, axis=-1)
+
+
+def _grey_level_factor(dtype: np.dtype[Any]) -> float:
+    """Factor that brings this integer type to 0..255; floats are taken as they are."""
+    if dtype.kind == "u" or dtype.kind == "i":
+        return 255.0 / float(np.iinfo(dtype).max)
+    return 255.0 if dtype.kind == "b" else 1.0

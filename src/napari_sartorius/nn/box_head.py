@@ -1,0 +1,67 @@
+"""Second stage: the category and the refined box of each proposal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_sartorius.nn.boxes import encode_deltas
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sartorius.nn.config import BoxHeadConfig
+
+
+class BoxHead(nn.Module):
+    """Fully connected layers on pooled features; flatten order is channel, row, column."""
+
+    def __init__(self, channels: int, num_classes: int, config: BoxHeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_classes = num_classes
+        inputs = channels * config.pooler.resolution**2
+        layers: list[nn.Module] = []
+        for _ in range(config.layers):
+            layers += [nn.Linear(inputs, config.width), nn.ReLU(inplace=True)]
+            inputs = config.width
+        self.layers = nn.Sequential(*layers)
+        self.class_logits = nn.Linear(inputs, num_classes + 1)
+        self.deltas = nn.Linear(inputs, 4 * (1 if config.class_agnostic else num_classes))
+        nn.init.normal_(self.class_logits.weight, std=0.01)
+        nn.init.normal_(self.deltas.weight, std=0.001)
+        nn.init.zeros_(self.class_logits.bias)
+        nn.init.zeros_(self.deltas.bias)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (N, K + 1), background last, and deltas (N, 4 or 4 K), float32."""
+        hidden = self.layers(pooled.flatten(1))
+        return self.class_logits(hidden).float(), self.deltas(hidden).float()
+
+    def losses(
+        self, logits: Tensor, deltas: Tensor, labels: Tensor, proposals: Tensor, truth: Tensor
+    ) -> dict[str, Tensor]:
+        """Cross-entropy over all proposals, smooth L1 over the foreground.
+
+        Parameters
+        ----------
+        logits, deltas
+            Output of `forward` for N sampled proposals.
+        labels
+            (N,) int64, `num_classes` for background.
+        proposals, truth
+            (N, 4) xyxy; `truth` is read for the foreground only.
+        """
+        foreground = torch.nonzero(labels < self.num_classes).flatten()
+        wanted = encode_deltas(proposals[foreground], truth[foreground], self.config.delta_weights)
+        given = deltas[foreground].reshape(len(foreground), -1, 4)
+        column = 0 if self.config.class_agnostic else labels[foreground]
+        given = given[torch.arange(len(foreground), device=given.device), column]
+        return {
+            "class": functional.cross_entropy(logits, labels),
+            "box": functional.smooth_l1_loss(given, wanted, beta=1.0, reduction="sum")
+            / max(len(labels), 1),
+        }

@@ -1,0 +1,106 @@
+"""What every network offers, so that ensembles and the segmenter need not know its family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DetectLimits:
+    """Every limit that can drop an object.
+
+    Parameters
+    ----------
+    score
+        Boxes at or below this score are dropped, 0..1.
+    nms
+        Boxes of one category that overlap a better one by more than this IoU are dropped, 0..1.
+    max_detections
+        At most this many boxes per image, best first.
+    """
+
+    score: float = 0.05
+    nms: float = 0.5
+    max_detections: int = 1000
+
+
+@dataclass
+class Detections:
+    """Objects of one image in the pixels of the network's input.
+
+    Attributes
+    ----------
+    boxes
+        (N, 4) float32, xyxy, pixel edges, inside the image, best score first.
+    scores
+        (N,) float32, 0..1.
+    labels
+        (N,) int64, 0-based categories.
+    mask_probs
+        (N, M, M) float32, 0..1: the mask of the predicted category inside its box.
+    capped
+        True when a top-k limit (proposals or detections) may have dropped objects.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    mask_probs: Tensor
+    capped: bool
+
+
+@dataclass
+class Proposals:
+    """Candidate boxes of one image: (N, 4) xyxy float32 and their (N,) logits, best first."""
+
+    boxes: Tensor
+    logits: Tensor
+    capped: bool = False
+
+
+@dataclass
+class ScoredBoxes:
+    """Class probabilities (N, K + 1), background last, and boxes (N, K or 1, 4) of one image."""
+
+    probabilities: Tensor
+    boxes: Tensor
+
+
+class Detector(Protocol):
+    """A network whose stages can be called one by one.
+
+    Ensembles average over models and views between these four calls (11th-place system), and an
+    edited box gets its mask by `predict_masks` alone.
+    """
+
+    size_divisibility: int
+
+    def features(self, batch: Tensor) -> list[Tensor]:
+        """Pyramid of feature maps, finest first, of a (B, C, H, W) normalised batch."""
+        ...
+
+    def propose(
+        self, features: list[Tensor], image_sizes: list[tuple[int, int]]
+    ) -> list[Proposals]:
+        """Candidate boxes of each image, clipped to its (height, width)."""
+        ...
+
+    def score_boxes(self, features: list[Tensor], boxes: list[Tensor]) -> list[ScoredBoxes]:
+        """Class probabilities and refined boxes for given boxes of each image."""
+        ...
+
+    def predict_masks(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Mask probabilities (N, K or 1, M, M) for given boxes of each image."""
+        ...
+
+    def detect(
+        self,
+        batch: Tensor,
+        limits: DetectLimits = ...,
+        image_sizes: list[tuple[int, int]] | None = None,
+    ) -> list[Detections]:
+        """All stages in turn; `image_sizes` tells the unpadded (height, width) of each image."""
+        ...

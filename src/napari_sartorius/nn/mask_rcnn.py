@@ -1,0 +1,186 @@
+"""Mask R-CNN with a feature pyramid: one forward pass that reads like the paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torchvision.ops import batched_nms
+
+from napari_sartorius.nn.box_head import BoxHead
+from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, nonempty
+from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, ScoredBoxes
+from napari_sartorius.nn.mask_head import MaskHead
+from napari_sartorius.nn.matching import match_boxes, sample
+from napari_sartorius.nn.pooling import pool_boxes
+from napari_sartorius.nn.proposals import ProposalNetwork
+from napari_sartorius.nn.pyramid import Pyramid
+from napari_sartorius.nn.targets import mask_targets
+from napari_sartorius.nn.trunk import Trunk
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sartorius.nn.config import MaskRCNNConfig, PoolerConfig
+    from napari_sartorius.nn.targets import Target
+
+
+class MaskRCNN(nn.Module):
+    """Trunk, pyramid, proposals, box head, mask head.
+
+    Parameters
+    ----------
+    config
+        The architecture tree. Box coding, clipping, aligned pooling, background-last scores and
+        mask sampling follow detectron2's numerics.
+    """
+
+    def __init__(self, config: MaskRCNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = Trunk(config.trunk)
+        self.pyramid = Pyramid(self.trunk.channels, config.pyramid)
+        strides = self.trunk.strides
+        self.pooled_strides = strides
+        if config.pyramid.extra_level:
+            strides = (*strides, strides[-1] * 2)
+        width = config.pyramid.width
+        self.proposals = ProposalNetwork(width, config.proposals, strides)
+        self.box_head = BoxHead(width, config.num_classes, config.box_head)
+        self.mask_head = MaskHead(width, config.num_classes, config.mask_head)
+        self.size_divisibility = self.trunk.strides[-1]
+
+    def features(self, batch: Tensor) -> list[Tensor]:
+        """Pyramid of a (B, C, H, W) normalised batch, finest first."""
+        levels: list[Tensor] = self.pyramid(self.trunk(batch))
+        return levels
+
+    def propose(
+        self, features: list[Tensor], image_sizes: list[tuple[int, int]]
+    ) -> list[Proposals]:
+        """Candidate boxes of each image, clipped to its (height, width), best first."""
+        logits, deltas = self.proposals.head(features)
+        anchors = self.proposals.anchors(features)
+        return self.proposals.select(logits, deltas, anchors, image_sizes)
+
+    def score_boxes(self, features: list[Tensor], boxes: list[Tensor]) -> list[ScoredBoxes]:
+        """Class probabilities (N, K + 1) and refined boxes (N, K or 1, 4) of given boxes."""
+        logits, deltas = self.box_head(self._pool(features, boxes, self.config.box_head.pooler))
+        refined = apply_deltas(torch.cat(boxes), deltas, self.config.box_head.delta_weights)
+        counts = [len(b) for b in boxes]
+        return [
+            ScoredBoxes(p, b)
+            for p, b in zip(
+                torch.split(logits.softmax(dim=1), counts),
+                torch.split(refined, counts),
+                strict=True,
+            )
+        ]
+
+    def predict_masks(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Mask probabilities (N, K or 1, M, M) of given boxes of each image."""
+        logits = self.mask_head(self._pool(features, boxes, self.config.mask_head.pooler))
+        return list(torch.split(logits.sigmoid(), [len(b) for b in boxes]))
+
+    @torch.inference_mode()
+    def detect(
+        self,
+        batch: Tensor,
+        limits: DetectLimits | None = None,
+        image_sizes: list[tuple[int, int]] | None = None,
+    ) -> list[Detections]:
+        """Find the objects of each image.
+
+        Parameters
+        ----------
+        batch
+            (B, C, H, W) float32, normalised; H and W divisible by `size_divisibility`.
+        limits
+            What may drop an object; the defaults when None.
+        image_sizes
+            (height, width) of each image without padding; the whole map when None.
+        """
+        limits = limits or DetectLimits()
+        sizes = image_sizes or [(batch.shape[2], batch.shape[3])] * len(batch)
+        features = self.features(batch)
+        proposals = self.propose(features, sizes)
+        scored = self.score_boxes(features, [p.boxes for p in proposals])
+        kept = [_keep_best(s, size, limits) for s, size in zip(scored, sizes, strict=True)]
+        masks = self.predict_masks(features, [boxes for boxes, _, _, _ in kept])
+        results = []
+        for (boxes, scores, labels, capped), mask, proposal in zip(
+            kept, masks, proposals, strict=True
+        ):
+            column = torch.zeros_like(labels) if mask.shape[1] == 1 else labels
+            chosen = mask[torch.arange(len(labels), device=labels.device), column]
+            results.append(
+                Detections(boxes, scores, labels, chosen.float(), capped or proposal.capped)
+            )
+        return results
+
+    def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
+        """Training losses of a batch, by name; their sum is what is minimised."""
+        features = self.features(batch)
+        logits, deltas = self.proposals.head(features)
+        anchors = self.proposals.anchors(features)
+        losses = self.proposals.losses(logits, deltas, anchors, targets)
+        sizes = [(batch.shape[2], batch.shape[3])] * len(batch)
+        found = self.proposals.select(
+            [x.detach() for x in logits], [x.detach() for x in deltas], anchors, sizes
+        )
+        return losses | self._region_losses(features, found, targets)
+
+    def _region_losses(
+        self, features: list[Tensor], found: list[Proposals], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        head, masks = self.config.box_head, self.config.mask_head
+        boxes, labels, truth = [], [], []
+        mask_boxes, mask_labels, mask_truth = [], [], []
+        for proposal, target in zip(found, targets, strict=True):
+            # The true boxes join the proposals so that the heads learn from the first step on.
+            candidates = torch.cat([proposal.boxes, target.boxes])
+            matched = match_boxes(candidates, target.boxes, head.positive_iou, head.positive_iou)
+            positive, negative = sample(matched, head.batch_per_image, head.positive_fraction)
+            chosen = torch.cat([positive, negative])
+            label = torch.full_like(chosen, self.config.num_classes)
+            label[: len(positive)] = target.labels[matched[positive]]
+            wanted = torch.zeros_like(candidates[chosen])
+            wanted[: len(positive)] = target.boxes[matched[positive]]
+            boxes.append(candidates[chosen])
+            labels.append(label)
+            truth.append(wanted)
+            for_mask = positive[: masks.batch_per_image]
+            side = 2 * masks.pooler.resolution
+            mask_boxes.append(candidates[for_mask])
+            mask_labels.append(target.labels[matched[for_mask]])
+            mask_truth.append(mask_targets(target, candidates[for_mask], matched[for_mask], side))
+        pooled = self._pool(features, boxes, head.pooler)
+        class_logits, box_deltas = self.box_head(pooled)
+        losses: dict[str, Tensor] = self.box_head.losses(
+            class_logits, box_deltas, torch.cat(labels), torch.cat(boxes), torch.cat(truth)
+        )
+        mask_logits = self.mask_head(self._pool(features, mask_boxes, masks.pooler))
+        losses["mask"] = self.mask_head.loss(
+            mask_logits, torch.cat(mask_labels), torch.cat(mask_truth)
+        )
+        return losses
+
+    def _pool(self, features: list[Tensor], boxes: list[Tensor], pooler: PoolerConfig) -> Tensor:
+        return pool_boxes(features, self.pooled_strides, boxes, pooler)
+
+
+def _keep_best(
+    scored: ScoredBoxes, image_size: tuple[int, int], limits: DetectLimits
+) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Clip, threshold every class of every box, NMS per class, best first."""
+    probabilities = scored.probabilities[:, :-1]
+    boxes = clip_boxes(scored.boxes, image_size)
+    row, label = torch.nonzero(probabilities > limits.score, as_tuple=True)
+    score = probabilities[row, label]
+    box = boxes[row, label if boxes.shape[1] > 1 else torch.zeros_like(label)]
+    valid = nonempty(box) & torch.isfinite(score)
+    box, score, label = box[valid], score[valid], label[valid]
+    kept = batched_nms(box, score, label, limits.nms)
+    best = kept[: limits.max_detections]
+    return box[best], score[best], label[best], len(kept) > limits.max_detections

@@ -1,0 +1,126 @@
+"""Region proposal network: where could an object be, whatever its category (Ren et al. 2015)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torchvision.ops import batched_nms
+
+from napari_sartorius.nn.anchors import grid_anchors
+from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, nonempty
+from napari_sartorius.nn.detector import Proposals
+from napari_sartorius.nn.matching import match_boxes, sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sartorius.nn.config import ProposalConfig
+    from napari_sartorius.nn.targets import Target
+
+_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+
+
+class ProposalHead(nn.Module):
+    """3x3 convolution, then objectness and box deltas per anchor; shared by all levels."""
+
+    def __init__(self, width: int, anchors: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.objectness = nn.Conv2d(width, anchors, 1)
+        self.deltas = nn.Conv2d(width, anchors * 4, 1)
+        for layer in (self.conv, self.objectness, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits (B, R*C*A) and deltas (B, R*C*A, 4) of each level, float32."""
+        logits, deltas = [], []
+        for level in features:
+            hidden = functional.relu(self.conv(level))
+            objectness = self.objectness(hidden).float()
+            logits.append(objectness.permute(0, 2, 3, 1).flatten(1))
+            delta = self.deltas(hidden).float()
+            batch, _, rows, columns = delta.shape
+            delta = delta.view(batch, -1, 4, rows, columns).permute(0, 3, 4, 1, 2)
+            deltas.append(delta.reshape(batch, -1, 4))
+        return logits, deltas
+
+
+class ProposalNetwork(nn.Module):
+    """Anchors, their scores and refinements, and what survives of them."""
+
+    def __init__(self, width: int, config: ProposalConfig, strides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        self.strides = strides
+        self.head = ProposalHead(width, len(config.anchor_sizes[0]) * len(config.anchor_ratios))
+
+    def anchors(self, features: list[Tensor]) -> tuple[Tensor, ...]:
+        """Anchors of each level for maps of these sizes."""
+        shapes = tuple((int(f.shape[2]), int(f.shape[3])) for f in features)
+        return grid_anchors(self.config, shapes, self.strides, features[0].device)
+
+    @torch.no_grad()
+    def select(
+        self,
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        anchors: tuple[Tensor, ...],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Proposals]:
+        """Best boxes of each image: top-k per level, clip, drop empty, NMS per level, top-k."""
+        config, training = self.config, self.training
+        pre = config.pre_nms_topk_train if training else config.pre_nms_topk_test
+        post = config.post_nms_topk_train if training else config.post_nms_topk_test
+        results = []
+        for image, image_size in enumerate(image_sizes):
+            boxes, scores, levels = [], [], []
+            for level, (logit, delta, anchor) in enumerate(
+                zip(logits, deltas, anchors, strict=True)
+            ):
+                top, index = logit[image].topk(min(pre, logit.shape[1]))
+                decoded = apply_deltas(anchor[index], delta[image][index], _WEIGHTS)[:, 0]
+                boxes.append(clip_boxes(decoded, image_size))
+                scores.append(top)
+                levels.append(torch.full_like(index, level))
+            box, score, level_of = torch.cat(boxes), torch.cat(scores), torch.cat(levels)
+            valid = nonempty(box) & torch.isfinite(score)
+            box, score, level_of = box[valid], score[valid], level_of[valid]
+            kept = batched_nms(box, score, level_of, config.nms_iou)
+            results.append(Proposals(box[kept[:post]], score[kept[:post]], len(kept) > post))
+        return results
+
+    def losses(
+        self,
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        anchors: tuple[Tensor, ...],
+        targets: list[Target],
+    ) -> dict[str, Tensor]:
+        """Objectness (binary cross-entropy) and box (smooth L1 on deltas) losses."""
+        config = self.config
+        all_anchors, all_logits = torch.cat(anchors), torch.cat(logits, dim=1)
+        all_deltas = torch.cat(deltas, dim=1)
+        objectness = all_logits.new_zeros(())
+        box_loss = all_logits.new_zeros(())
+        for image, target in enumerate(targets):
+            matched = match_boxes(
+                all_anchors, target.boxes, config.positive_iou, config.negative_iou, keep_best=True
+            )
+            positive, negative = sample(matched, config.batch_per_image, config.positive_fraction)
+            chosen = torch.cat([positive, negative])
+            truth = torch.zeros(len(chosen), device=chosen.device)
+            truth[: len(positive)] = 1
+            objectness = objectness + functional.binary_cross_entropy_with_logits(
+                all_logits[image][chosen], truth, reduction="sum"
+            )
+            wanted = encode_deltas(all_anchors[positive], target.boxes[matched[positive]], _WEIGHTS)
+            box_loss = box_loss + functional.smooth_l1_loss(
+                all_deltas[image][positive], wanted, beta=0.1, reduction="sum"
+            )
+        count = config.batch_per_image * len(targets)
+        return {"proposal_objectness": objectness / count, "proposal_box": box_loss / count}

@@ -1,0 +1,53 @@
+"""Feature pyramid network (Lin et al. 2017)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sartorius.nn.config import PyramidConfig
+
+
+def conv_block(inputs: int, outputs: int, kernel: int, norm: str, relu: bool) -> nn.Sequential:
+    """Convolution that keeps the size, with batch normalisation or with a bias."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=norm == "none")
+    ]
+    if norm == "batch":
+        layers.append(nn.BatchNorm2d(outputs))
+    if relu:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+class Pyramid(nn.Module):
+    """Maps of equal width: each level sees the coarser ones through an upsampled sum."""
+
+    def __init__(self, channels: tuple[int, ...], config: PyramidConfig) -> None:
+        super().__init__()
+        width, norm = config.width, config.norm
+        self.lateral = nn.ModuleList(conv_block(c, width, 1, norm, relu=False) for c in channels)
+        self.output = nn.ModuleList(conv_block(width, width, 3, norm, relu=False) for _ in channels)
+        self.extra_level = config.extra_level
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Levels of `config.width` channels, finest first, at the strides of `maps`."""
+        merged = self.lateral[-1](maps[-1])
+        levels = [self.output[-1](merged)]
+        for i in range(len(maps) - 2, -1, -1):
+            size = maps[i].shape[-2:]
+            merged = self.lateral[i](maps[i]) + functional.interpolate(merged, size=size)
+            levels.insert(0, self.output[i](merged))
+        if self.extra_level:
+            levels.append(levels[-1][:, :, ::2, ::2])
+        return levels

@@ -1,0 +1,101 @@
+"""The whole configuration of a training run as one object, saved beside its checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.nn.config import MaskRCNNConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class AugmentConfig(BaseModel):
+    """Random changes of a training crop. Flips and quarter turns are always on.
+
+    Parameters
+    ----------
+    scale
+        Smallest and largest zoom, drawn log-uniformly.
+    contrast, brightness
+        Largest relative gain and largest shift (in network units, where an image spans about 4).
+    gamma
+        Largest exponent of a random monotone bend of the grey levels; 1 is off.
+    noise
+        Largest standard deviation of added Gaussian noise, network units.
+    invert
+        Probability of turning bright into dark.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    scale: tuple[float, float] = (0.8, 1.25)
+    contrast: float = Field(default=0.25, ge=0, lt=1)
+    brightness: float = Field(default=0.25, ge=0)
+    gamma: float = Field(default=1.3, ge=1)
+    noise: float = Field(default=0.15, ge=0)
+    invert: float = Field(default=0.0, ge=0, le=1)
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a training run.
+
+    Parameters
+    ----------
+    architecture
+        The network; `num_classes` must equal the number of categories in the data.
+    crop
+        Side of a training crop in network pixels.
+    batch_size, steps
+        Crops per step, number of steps.
+    learning_rate, weight_decay, warmup_steps, gradient_clip
+        Optimiser settings; the rate falls on a cosine after a linear warm-up.
+    ema
+        Decay of the running average of the weights that is validated and shipped.
+    balance
+        ``category`` shows every category equally often, ``image`` every image, ``group`` every
+        value of the image field named by `balance_field`.
+    validate_every, validate_images, patience
+        Steps between validations, images used (spread over the split), and validations without
+        improvement before the run stops early.
+    precision
+        ``auto`` uses bfloat16 where the device computes it faster.
+    initial_weights
+        A bundle (name or folder) whose fitting tensors are the start.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    architecture: MaskRCNNConfig
+    normalisation: Normalisation = Normalisation()
+    augment: AugmentConfig = AugmentConfig()
+    crop: int = Field(default=256, ge=64, multiple_of=32)
+    batch_size: int = Field(default=4, ge=1)
+    steps: int = Field(default=3000, ge=1)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(default=4e-4, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    gradient_clip: float = Field(default=5.0, gt=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    balance: Literal["category", "image", "group"] = "category"
+    balance_field: str = "group"
+    train_split: str | None = "train"
+    validation_split: str | None = "val"
+    validate_every: int = Field(default=500, ge=1)
+    validate_images: int = Field(default=24, ge=1)
+    patience: int = Field(default=20, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+    initial_weights: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> TrainConfig:
+        """Configuration from a JSON file."""
+        return cls.model_validate_json(path.read_text())

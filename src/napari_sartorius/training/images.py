@@ -1,0 +1,88 @@
+"""Annotated images packed in memory, ready to be cropped hundreds of times a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.normalise import Normalisation, normalise, to_channels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass
+class AnnotatedImage:
+    """One image with its objects.
+
+    Attributes
+    ----------
+    name
+        File name.
+    pixels
+        (Y, X, C) float16, normalised.
+    masks
+        The G objects.
+    categories
+        (G,) int64, 0-based.
+    extra
+        Further fields of the image's record, such as its split or group.
+    """
+
+    name: str
+    pixels: NDArray[np.float16]
+    masks: CropMasks
+    categories: NDArray[np.int64]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def pack_image(
+    name: str,
+    image: NDArray[Any],
+    masks: CropMasks,
+    categories: NDArray[np.int64],
+    normalisation: Normalisation,
+    channels: int,
+    extra: dict[str, Any] | None = None,
+) -> AnnotatedImage:
+    """Normalise the whole image once, drop doubled and empty objects."""
+    pixels = normalise(to_channels(image, 1 if channels == 1 else 3), normalisation)
+    keep = np.flatnonzero((masks.area() > 0) & ~_doubled(masks))
+    return AnnotatedImage(
+        name, pixels.astype(np.float16), masks[keep], categories[keep], extra or {}
+    )
+
+
+def sampling_weights(
+    images: Sequence[AnnotatedImage], balance: str, balance_field: str, num_classes: int
+) -> NDArray[np.float64]:
+    """Probability (N,) of drawing each image so that categories or groups come equally often."""
+    if balance == "image":
+        return np.full(len(images), 1 / len(images))
+    if balance == "group":
+        keys = [str(image.extra.get(balance_field, "")) for image in images]
+    else:
+        keys = [
+            str(np.bincount(image.categories, minlength=num_classes).argmax())
+            if len(image.categories)
+            else "empty"
+            for image in images
+        ]
+    names, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(names) * counts[index]), dtype=np.float64)
+
+
+def _doubled(masks: CropMasks) -> NDArray[np.bool_]:
+    """Which objects repeat an earlier one (IoU above 0.9): annotators saved them twice."""
+    doubled = np.zeros(len(masks), bool)
+    if len(masks) < 2:
+        return doubled
+    rows, columns, shared = masks.overlaps()
+    area = masks.area()
+    iou = shared / (area[rows] + area[columns] - shared)
+    doubled[columns[iou > 0.9]] = True
+    return doubled

@@ -1,0 +1,163 @@
+"""A model as a folder or one zip file: ``model.json`` and ``weights.safetensors``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.zoo.card import ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from napari_sartorius.nn.mask_rcnn import MaskRCNN
+
+CARD_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A card and where its weights are. Cheap: nothing is loaded before it is asked for.
+
+    Attributes
+    ----------
+    card
+        What is known of the model.
+    path
+        The bundle's folder or zip file.
+    """
+
+    card: ModelCard
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> ModelBundle:
+        """Read the card of a bundle folder or zip.
+
+        Raises
+        ------
+        UserError
+            When there is no bundle at `path` or its card is damaged.
+        """
+        try:
+            text = _read_member(path, CARD_FILE)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{path} is not a model bundle: it holds no readable {CARD_FILE}; choose a folder "
+                "or .zip made by napari-sartorius"
+            ) from error
+        try:
+            return cls(ModelCard.model_validate(json.loads(text)), path)
+        except (ValidationError, ValueError) as error:
+            raise UserError(
+                f"the card of the model at {path} cannot be read ({_first_problem(error)}); "
+                "it may come from a newer version: update napari-sartorius"
+            ) from error
+
+    def read_weights(self) -> bytes:
+        """Bytes of the weights file after checking them against the card.
+
+        Raises
+        ------
+        UserError
+            When the file is missing or its checksum differs from the card's.
+        """
+        try:
+            data = _read_member(self.path, WEIGHTS_FILE)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"the model at {self.path} has no readable {WEIGHTS_FILE}; install the model again"
+            ) from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.card.sha256:
+            raise UserError(
+                f"the weights of the model at {self.path} do not match its card (checksum "
+                f"{found[:12]}..., expected {self.card.sha256[:12] or 'none'}...); the file is "
+                "damaged or was exchanged: install the model again"
+            )
+        return data
+
+    def load_network(self, device: str = "cpu") -> MaskRCNN:
+        """Network in evaluation mode with this bundle's weights, on `device`.
+
+        Raises
+        ------
+        UserError
+            When the weights are damaged or do not fit the architecture of the card.
+        """
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        from napari_sartorius.nn.build import build_network
+
+        try:
+            weights = load(self.read_weights())
+            network = build_network(self.card.architecture)
+            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        except (SafetensorError, RuntimeError) as error:
+            raise UserError(
+                f"the weights of the model at {self.path} do not fit the network that its card "
+                "describes; install the model again"
+            ) from error
+        network.eval()
+        network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+
+def save_bundle(folder: Path, card: ModelCard, weights: Mapping[str, Tensor]) -> ModelBundle:
+    """Write a bundle folder; floating-point weights are stored as 16-bit floats.
+
+    The card is written last and atomically, with the checksum of the weights, so that a folder
+    with a card is always whole.
+    """
+    import torch
+    from safetensors.torch import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    halved = {
+        name: (value.half() if value.dtype.is_floating_point else value).cpu().contiguous()
+        for name, value in weights.items()
+    }
+    for name, value in halved.items():
+        if value.dtype == torch.float16 and not torch.isfinite(value).all():
+            raise ValueError(f"weight {name} does not fit 16-bit floats")
+    data = save(halved)
+    _write_whole(folder / WEIGHTS_FILE, data)
+    sealed = card.with_changes(sha256=hashlib.sha256(data).hexdigest())
+    _write_whole(folder / CARD_FILE, (sealed.model_dump_json(indent=1) + "\n").encode())
+    return ModelBundle(sealed, folder)
+
+
+def _read_member(path: Path, name: str) -> bytes:
+    if path.is_dir():
+        return (path / name).read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,134 @@
+"""A model's card: what it finds, how its input must look, what may be done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.nn.config import MaskRCNNConfig
+
+
+class _Card(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CategoryCard(_Card):
+    """A kind of object: its name, its colour (#rrggbb) and what it is in words."""
+
+    name: str = Field(min_length=1)
+    colour: str = Field(pattern="^#[0-9a-fA-F]{6}$")
+    description: str = ""
+
+
+class Thresholds(_Card):
+    """What an object of one category must reach to be kept.
+
+    Parameters
+    ----------
+    score
+        Smallest confidence, 0..1.
+    mask
+        Probability from which a pixel belongs to the object, 0..1.
+    nms
+        Largest mask IoU with a better object, 0..1.
+    min_size
+        Smallest area in pixels at the model's own scale, after overlap removal.
+    """
+
+    score: float = Field(default=0.3, ge=0, le=1)
+    mask: float = Field(default=0.5, ge=0, le=1)
+    nms: float = Field(default=0.3, ge=0, le=1)
+    min_size: int = Field(default=20, ge=0)
+
+
+class ModelCard(_Card):
+    """Everything that is known of a model without loading its weights.
+
+    Parameters
+    ----------
+    name, title, description
+        Identifier, line for a list, paragraph for a reader.
+    categories
+        In the order of the network's classes.
+    cell_diameter
+        Typical diameter of an object in the training images, pixels (of a disc of equal area).
+    pixel_size
+        Micrometres per pixel of the training images; None when unknown.
+    architecture, normalisation
+        The network and what it must be fed.
+    thresholds
+        By category name.
+    views
+        Test-time views of each preset.
+    licence, citation, training_data, schedule, known_failures
+        For people, shown before use.
+    metrics
+        Named figures on held-out images; `metrics_command` reproduces them.
+    parent
+        Model this one was trained from.
+    sha256
+        Checksum of the weights file, hexadecimal.
+    """
+
+    format_version: int = 1
+    name: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str
+    description: str
+    categories: tuple[CategoryCard, ...] = Field(min_length=1)
+    cell_diameter: float = Field(gt=0)
+    pixel_size: float | None = Field(default=None, gt=0)
+    architecture: MaskRCNNConfig
+    normalisation: Normalisation = Normalisation()
+    thresholds: dict[str, Thresholds] = Field(default_factory=dict)
+    one_category_per_image: bool = False
+    views: dict[str, tuple[str, ...]] = Field(
+        default_factory=lambda: {
+            "fast": ("identity",),
+            "balanced": ("identity", "horizontal"),
+            "best": ("identity", "horizontal", "vertical", "both"),
+        }
+    )
+    licence: str
+    citation: str = ""
+    training_data: str
+    schedule: str = ""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics_command: str = ""
+    known_failures: tuple[str, ...] = ()
+    parent: str | None = None
+    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> ModelCard:
+        names = self.category_names
+        if len(set(names)) != len(names):
+            raise ValueError("two categories have the same name")
+        if len(names) != self.architecture.num_classes:
+            raise ValueError(
+                f"the network has {self.architecture.num_classes} classes, "
+                f"the card names {len(names)}"
+            )
+        unknown = set(self.thresholds) - set(names)
+        if unknown:
+            raise ValueError(f"thresholds name unknown categories: {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def category_names(self) -> list[str]:
+        """Names of the categories in the order of the network's classes."""
+        return [category.name for category in self.categories]
+
+    @property
+    def input_channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.architecture.trunk.in_channels
+
+    def thresholds_of(self, category: str) -> Thresholds:
+        """Thresholds of a category; the defaults when the card has none for it."""
+        return self.thresholds.get(category, Thresholds())
+
+    def with_changes(self, **changes: Any) -> ModelCard:
+        """Validated copy with some fields replaced."""
+        return ModelCard.model_validate(self.model_dump() | changes)
