@@ -29,9 +29,7 @@ def _noise(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
 @pytest.mark.parametrize(
     ("shape", "axes"), [((20, 30), "YX"), ((20, 30, 3), "YXS"), ((20, 30, 4), "YXS")]
 )
-def test_png_keeps_every_bit(
-    tmp_path: Path, dtype: str, shape: tuple[int, ...], axes: str
-) -> None:
+def test_png_keeps_every_bit(tmp_path: Path, dtype: str, shape: tuple[int, ...], axes: str) -> None:
     pixels = _noise(shape, dtype)
     path = tmp_path / "image.png"
     path.write_bytes(imagecodecs.png_encode(pixels))
@@ -97,9 +95,7 @@ def test_multi_page_tiff_is_a_stack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "micrometres"), [("µm", 0.5), ("nm", 0.0005), ("mm", 500.0), (None, 0.5)]
 )
-def test_ome_tiff_axes_and_pixel_size(
-    tmp_path: Path, unit: str | None, micrometres: float
-) -> None:
+def test_ome_tiff_axes_and_pixel_size(tmp_path: Path, unit: str | None, micrometres: float) -> None:
     pixels = _noise((2, 3, 4, 20, 30), "uint16")
     metadata = {"axes": "TZCYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
     if unit is not None:

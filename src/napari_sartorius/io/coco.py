@@ -1,7 +1,7 @@
 """Read COCO instance annotations: ours, LIVECell's, Sartorius competition exports, results lists.
 
-Strict where silence would lose objects (dangling ids, wrong sizes, boxes that cannot be), liberal
-where files merely differ in style (all three forms of masks, dicts in place of lists, names as ids).
+Strict where silence would lose objects (dangling ids, wrong sizes, impossible boxes), liberal where
+files merely differ in style (all three forms of masks, dicts in place of lists, names as ids).
 Duplicated and hollow objects are kept as they are: cleaning data is the user's decision.
 """
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from napari_sartorius.core.categories import Category
+from napari_sartorius.core.instances import Instances
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sartorius.core.categories import Category
-    from napari_sartorius.core.instances import Instances
 
 ImageId: TypeAlias = int | str
 

@@ -7,6 +7,7 @@ where pixels came from, or whether they are in memory at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,8 +15,6 @@ import numpy as np
 from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 # Axes guessed for unnamed leading dimensions. T or Z makes no difference here: both run slice by

@@ -2,7 +2,8 @@
 
 The rule is peculiar (vertices snapped to a grid five times finer than the pixels, edges walked on
 that grid, column borders collected where a walk crosses a pixel column's middle), and scores
-computed from polygons depend on it, so it is followed exactly, for all polygons of an image at once.
+computed from polygons depend on it, so it is followed exactly, for all polygons of an image in one
+pass.
 """
 
 from __future__ import annotations
@@ -95,9 +96,7 @@ def _walk(polygons: Sequence[NDArray[np.float64]]) -> tuple[Ints, Ints, Ints]:
     return number[edges][edge], u, v
 
 
-def _column_borders(
-    polygon: Ints, u: Ints, v: Ints, height: int, width: int
-) -> tuple[Ints, Ints]:
+def _column_borders(polygon: Ints, u: Ints, v: Ints, height: int, width: int) -> tuple[Ints, Ints]:
     """Column-major positions where a walk crosses the middle of a pixel column."""
     moved = (u[1:] != u[:-1]) & (polygon[1:] == polygon[:-1])
     fine = np.where(u[1:] < u[:-1], u[1:], u[1:] - 1)
