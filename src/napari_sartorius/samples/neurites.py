@@ -26,19 +26,17 @@ def grow_neurites(
     rng : numpy Generator
         Source of all chance.
     thickness : (H, W) float32
-        Optical thickness, changed in place; neurites add about 0.1 to 0.6.
+        Optical thickness, changed in place; neurites add about 0.1 to 0.9.
     somas : sequence of (y, x, radius)
-        Cell bodies in pixels; between 5 and 17 processes leave each.
+        Cell bodies in pixels; between 8 and 25 processes leave each.
     """
     height, width = thickness.shape
     tips = [_leave_soma(rng, soma) for soma in somas]
-    tips.append(_cross_field(rng, round(height * width / 4500), height, width))
+    tips.append(_cross_field(rng, round(height * width / 900), height, width))
     y, x, heading, strength, length = np.concatenate(tips, axis=1)
     # A third of them forks: the branch starts as a copy that turns another way on its own.
     forks = np.flatnonzero(rng.random(y.size) < 0.35)
-    wait = np.zeros(y.size)
-    for copy in (forks,):
-        wait = np.concatenate([wait, rng.uniform(20, 80, copy.size)])
+    wait = np.concatenate([np.zeros(y.size), rng.uniform(20, 80, forks.size)])
     y, x = np.concatenate([y, y[forks]]), np.concatenate([x, x[forks]])
     heading = np.concatenate([heading, heading[forks]])
     length = np.concatenate([length, length[forks]])
@@ -49,9 +47,9 @@ def grow_neurites(
 def _leave_soma(rng: np.random.Generator, soma: tuple[float, float, float]) -> NDArray[np.float64]:
     """Return (5, n) tips at the rim of a cell body: y, x, heading, strength, length."""
     y, x, radius = soma
-    count = int(rng.integers(5, 18))
+    count = int(rng.integers(8, 26))
     heading = rng.uniform(0, 2 * np.pi, count)
-    strength = rng.uniform(0.12, 0.4, count)
+    strength = rng.uniform(0.15, 0.4, count)
     length = rng.gamma(2.0, 25.0, count) + 12
     long = rng.random(count) < 0.25
     strength[long] *= 1.7
@@ -71,7 +69,7 @@ def _cross_field(
             rng.uniform(0, height, count),
             rng.uniform(0, width, count),
             rng.uniform(0, 2 * np.pi, count),
-            rng.uniform(0.05, 0.3, count),
+            rng.uniform(0.05, 0.25, count),
             rng.gamma(2.5, 40.0, count),
         ]
     )
@@ -91,14 +89,14 @@ def _walk(
     height, width = thickness.shape
     trace = np.zeros_like(thickness)
     turning = np.zeros_like(heading)
-    bend = rng.normal(0, 0.006, heading.size)
+    bend = rng.normal(0, 0.0025, heading.size)
     for step in range(int(length.max(initial=0) / _STEP)):
         grown = step * _STEP
         inside = (y > 1) & (y < height - 2) & (x > 1) & (x < width - 2)
         alive = np.flatnonzero((grown < length) & inside)
         if alive.size == 0:
             break
-        turning[alive] = 0.93 * turning[alive] + rng.normal(0, 0.012, alive.size)
+        turning[alive] = 0.7 * turning[alive] + rng.normal(0, 0.018, alive.size)
         forking = np.abs(grown - wait[alive]) < _STEP / 2
         heading[alive] += turning[alive] + bend[alive]
         heading[alive] += forking * rng.choice((-0.6, 0.6), alive.size)
@@ -106,7 +104,7 @@ def _walk(
         x[alive] += _STEP * np.cos(heading[alive])
         drawn = alive[grown >= wait[alive]]
         fading = strength[drawn] * (1 - 0.75 * grown / length[drawn])
-        beads = 1 + 1.6 * (rng.random(drawn.size) < 0.012)
+        beads = 1 + 3.0 * (rng.random(drawn.size) < 0.02)
         _splat(trace, y[drawn], x[drawn], (_STEP * fading * beads).astype(np.float32))
     thickness += trace
 

@@ -8,9 +8,9 @@ halos. Everything comes from one seed, so the ground truth is exact and the scen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sartorius.core.categories import Category
@@ -18,15 +18,12 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.samples.neurites import grow_neurites
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 CATEGORIES = (Category(1, "cort", "#e69f00"),)
 """The scene's own table of categories: cortical neurons only."""
 
 _AREA = 520 * 704  # the density of everything is given for a field of this many pixels
 _CELLS = 45
-_DEBRIS = 190
+_DEBRIS = 260
 _MARGIN = 40  # neurites of cells outside the picture reach into it
 
 
@@ -142,9 +139,9 @@ def _paint_somas(
         y1, x1 = min(soma.top + size_y, height), min(soma.left + size_x, width)
         seen = (slice(y0 - soma.top, y1 - soma.top), slice(x0 - soma.left, x1 - soma.left))
         here = (slice(y0, y1), slice(x0, x1))
-        texture = ndimage.gaussian_filter(rng.standard_normal(soma.height.shape), 1.0) * 3.5
+        texture = ndimage.gaussian_filter(rng.standard_normal(soma.height.shape), 0.9) * 3.2
         texture += _nucleus(rng, soma)
-        body = (soma.height * (1.0 + 0.42 * texture)).astype(np.float32) * rng.uniform(0.85, 1.2)
+        body = soma.height * (1.0 + 0.16 * texture) * rng.uniform(0.85, 1.2)
         covered = soma.height[seen]
         thickness[here] = thickness[here] * (1 - covered) + body[seen]
         mask = (covered > 0.5) & free[here]
@@ -162,7 +159,7 @@ def _nucleus(rng: np.random.Generator, soma: _Soma) -> NDArray[np.float64]:
     centre = np.array([soma.y - soma.top, soma.x - soma.left]) + rng.normal(0, 1.0, 2)
     distance = np.hypot(rows + 0.5 - centre[0], columns + 0.5 - centre[1])
     pale = np.clip(soma.radius * 0.5 - distance, -0.5, 0.5) + 0.5
-    return np.asarray(1.6 * np.exp(-(distance**2) / 2.5) - 0.9 * pale, np.float64)
+    return np.asarray(2.0 * np.exp(-(distance**2) / 2.5) - 0.9 * pale, np.float64)
 
 
 def _scatter_debris(rng: np.random.Generator, thickness: NDArray[np.float32], count: int) -> None:
@@ -172,24 +169,26 @@ def _scatter_debris(rng: np.random.Generator, thickness: NDArray[np.float32], co
     places = rng.uniform((4, 4), (height - 4, width - 4), (count, 2))
     heaps = places[rng.random(count) < 0.3] + rng.normal(0, 4.5, 2)
     for y, x in np.concatenate([places, heaps]):
-        radius = rng.gamma(6.0, 0.28)
+        radius = rng.gamma(12.0, 0.12)
         row, column = int(np.clip(y, 4, height - 5)), int(np.clip(x, 4, width - 5))
         dy, dx = np.mgrid[-4:5, -4:5]
-        dot = np.clip(radius + 0.5 - np.hypot(dy - (y % 1) + 0.5, dx - (x % 1) + 0.5), 0, 1)
+        inside = radius + 0.5 - np.hypot(dy - (y % 1) + 0.5, dx - (x % 1) + 0.5)
+        dot = np.clip(inside, 0, 1) - 0.3 * np.clip(1 - np.abs(inside + 0.7), 0, 1)
         window = specks[row - 4 : row + 5, column - 4 : column + 5]
-        np.maximum(window, dot * rng.uniform(0.9, 2.3), out=window)
+        dot *= rng.uniform(0.7, 1.8)
+        np.copyto(window, dot, where=np.abs(dot) > np.abs(window))
     thickness += specks
 
 
 def _expose(rng: np.random.Generator, thickness: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Turn optical thickness into grey values: dark objects, bright halos, uneven light, noise."""
     height, width = thickness.shape
-    sharp = ndimage.gaussian_filter(thickness, 0.65)
-    halo = 0.75 * ndimage.gaussian_filter(thickness, 2.6)
-    halo += 0.25 * ndimage.gaussian_filter(thickness, 7.0)
+    sharp = ndimage.gaussian_filter(thickness, 0.55)
+    halo = 0.91 * ndimage.gaussian_filter(thickness, 1.5)
+    halo += 0.05 * ndimage.gaussian_filter(thickness, 6.0)
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     tilt = rng.normal(0, 1.3, 3)
-    light = 128.5 + tilt[0] * y + tilt[1] * x + tilt[2] * (x * y)
-    noise = ndimage.gaussian_filter(rng.standard_normal((height, width)).astype(np.float32), 0.6)
-    grey = light - 88.0 * (sharp - halo) + 4.2 * noise
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    light = 129.0 + tilt[0] * y + tilt[1] * x + tilt[2] * (x * y)
+    noise = ndimage.gaussian_filter(rng.standard_normal((height, width)).astype(np.float32), 0.7)
+    grey = light - 215.0 * (sharp - halo) + 4.0 * noise
+    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
