@@ -7,10 +7,9 @@ that is over can be recognised and dropped. Nothing here imports torch or Qt.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from napari_sartorius.engine.wire import Packed
+from napari_sartorius.engine.wire import Packed
 
 
 @dataclass(frozen=True, slots=True)
