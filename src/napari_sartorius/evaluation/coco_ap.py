@@ -68,7 +68,9 @@ def coco_average_precision(
     from faster_coco_eval import COCO, COCOeval_faster
 
     categories = [{"id": i + 1, "name": name} for i, name in enumerate(category_names)]
-    images, annotations, results = [], [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for number, (truth, predicted) in enumerate(cases, start=1):
         height, width = truth.image_size
         images.append({"id": number, "height": height, "width": width})

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.evaluation.matching import one_to_one, pairs_above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from napari_sartorius.core.masks import CropMasks
 

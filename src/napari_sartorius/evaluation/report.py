@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from napari_sartorius.evaluation.coco_ap import AveragePrecision
-    from napari_sartorius.evaluation.competition import CompetitionScore, Variant
+from napari_sartorius.evaluation.coco_ap import AveragePrecision
+from napari_sartorius.evaluation.competition import CompetitionScore, Variant
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sartorius.evaluation.competition import THRESHOLDS
 from napari_sartorius.evaluation.matching import one_to_one, pairs_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
 
     from napari_sartorius.core.instances import Instances
 
