@@ -18,6 +18,7 @@ from report import Row, keep
 
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.zoo import find_bundle
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -60,9 +61,8 @@ def main() -> None:
     image, _ = phase_contrast_scene(cells=_CELLS)
     viewer = napari.Viewer(show=True)
     viewer.add_image(image)
-    dock = SartoriusDock(viewer)
+    dock = SartoriusDock(viewer, cards=[find_bundle(arguments.model).card])
     viewer.window.add_dock_widget(dock, name="Sartorius", area="right")
-    dock.segment.model.choose(arguments.model)
     totals, networks, count = [], [], 0
     for number in range(_ROUNDS + 1):
         elapsed, layer = press_run(viewer, dock)
