@@ -15,14 +15,13 @@ import numpy as np
 from napari_sartorius.io.coco import read_coco, write_coco
 from napari_sartorius.io.dataset_from_layers import (
     dataset_from_layers,
-    layer_category_names,
     layer_labels,
     layer_pixel_size,
-    plane_instances,
 )
 from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
 from napari_sartorius.io.kaggle import read_train_csv
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.layer_table import LayerTable
 from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
 from napari_sartorius.io.table_csv import write_table
 
@@ -111,12 +110,12 @@ def write_table_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         When values are no labels or the file cannot be written.
     """
     labels = layer_labels(data, meta)
-    names = layer_category_names(meta)
+    rows = LayerTable(meta)
     tables = []
     for index in np.ndindex(*labels.shape[:-2]):
         plane = labels[index]
-        instances = plane_instances(plane, meta, names)
-        table = instances.table(layer_pixel_size(meta), names)
+        instances = rows.instances(plane, rows.category_names)
+        table = instances.table(layer_pixel_size(meta), rows.category_names)
         table["index"] = np.unique(plane[plane > 0]).astype(np.int64)
         for axis, place in enumerate(index):
             table[f"axis-{axis}"] = np.full(len(instances), place)
