@@ -100,8 +100,10 @@ def _neighbours(joined: Found, view: NDArray[np.int64], iou: float) -> dict[int,
 def _pair_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = np.clip(sides, 0, None).prod(axis=1)
-    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(axis=1) for x in (a, b))
-    return np.asarray(shared / np.maximum(area_a + area_b - shared, 1e-9), np.float32)
+    area_a = (a[:, 2:] - a[:, :2]).prod(axis=1)
+    area_b = (b[:, 2:] - b[:, :2]).prod(axis=1)
+    union = np.maximum(area_a + area_b - shared, 1e-9)
+    return np.asarray(shared / union, dtype=np.float32)
 
 
 def _on_boxes(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.inference.tiling import Rectangle
+
 if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.inference.tiling import Rectangle
     from napari_sartorius.zoo.card import ModelCard
 
 SMALLEST_FACTOR, LARGEST_FACTOR = 1 / 8, 8.0
@@ -119,27 +120,28 @@ class Rescaler:
         """Image pixels per network pixel along y and x; rounding lets them differ slightly."""
         return self.image_size[0] / self.size[0], self.image_size[1] / self.size[1]
 
-    def window(self, pixels: NDArray[Any], part: Rectangle) -> NDArray[Any]:
+    def window(self, read: Callable[[Rectangle], NDArray[Any]], part: Rectangle) -> NDArray[Any]:
         """Part of the rescaled image.
 
         Parameters
         ----------
-        pixels : (Y, X, C)
-            The whole image in its own pixels, any real number type.
+        read
+            Gives (height, width, C) pixels of a part of the image in its own pixels.
         part
             Which pixels of the rescaled image.
 
         Returns
         -------
         (height, width, C) array
-            A view in the image's own number type when nothing is rescaled, else float32.
+            What `read` gives when nothing is rescaled, else float32.
         """
         if self._unchanged:
-            return pixels[part.y0 : part.y1, part.x0 : part.x1]
+            return read(part)
         rows = _taps(part.y0, part.y1, self.size[0], self.image_size[0])
         columns = _taps(part.x0, part.x1, self.size[1], self.image_size[1])
-        source = pixels[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
-        return _along_columns(_along_rows(source, rows), columns)
+        source = Rectangle(rows.start, columns.start, rows.stop, columns.stop)
+        pixels: NDArray[np.float32] = read(source).astype(np.float32)
+        return _along_columns(_along_rows(pixels, rows), columns)
 
 
 @dataclass(frozen=True)
