@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QComboBox,
@@ -22,7 +22,10 @@ from napari_sartorius.ui.style import LABEL_WIDTH, set_role
 from napari_sartorius.ui.tooltips import tooltip
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtGui import QResizeEvent, QWheelEvent
+
+_GUESS_WIDTH = 240  # before the first layout
+_NARROWEST = 60
 
 
 def new_form() -> QFormLayout:
@@ -77,12 +80,39 @@ def heading(text: str) -> QLabel:
     return label
 
 
-def quiet(text: str = "", role: str = "muted") -> QLabel:
+class WrappedLabel(QLabel):
+    """Text that wraps to the width it is given, and asks for just the height that this needs.
+
+    Qt's own label asks for the height of a narrow column, which leaves gaps and scroll bars.
+    """
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def sizeHint(self) -> QSize:
+        """Return the height for the present width."""
+        width = self.width() if self.testAttribute(Qt.WidgetAttribute.WA_Resized) else _GUESS_WIDTH
+        return QSize(0, self.heightForWidth(max(width, _NARROWEST)))
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same: the text is never cut."""
+        return self.sizeHint()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Ask for another height when the width has changed."""
+        super().resizeEvent(event)
+        if event is not None and event.oldSize().width() != event.size().width():
+            self.updateGeometry()
+
+
+def quiet(text: str = "", role: str = "muted") -> WrappedLabel:
     """Return a wrapped line of secondary text that never widens the dock."""
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    label = WrappedLabel(text)
     set_role(label, role)
     return label
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.engine.jobs import PlaneResult, SegmentJob
 
-_LEADING_AXES = "TZCPQRUVW"
+_LEADING_AXES = "TZPQRUVW"  # C and S mean channels and colours to the reader of axes
 
 
 @dataclass(frozen=True, eq=False)

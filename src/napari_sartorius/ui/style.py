@@ -22,6 +22,9 @@ QFrame[role="rule"] {{ background: {foreground}; max-height: 1px; min-height: 1p
 QFrame[role="card"] {{ background: {foreground}; border-radius: 4px; }}
 QFrame[role="card"] QLabel, QFrame[role="card"] QWidget {{ background: none; }}
 QFrame[role="card"] QLabel[role="chip"] {{ background: {primary}; }}
+QScrollBar:vertical {{ max-width: 8px; margin: 0px; background: none; }}
+QScrollBar::handle:vertical {{ background: {primary}; border-radius: 4px; }}
+QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0px; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ border: none; }}
 QPushButton[role="primary"] {{
     background: {current}; color: {text}; font-weight: bold; padding: 6px 14px; border: 0px;
@@ -43,7 +46,7 @@ QPushButton[role="fold"]:checked, QPushButton[role="section"]:checked {{ backgro
 QTabBar {{ background: none; border: 0px; padding: 0px; }}
 QTabWidget::pane {{ border: 0px; }}
 QTabBar::tab {{
-    background: {foreground}; border: 0px; padding: 5px 12px; margin-right: 2px;
+    background: {foreground}; border: 0px; padding: 4px 12px; margin-right: 2px; min-height: 20px;
     border-top-left-radius: 4px; border-top-right-radius: 4px;
 }}
 QTabBar::tab:selected {{ background: {current}; color: {text}; }}
