@@ -43,10 +43,14 @@ def chunks(offsets: NDArray[np.int64], limit: int = CHUNK_PIXELS) -> Iterator[tu
 def areas(bits: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the number of set pixels of each bitmap, (N,) int64."""
     result = np.zeros(len(offsets) - 1, np.int64)
-    # reduceat returns the element at the start for an empty segment, so those are left out.
-    filled = np.flatnonzero(np.diff(offsets))
-    if filled.size:
-        result[filled] = np.add.reduceat(bits, offsets[filled], dtype=np.int64)
+    for start, stop in chunks(offsets):
+        # reduceat returns the element at the start for an empty segment, so those are left out.
+        filled = start + np.flatnonzero(np.diff(offsets[start : stop + 1]))
+        if filled.size:
+            portion = bits[offsets[start] : offsets[stop]]
+            result[filled] = np.add.reduceat(
+                portion, offsets[filled] - offsets[start], dtype=np.int64
+            )
     return result
 
 
@@ -59,7 +63,8 @@ def chosen(index: Index, count: int) -> NDArray[np.int64]:
         return np.zeros(0, np.int64)
     if wanted.ndim != 1 or wanted.dtype.kind not in "bui":
         raise IndexError(f"expected an int, a slice or a list of these, got {index!r}")
-    return np.arange(count)[wanted]
+    positions: NDArray[np.int64] = np.arange(count)[wanted]
+    return positions
 
 
 class SetPixels(NamedTuple):

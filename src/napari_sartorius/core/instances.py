@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sartorius.core import flat
 from napari_sartorius.core.masks import CropMasks
@@ -14,7 +15,7 @@ from napari_sartorius.core.regions import region_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from napari_sartorius.core.flat import Index
 

@@ -365,12 +365,15 @@ class CropMasks:
         return CropMasks(inside.bits, boxes, (y1 - y0, x1 - x0)), keep
 
     def translate(self, dx: int, dy: int, image_size: tuple[int, int]) -> CropMasks:
-        """Move all masks by (dx, dy) pixels into an image of `image_size`; what leaves it is cut."""
+        """Move all masks by (dx, dy) pixels into an image of `image_size`, cutting overhang."""
         height, width = image_size
         shift = np.array([dx, dy, dx, dy], np.int64)
         moved = self.boxes + shift
         clipped = np.clip(moved, 0, [width, height, width, height])
-        cut = self._cut_to((clipped - shift).astype(np.int32))
+        gone = np.any(clipped[:, 2:] <= clipped[:, :2], axis=1)
+        clipped[gone] = 0
+        inner = np.where(gone[:, None], 0, clipped - shift)
+        cut = self._cut_to(inner.astype(np.int32))
         return CropMasks(cut.bits, clipped, image_size)
 
     def flip_horizontal(self) -> CropMasks:

@@ -145,7 +145,7 @@ def split_at_line_ends(
 def join_at_line_ends(
     runs: Runs, line_length: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return (instance, start, stop) as flat positions; runs that meet at a line's end are joined."""
+    """Return (instance, start, stop) as flat positions; runs that meet are joined."""
     start = runs.line * line_length + runs.start
     stop = runs.line * line_length + runs.stop
     if not start.size:

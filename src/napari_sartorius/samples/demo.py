@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sartorius.core.instances import Instances
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.samples.public import immunohistochemistry
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_sartorius.core.instances import Instances
 
 
 @dataclass(frozen=True)

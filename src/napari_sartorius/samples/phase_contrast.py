@@ -8,18 +8,15 @@ halos. Everything comes from one seed, so the ground truth is exact and the scen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.samples.neurites import grow_neurites
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CATEGORIES = (Category(1, "cort", "#e69f00"),)
 """The scene's own table of categories: cortical neurons only."""

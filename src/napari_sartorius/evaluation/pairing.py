@@ -1,0 +1,119 @@
+"""Which image of a prediction belongs to which annotated image, and what to say when none does."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_sartorius.io.coco import CocoDataset, CocoImage
+
+
+def pair_images(truth: CocoDataset, predicted: CocoDataset) -> list[tuple[CocoImage, CocoImage]]:
+    """Find the prediction of every annotated image.
+
+    File names are compared whole first, then without folder, then without folder and suffix.
+    Predictions of other images are left out.
+
+    Raises
+    ------
+    UserError
+        If an image has no prediction or several, or the sizes differ.
+    """
+    if not truth.images:
+        raise UserError("The truth holds no images to evaluate: choose another file or split.")
+    candidates = _Names(predicted.images)
+    pairs = []
+    missing = []
+    for image in truth.images:
+        match = candidates.find(image)
+        if match is None:
+            missing.append(image.file_name)
+            continue
+        if (image.height, image.width) != (match.height, match.width):
+            raise UserError(
+                f"{image.file_name} is {image.height} x {image.width} pixels in the truth but "
+                f"{match.height} x {match.width} in the prediction: segment the original image."
+            )
+        pairs.append((image, match))
+    if missing:
+        raise UserError(
+            f"The prediction lacks {len(missing)} of {len(truth.images)} annotated images, "
+            f"such as {missing[0]}: segment these too, or evaluate only a split of the truth."
+        )
+    return pairs
+
+
+class _Names:
+    """Images by ever shorter forms of their file names."""
+
+    def __init__(self, images: Sequence[CocoImage]) -> None:
+        forms: tuple[Callable[[str], str], ...] = (
+            lambda name: name,
+            lambda name: PurePosixPath(name).name,
+            lambda name: PurePosixPath(name).stem,
+        )
+        self._tables: list[tuple[Callable[[str], str], dict[str, list[CocoImage]]]] = []
+        for form in forms:
+            table: dict[str, list[CocoImage]] = {}
+            for image in images:
+                table.setdefault(form(_slashes(image)), []).append(image)
+            self._tables.append((form, table))
+
+    def find(self, image: CocoImage) -> CocoImage | None:
+        for form, table in self._tables:
+            found = table.get(form(_slashes(image)), [])
+            if len(found) > 1:
+                names = " and ".join(other.file_name for other in found[:2])
+                raise UserError(
+                    f"{image.file_name} could be {names} of the prediction: "
+                    "give the images names that differ."
+                )
+            if found:
+                return found[0]
+        return None
+
+
+def _slashes(image: CocoImage) -> str:
+    return image.file_name.replace("\\", "/")
+
+
+def to_true_categories(
+    objects: Instances, predicted_names: Sequence[str], true_names: Sequence[str]
+) -> Instances:
+    """Return predictions with the categories numbered as in the truth, matched by name.
+
+    Where both sides know a single category, it is the same whatever its name.
+
+    Raises
+    ------
+    UserError
+        If an object's category does not occur in the truth.
+    """
+    if len(predicted_names) == len(true_names) == 1:
+        return objects
+    place = {name.casefold(): i for i, name in enumerate(true_names)}
+    table = np.array([place.get(name.casefold(), -1) for name in predicted_names], np.int64)
+    categories = table[objects.categories] if len(objects) else objects.categories
+    unknown = np.flatnonzero(categories < 0)
+    if unknown.size:
+        name = predicted_names[int(objects.categories[unknown[0]])]
+        raise UserError(
+            f"The prediction holds the category {name!r} but the truth knows only "
+            f"{', '.join(true_names)}: rename the category or use a model for these cells."
+        )
+    return Instances(
+        objects.image_size,
+        objects.boxes,
+        objects.scores,
+        categories,
+        objects.masks,
+        dict(objects.columns),
+    )

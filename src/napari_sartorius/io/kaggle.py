@@ -1,0 +1,153 @@
+"""Tables of the Sartorius competition: training annotations in, submissions out and in."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.categories import categories_from_names
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.io.atomic import atomic_write
+from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The order all published solutions use.
+_USUAL_ORDER = ("shsy5y", "astro", "cort")
+_PER_OBJECT = {"id", "annotation", "width", "height"}
+
+
+def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoDataset:
+    """Read the competition's ``train.csv``: one row per cell, run-length coded.
+
+    Parameters
+    ----------
+    path
+        CSV with at least the columns id, annotation, width, height, cell_type.
+    image_folder
+        Where ``<id>.png`` lie, relative to the CSV.
+
+    Returns
+    -------
+    CocoDataset
+        Image ids are the competition's; every further column is kept in `CocoImage.extra`.
+        Doubled and overlapping masks stay as they are.
+
+    Raises
+    ------
+    UserError
+        When the file is no such table or a code in it is damaged.
+    """
+    path = Path(path)
+    rows = _rows(path, {"id", "annotation", "width", "height", "cell_type"}, "train.csv")
+    found = dict.fromkeys(row["cell_type"] for row in rows)
+    names = [name for name in _USUAL_ORDER if name in found]
+    names += [name for name in found if name not in _USUAL_ORDER]
+    by_image: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_image.setdefault(row["id"], []).append(row)
+    images, instances = [], dict[ImageId, Instances]()
+    for stem, group in by_image.items():
+        try:
+            width, height = int(group[0]["width"]), int(group[0]["height"])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: image {stem} has no proper size ({error}).") from error
+        extra = {key: value for key, value in group[0].items() if key not in _PER_OBJECT}
+        images.append(CocoImage(stem, f"{image_folder}/{stem}.png", width, height, extra))
+        masks = _decode([row["annotation"] for row in group], stem, (height, width), path)
+        categories = [names.index(row["cell_type"]) for row in group]
+        instances[stem] = Instances.from_masks(masks, categories=np.array(categories, np.int64))
+    return CocoDataset(images, categories_from_names(names), instances, {}, path.parent)
+
+
+def write_submission(path: str | Path, predictions: Mapping[str, Instances]) -> None:
+    """Write a competition submission: one row per object, an empty row for an empty image.
+
+    Parameters
+    ----------
+    path
+        File to make or replace, atomically.
+    predictions
+        Objects by image name without suffix. As the competition demands, objects of an image do
+        not overlap in the file: a pixel goes to the object with the highest score.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be written.
+    """
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "predicted"])
+        for stem, instances in predictions.items():
+            order = np.argsort(-instances.scores, kind="stable")
+            masks = instances.masks.remove_overlap(order)
+            codes = masks[masks.area() > 0].to_kaggle_rle()
+            writer.writerows([stem, code] for code in codes or [""])
+
+
+def read_submission(path: str | Path, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Instances]:
+    """Read a submission back.
+
+    Parameters
+    ----------
+    path
+        CSV with the columns id and predicted.
+    sizes
+        Height and width of each image by its id.
+
+    Returns
+    -------
+    dict
+        Objects by image id, scores 1, categories 0; images without objects are there too.
+
+    Raises
+    ------
+    UserError
+        When the file is no submission, names an image without a size, or holds a damaged code.
+    """
+    path = Path(path)
+    codes: dict[str, list[str]] = {}
+    for row in _rows(path, {"id", "predicted"}, "a submission"):
+        group = codes.setdefault(row["id"], [])
+        if row["predicted"].strip():
+            group.append(row["predicted"])
+    if unknown := [stem for stem in codes if stem not in sizes]:
+        raise UserError(f"{path}: image {unknown[0]} is not one of the images given with it.")
+    return {
+        stem: Instances.from_masks(_decode(group, stem, sizes[stem], path))
+        for stem, group in codes.items()
+    }
+
+
+def _rows(path: Path, needed: set[str], what: str) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = sorted(needed - set(reader.fieldnames or ()))
+            if missing:
+                raise UserError(
+                    f"{path} is not {what}, it lacks the columns {', '.join(missing)}: "
+                    "choose another file."
+                )
+            rows = [{key: row[key] or "" for key in reader.fieldnames or ()} for row in reader]
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: check the path.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be opened ({error.strerror}): expected a file.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a CSV table ({error}): choose another file.") from error
+    return rows
+
+
+def _decode(codes: list[str], stem: str, size: tuple[int, int], path: Path) -> CropMasks:
+    try:
+        return CropMasks.from_kaggle_rle(codes, size)
+    except ValueError as error:
+        raise UserError(f"{path}: image {stem}: {error}") from error

@@ -1,0 +1,149 @@
+"""Label images as TIFF: what Fiji, CellProfiler, QuPath and napari all understand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.io.atomic import atomic_write
+from napari_sartorius.io.images import read_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.io.image_data import ImageData
+
+_OME_AXES = {2: "YX", 3: "TYX", 4: "TZYX"}
+
+
+def write_labels(
+    path: str | Path,
+    labels: NDArray[Any],
+    *,
+    pixel_size: float | tuple[float, float] | None = None,
+    axes: str | None = None,
+    description: str | None = None,
+) -> None:
+    """Write a label image as OME-TIFF with the smallest unsigned type that holds it.
+
+    Parameters
+    ----------
+    path
+        File to make or replace, atomically.
+    labels
+        (Y, X) integers, 0 is background; or a stack of such planes, up to (T, Z, Y, X).
+    pixel_size
+        In micrometres, one number or (y, x); written where OME readers and ImageJ look for it.
+    axes
+        One letter per dimension out of T, Z, Y, X; None: the last ones of ``"TZYX"``, T for one.
+    description
+        Free text kept in the file, for example provenance as JSON.
+
+    Raises
+    ------
+    UserError
+        When `labels` are no labels, or the file cannot be written.
+    """
+    labels = smallest_unsigned(labels, str(path))
+    axes = axes or _OME_AXES.get(labels.ndim, "")
+    if len(axes) != labels.ndim or not axes.endswith("YX") or set(axes) - set("TZYX"):
+        raise UserError(
+            f"{path}: labels of shape {labels.shape} with axes {axes!r} cannot be saved as TIFF, "
+            "expected (y, x) or a stack of up to (t, z, y, x): save one slice at a time."
+        )
+    metadata: dict[str, Any] = {"axes": axes}
+    options: dict[str, Any] = {}
+    if description:
+        metadata["Description"] = description
+    if pixel_size is not None:
+        y, x = pixel_size if isinstance(pixel_size, tuple) else (pixel_size, pixel_size)
+        metadata |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": "µm"}
+        metadata |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": "µm"}
+        options = {"resolution": (1e4 / x, 1e4 / y), "resolutionunit": "CENTIMETER"}
+    with atomic_write(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            labels,
+            ome=True,
+            bigtiff=labels.nbytes > 3 * 2**30,
+            photometric="minisblack",
+            compression="zlib",
+            software="napari-sartorius",
+            metadata=metadata,
+            **options,
+        )
+
+
+def read_labels(path: str | Path) -> ImageData:
+    """Read a label image from TIFF or PNG.
+
+    Returns
+    -------
+    ImageData
+        In memory, smallest unsigned type, axes and pixel size as the file says.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be read, has colours, or holds values that are no labels.
+    """
+    image = read_image(path)
+    if "S" in image.axes:
+        raise UserError(
+            f"{path} is a colour picture, expected a label image with one whole number per pixel: "
+            "export the labels themselves, not their colours."
+        )
+    return replace(image, pixels=smallest_unsigned(image.to_array(), str(path)))
+
+
+def read_label_instances(path: str | Path) -> Instances:
+    """Read a label image (Y, X) as objects, in the order of their labels.
+
+    Returns
+    -------
+    Instances
+        Scores 1, categories 0, column ``label`` with the file's numbers.
+
+    Raises
+    ------
+    UserError
+        As `read_labels`, and when the file holds a stack.
+    """
+    image = read_labels(path)
+    if image.axes != "YX":
+        raise UserError(f"{path} is a stack ({image.axes}), expected a single label image.")
+    masks, ids = CropMasks.from_labels(image.to_array())
+    instances = Instances.from_masks(masks)
+    instances.columns["label"] = ids
+    return instances
+
+
+def smallest_unsigned(labels: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return labels in the smallest unsigned type that holds them.
+
+    Float images whose values are all whole numbers count as labels: Fiji saves them so.
+
+    Raises
+    ------
+    UserError
+        When values are negative or no whole numbers; `name` says of what.
+    """
+    labels = np.asarray(labels)
+    whole = labels.dtype.kind in "bui" or (
+        labels.dtype.kind == "f" and bool(np.all(labels == np.floor(labels)))
+    )
+    if not whole or (labels.size and (labels.min() < 0 or labels.max() >= 2**63)):
+        raise UserError(
+            f"{name}: values are not labels, expected whole numbers from 0 (background) up: "
+            "choose a label image."
+        )
+    highest = int(labels.max()) if labels.size else 0
+    return labels.astype(np.min_scalar_type(highest), copy=False)
