@@ -109,7 +109,7 @@ def test_durations_read_naturally(seconds, text):
 
 
 def test_figures_read_naturally():
-    assert filter_text(1, 1, 0.4) == "1 cell · confluence 40 %"
+    assert filter_text(1, 1, 0.4) == "1 cell · confluence 40\u00a0%"
     assert filter_text(999, 12_345, None) == "999 of 12,345 cells shown"
     assert timings_text({"total": 3.0, "network": 2.5, "load": 0.01}) == "3.0 s (network 2.5 s)"
     assert timings_text({}) == "0.0 s"

@@ -114,7 +114,7 @@ def test_current_slice_result_lies_at_that_slice_only(dock, viewer, client, make
     viewer.dims.set_point(0, 1 + 3 * 2)
     dock.segment.run()
     client.wait_for_job()
-    assert client.jobs[-1].image.shape == (60, 80)
+    assert client.jobs[-1].image.pixels.shape == (60, 80)
     viewer.dims.set_point(0, 1)  # the user looks on while it runs
     with qtbot.waitSignal(dock.bridge.finished):
         client.finish(make_result())
@@ -132,8 +132,8 @@ def test_whole_stack_has_numbers_of_its_own_in_every_slice(
     dock.segment.image.slices.select_data("all")
     dock.segment.run()
     client.wait_for_job()
-    assert client.jobs[-1].image.shape == (2, 60, 80)
-    assert client.jobs[-1].axes == "TYX"
+    assert client.jobs[-1].image.pixels.shape == (2, 60, 80)
+    assert client.jobs[-1].image.axes == "TYX"
     planes = [PlaneResult((0,), make_result()), PlaneResult((1,), make_result((60, 80), (0.8,)))]
     with qtbot.waitSignal(dock.bridge.finished):
         client.say(FinishedMessage(1, planes))

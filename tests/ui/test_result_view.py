@@ -33,7 +33,7 @@ def slide(dock, value):
 def test_everything_is_shown_at_first(shown):
     dock, layer = shown
     assert visible(layer) == [1, 2, 3]
-    assert dock.segment.result.figures.text() == "3 cells · confluence 6.2 %"
+    assert dock.segment.result.figures.text() == "3 cells · confluence 6.2\u00a0%"
 
 
 def test_slider_hides_low_scores_and_brings_them_back(shown):
@@ -41,7 +41,7 @@ def test_slider_hides_low_scores_and_brings_them_back(shown):
     before = layer.data.copy()
     slide(dock, 0.5)
     assert visible(layer) == [1, 2]
-    assert dock.segment.result.figures.text() == "2 of 3 cells shown · confluence 4.2 %"
+    assert dock.segment.result.figures.text() == "2 of 3 cells shown · confluence 4.2\u00a0%"
     slide(dock, 0.0)
     assert visible(layer) == [1, 2, 3]
     np.testing.assert_array_equal(layer.data, before)

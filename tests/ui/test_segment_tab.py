@@ -81,21 +81,23 @@ def test_pixel_size_of_the_layer_reaches_worker_and_table(
 ):
     viewer.add_image(np.zeros((60, 80)), scale=(0.5, 0.5), units=("um", "um"))
     layer = segment(make_result())
-    assert client.jobs[-1].pixel_size == pytest.approx(0.5)
+    assert client.jobs[-1].image.pixel_size == pytest.approx(0.5)
     assert layer.features["area_um2"].tolist() == pytest.approx([25.0] * 3)
 
 
 def test_pixel_units_are_not_taken_for_a_length(dock, viewer, client):
     viewer.add_image(np.zeros((60, 80)), scale=(0.5, 0.5))
     start(dock, client)
-    assert client.jobs[-1].pixel_size is None
+    assert client.jobs[-1].image.pixel_size is None
 
 
 def test_status_line_counts_and_times(dock, segment, make_result):
     segment(make_result())
     text = dock.segment.run_panel.message.text()
-    assert text.startswith("3 cells: 2 round, 1 long · confluence 6.2 % · 1.5 s (network 1.2 s")
-    assert text.endswith("on cpu")
+    assert text.startswith(
+        "3 cells: 2 round, 1 long · confluence 6.2\u00a0% · 1.5 s (network 1.2 s"
+    )
+    assert text.endswith("on CPU")
 
 
 def test_no_cells_says_what_to_try(dock, segment, make_result):
@@ -231,8 +233,8 @@ def test_each_run_reads_the_pixels_again_and_keeps_its_own_copy(
     dock.segment.image.layers.choose(viewer.layers["plate"])
     start(dock, client)
     pixels[:] = 9
-    assert client.jobs[0].image.max() == 0
-    assert client.jobs[1].image.max() == 5
+    assert client.jobs[0].image.pixels.max() == 0
+    assert client.jobs[1].image.pixels.max() == 5
 
 
 def test_renamed_during_the_run_gives_the_new_name(dock, viewer, client, qtbot, make_result):
@@ -260,8 +262,8 @@ def test_config_says_what_the_controls_say(dock, viewer, client):
     assert (config.channel, config.diameter, config.tile, config.min_size) == (1, 33.0, 512, 7)
     assert config.min_score is None
     assert config.pixel_size is None
-    assert client.jobs[-1].image.shape == (60, 80, 3)
-    assert client.jobs[-1].axes == "YXS"
+    assert client.jobs[-1].image.pixels.shape == (60, 80, 3)
+    assert client.jobs[-1].image.axes == "YXS"
 
 
 def test_network_view_shows_what_the_network_sees(dock, viewer):

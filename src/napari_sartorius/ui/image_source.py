@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.planes import SMALLEST_SIDE
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -80,8 +81,11 @@ def describe(layer: Image) -> str:
 def why_unusable(layer: Image) -> str | None:
     """Return one sentence saying why this layer cannot be segmented, or None when it can."""
     array = full_resolution(layer)
-    if min(plane_shape(layer)) < 2:
-        return f"'{layer.name}' is too thin to segment: choose an image of at least 2 by 2 pixels."
+    if min(plane_shape(layer)) < SMALLEST_SIDE:
+        return (
+            f"'{layer.name}' is too small to show a cell: choose an image of at least "
+            f"{SMALLEST_SIDE} by {SMALLEST_SIDE} pixels."
+        )
     if array.size == 0:
         return f"'{layer.name}' holds no pixels: choose another image."
     if np.dtype(array.dtype).kind not in "uifb":

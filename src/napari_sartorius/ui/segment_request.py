@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.io.image_data import image_from_array
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.image_source import PlaneChoice
 from napari_sartorius.ui.layer_writer import ComposedLabels, compose
@@ -88,7 +89,10 @@ class SegmentRequest:
         else:
             pixels = image_source.take_plane(self.layer, self.choice.indices[0])
             axes = "YX" + colour
-        return SegmentJob(pixels, self.config, axes=axes, pixel_size=self.pixel_size)
+        image = image_from_array(
+            pixels, axes=axes, pixel_size=self.pixel_size, name=f"'{self.layer.name}'"
+        )
+        return SegmentJob(image, self.config)
 
     def compose(self, planes: Sequence[PlaneResult]) -> ComposedLabels:
         """Turn the worker's answer into a label image with its table; any thread."""

@@ -22,7 +22,8 @@ QFrame[role="rule"] {{ background: {foreground}; max-height: 1px; min-height: 1p
 QFrame[role="card"] {{ background: {foreground}; border-radius: 4px; }}
 QFrame[role="card"] QLabel, QFrame[role="card"] QWidget {{ background: none; }}
 QFrame[role="card"] QLabel[role="chip"] {{ background: {primary}; }}
-QScrollBar:vertical {{ max-width: 8px; margin: 0px; background: none; }}
+QScrollBar:vertical {{ max-width: 8px; margin: 0px; background: {background}; }}
+QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: {background}; }}
 QScrollBar::handle:vertical {{ background: {primary}; border-radius: 4px; }}
 QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0px; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ border: none; }}

@@ -24,7 +24,8 @@ def plural(count: int, word: str) -> str:
 
 def percent(part: float) -> str:
     """Return a part of one in percent, with a digit after the point when it is small."""
-    return f"{100.0 * part:.1f} %" if part < 0.0995 else f"{100.0 * part:.0f} %"
+    digits = 1 if part < 0.0995 else 0
+    return f"{100.0 * part:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def filter_text(shown: int, total: int, confluence: float | None) -> str:
@@ -65,7 +66,7 @@ def finished_text(composed: ComposedLabels) -> str:
     if area is not None and pixels:
         text += f" · confluence {percent(min(float(area.sum()) / pixels, 1.0))}"
     text += f" · {timings_text(composed.metadata.get('timings', {}))}"
-    return f"{text} on {composed.metadata.get('device', '?')}"
+    return f"{text} on {str(composed.metadata.get('device', '?')).upper()}"
 
 
 def provenance_text(layer: Labels) -> str:
