@@ -1,4 +1,8 @@
-"""The dock "Sartorius", which napari makes when the user opens it from the menu."""
+"""The dock "Sartorius", which napari makes when the user opens it from the menu.
+
+It appears at once and is filled in the next turn of the event loop, so that neither the imports nor
+the worker process are waited for.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,19 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.engine_bridge import EngineBridge
-from napari_sartorius.ui.segment_tab import SegmentTab
-from napari_sartorius.ui.settings import read_preferences
-from napari_sartorius.ui.style import style_sheet
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import napari
     from qtpy.QtCore import QSize
 
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
+    from napari_sartorius.ui.segment_tab import SegmentTab
     from napari_sartorius.ui.settings import Preferences
     from napari_sartorius.zoo.card import ModelCard
 
 _WIDTH = 350
+_NARROWEST = 300
 _PROBE_DELAY_MS = 400
 
 
@@ -36,7 +37,7 @@ class SartoriusDock(QWidget):
         The viewer that the dock belongs to.
     client : EngineClient, optional
         Who runs jobs. By default a worker process of this dock's own, started after the dock is
-        on screen, so that opening never waits for it.
+        on screen.
     cards : sequence of ModelCard, optional
         Models to offer; by default all that are installed.
     preferences : Preferences, optional
@@ -52,40 +53,39 @@ class SartoriusDock(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        preferences = preferences or read_preferences()
-        if preferences.cache_folder:
-            # the worker inherits this, so both sides of the engine look in the same place
-            os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
-        if client is None:
-            from napari_sartorius.engine.client import WorkerClient
-
-            client = WorkerClient()
-        if cards is None:
-            from napari_sartorius.zoo.catalogue import list_bundles
-
-            cards = [bundle.card for bundle in list_bundles()]
         self._viewer = viewer
+        self._given = (client, cards, preferences)
+        self._bridge: EngineBridge | None = None
+        self._segment: SegmentTab | None = None
         self._was_docked = False
         self._stopped = False
-        self.bridge = EngineBridge(client, self)
-        self.segment = SegmentTab(viewer, self.bridge, cards, preferences)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(self.segment, "Segment")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
-        self.setMinimumWidth(300)
-        self._restyle()
-        viewer.events.theme.connect(self._restyle)
-        # holds the client only: the widget itself is gone when `destroyed` comes
-        self.destroyed.connect(lambda *_: client.close())
+        self.setMinimumWidth(_NARROWEST)
         self._probe = QTimer(self)
         self._probe.setSingleShot(True)
-        self._probe.timeout.connect(self.segment.ask_device)
-        self._probe.start(_PROBE_DELAY_MS)
+        QTimer.singleShot(0, self._fill)
 
-    def sizeHint(self) -> QSize:
+    @property
+    def segment(self) -> SegmentTab:
+        """The Segment tab."""
+        self._fill()
+        if self._segment is None:
+            raise RuntimeError("the dock was closed before it was filled")
+        return self._segment
+
+    @property
+    def bridge(self) -> EngineBridge:
+        """The way to the worker."""
+        self._fill()
+        if self._bridge is None:
+            raise RuntimeError("the dock was closed before it was filled")
+        return self._bridge
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the width that the dock is made for."""
         hint = super().sizeHint()
         hint.setWidth(_WIDTH)
@@ -96,12 +96,14 @@ class SartoriusDock(QWidget):
         if self._stopped:
             return
         self._stopped = True
+        if self._segment is None or self._bridge is None:
+            return
         self._probe.stop()
         self._viewer.events.theme.disconnect(self._restyle)
-        self.segment.stop()
-        self.bridge.close()
+        self._segment.stop()
+        self._bridge.close()
 
-    def changeEvent(self, event: QEvent | None) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
         """Notice that napari took the widget out of its window: the dock was closed."""
         super().changeEvent(event)
         if event is None or event.type() != QEvent.Type.ParentChange:
@@ -111,5 +113,38 @@ class SartoriusDock(QWidget):
         elif self._was_docked:
             self.shut_down()
 
+    def _fill(self) -> None:
+        """Build the tabs, once."""
+        if self._segment is not None or self._stopped:
+            return
+        from napari_sartorius.ui.engine_bridge import EngineBridge
+        from napari_sartorius.ui.segment_tab import SegmentTab
+        from napari_sartorius.ui.settings import read_preferences
+
+        client, cards, preferences = self._given
+        preferences = preferences or read_preferences()
+        if preferences.cache_folder:
+            # the worker inherits this, so both sides of the engine look in the same place
+            os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
+        if client is None:
+            from napari_sartorius.engine.client import WorkerClient
+
+            client = WorkerClient()
+        if cards is None:
+            from napari_sartorius.zoo import list_bundles
+
+            cards = [bundle.card for bundle in list_bundles()]
+        self._bridge = EngineBridge(client, self)
+        self._segment = SegmentTab(self._viewer, self._bridge, cards, preferences)
+        self._restyle()
+        self.tabs.addTab(self._segment, "Segment")
+        self._viewer.events.theme.connect(self._restyle)
+        # holds the client only: the widget itself is gone when `destroyed` comes
+        self.destroyed.connect(lambda *_: client.close())
+        self._probe.timeout.connect(self._segment.ask_device)
+        self._probe.start(_PROBE_DELAY_MS)
+
     def _restyle(self, event: object = None) -> None:
+        from napari_sartorius.ui.style import style_sheet
+
         self.setStyleSheet(style_sheet(self._viewer.theme))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from napari.utils.notifications import show_error, show_warning
 from pydantic import ValidationError
 from qtpy.QtCore import Qt, QTimer
@@ -251,6 +250,8 @@ class SegmentTab(QWidget):
             show_error(str(error))
 
     def _on_copy(self, view: ResultView) -> None:
+        import pandas as pd
+
         source = view.layer
         features = {name: source.features[name].to_numpy() for name in source.features}
         labels, table = shown_copy(np.asarray(source.data), features, view.hidden())
