@@ -1,0 +1,55 @@
+"""The program ``napari-sartorius``: one verb per file, errors in one sentence, torch when used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from napari_sartorius import __version__
+from napari_sartorius.cli.demo import demo
+from napari_sartorius.cli.doctor import doctor
+from napari_sartorius.cli.errors import SentenceGroup
+from napari_sartorius.cli.evaluate import evaluate
+from napari_sartorius.cli.models import models_app
+from napari_sartorius.cli.segment import segment
+from napari_sartorius.cli.train import train
+
+app = typer.Typer(
+    cls=SentenceGroup,
+    help="Find every cell in microscopy images, measure how well, and train on corrections.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"napari-sartorius {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the full report when something goes wrong.")
+    ] = False,
+) -> None:
+    """Options of every verb; `debug` is read by `SentenceGroup`."""
+    context.obj = {"debug": debug}
+
+
+app.command()(segment)
+app.command()(evaluate)
+app.command()(train)
+app.add_typer(models_app, name="models")
+app.command()(doctor)
+app.command()(demo)

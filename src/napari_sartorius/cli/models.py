@@ -1,0 +1,74 @@
+"""``napari-sartorius models``: which models there are and what is known of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from napari_sartorius.zoo import ModelBundle
+
+models_app = typer.Typer(help="The models that are installed.", no_args_is_help=True)
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """List the models that ship with the package and those that were added."""
+    from napari_sartorius.zoo import list_bundles, user_models_folder
+
+    bundles = list_bundles()
+    width = max((len(bundle.card.name) for bundle in bundles), default=0)
+    for bundle in bundles:
+        names = ", ".join(bundle.card.category_names)
+        typer.echo(f"{bundle.card.name:<{width}}  {bundle.card.title} ({names})")
+    if not bundles:
+        typer.echo(f"No model is installed; put bundles into {user_models_folder()}.")
+
+
+@models_app.command("show")
+def show_model(
+    name: Annotated[str, typer.Argument(help="Name of a model or path of a bundle.")],
+) -> None:
+    """Show a model's card: what it finds, licence, training data, metrics, known failures."""
+    from napari_sartorius.zoo import find_bundle
+
+    typer.echo("\n".join(card_lines(find_bundle(name))))
+
+
+def card_lines(bundle: ModelBundle) -> list[str]:
+    """Lines of a card for a reader."""
+    card = bundle.card
+    pixel = f"{card.pixel_size:g} um" if card.pixel_size else "unknown"
+    lines = [
+        f"{card.name}: {card.title}",
+        "",
+        card.description,
+        "",
+        f"Finds:          {', '.join(card.category_names)}",
+        f"Cell diameter:  {card.cell_diameter:g} px, pixel size {pixel}",
+        f"Licence:        {card.licence}",
+        f"Trained on:     {card.training_data}",
+    ]
+    optional = {
+        "Schedule": card.schedule,
+        "Citation": card.citation,
+        "Parent": card.parent or "",
+        "Reproduce with": card.metrics_command,
+    }
+    lines += [f"{title + ':':<15} {text}" for title, text in optional.items() if text]
+    lines += [f"Thresholds of {c}: {_thresholds(bundle, c)}" for c in card.category_names]
+    if card.metrics:
+        lines += ["", "Metrics:"]
+        lines += [f"  {metric}: {value:.4g}" for metric, value in card.metrics.items()]
+    if card.known_failures:
+        lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
+    lines += ["", f"Location: {bundle.path}"]
+    return lines
+
+
+def _thresholds(bundle: ModelBundle, category: str) -> str:
+    found = bundle.card.thresholds_of(category)
+    return (
+        f"score {found.score:g}, mask {found.mask:g}, nms {found.nms:g}, min size {found.min_size}"
+    )

@@ -1,0 +1,149 @@
+"""Which images a run is about, and the name under which each one's outputs are written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.images import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
+"""Ends of the images that a run writes; they are not taken as inputs from the output folder."""
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """One image of a run.
+
+    Attributes
+    ----------
+    path
+        The file.
+    file_name
+        Its path relative to the input that it was found in, with forward slashes; unique.
+    stem
+        What the names of its outputs begin with; unique whatever the file system thinks of case.
+    """
+
+    path: Path
+    file_name: str
+    stem: str
+
+
+def find_images(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    recursive: bool = False,
+    known_stems: Mapping[str, str] | None = None,
+) -> list[InputImage]:
+    """List the images of files and folders in a stable order.
+
+    Parameters
+    ----------
+    inputs
+        Files, taken whatever their suffix, and folders, searched for images by suffix.
+    output
+        The output folder: what an earlier run wrote there is left out.
+    recursive
+        Whether folders inside folders are searched.
+    known_stems
+        Stems of an earlier run by file name, which are kept.
+
+    Raises
+    ------
+    UserError
+        When an input does not exist or nothing is found.
+    """
+    found: list[tuple[Path, str, Path]] = []
+    seen: set[Path] = set()
+    for source in inputs:
+        if not source.exists():
+            raise UserError(f"{source} does not exist: check the path.")
+        root = source if source.is_dir() else source.parent
+        for path in _in_folder(source, output, recursive) if source.is_dir() else [source]:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                found.append((path, path.relative_to(root).as_posix(), root))
+    if not found:
+        raise UserError(_nothing_found(inputs, output, recursive))
+    return _with_unique_names(found, known_stems or {})
+
+
+def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Path]:
+    output = output.resolve()
+    try:
+        candidates = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be listed ({error.strerror}): check its permissions."
+        ) from error
+    return [path for path in candidates if _is_input(path, folder, output)]
+
+
+def _is_input(path: Path, folder: Path, output: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+        return False
+    if not path.resolve().is_relative_to(output):
+        return True
+    # Inside the output folder: all of it is ours, unless images and outputs share one folder.
+    return folder.resolve().is_relative_to(output) and not path.name.endswith(OWN_SUFFIXES)
+
+
+def _nothing_found(inputs: Iterable[Path], output: Path, recursive: bool) -> str:
+    where = ", ".join(str(path) for path in inputs)
+    kinds = ", ".join(IMAGE_SUFFIXES)
+    deeper = not recursive and any(
+        _in_folder(path, output, recursive=True) for path in inputs if path.is_dir()
+    )
+    remedy = "add --recursive to search its subfolders" if deeper else "choose another folder"
+    return f"{where} holds no image (a file ending in {kinds}): {remedy}."
+
+
+def _with_unique_names(
+    found: list[tuple[Path, str, Path]], known: Mapping[str, str]
+) -> list[InputImage]:
+    # Two roots may hold the same relative path; then the root's own name tells them apart.
+    times = Counter(name for _, name, _ in found)
+    names = [
+        name if times[name] == 1 else f"{root.resolve().name}/{name}" for _, name, root in found
+    ]
+    names = _numbered(names)
+    images = [
+        InputImage(path, name, path.stem) for (path, _, _), name in zip(found, names, strict=True)
+    ]
+    taken = {stem.casefold() for stem in known.values()}
+    clashes = Counter(image.stem.casefold() for image in images)
+    named = []
+    for image in images:
+        stem = known.get(image.file_name)
+        if stem is None:
+            alone = clashes[image.stem.casefold()] == 1
+            stem = image.stem if alone else image.file_name.replace("/", "_").replace(".", "_")
+            stem = _free(stem, taken)
+            taken.add(stem.casefold())
+        named.append(replace(image, stem=stem))
+    return named
+
+
+def _numbered(names: list[str]) -> list[str]:
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        unique.append(_free(name, taken))
+        taken.add(unique[-1].casefold())
+    return unique
+
+
+def _free(name: str, taken: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate.casefold() in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate

@@ -1,0 +1,210 @@
+"""The files that a run writes: per image, and one of each kind for all images together."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.io.coco import write_coco, write_coco_results
+from napari_sartorius.io.images import plane_axes, plane_shape
+from napari_sartorius.io.kaggle import write_submission
+from napari_sartorius.io.labels_tiff import write_labels
+from napari_sartorius.io.overlay import write_overlay
+from napari_sartorius.io.table_csv import write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from napari_sartorius.core.categories import Category
+    from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.io.images import ImageData
+
+
+class Format(enum.StrEnum):
+    """A kind of output."""
+
+    COCO = "coco"
+    RESULTS = "results"
+    LABELS = "labels"
+    CSV = "csv"
+    OVERLAY = "overlay"
+    SUBMISSION = "submission"
+
+
+DEFAULT_FORMATS = frozenset({Format.COCO, Format.LABELS, Format.CSV, Format.OVERLAY})
+
+
+class OutputError(UserError):
+    """Results cannot be written, so that going on with other images would be in vain."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedPlane:
+    """One plane of an image and what was found in it.
+
+    Attributes
+    ----------
+    index
+        Position along the image's stack axes, () for a single picture.
+    pixels
+        The plane, kept only when an overlay will be drawn.
+    instances
+        The objects.
+    cell_type
+        What the plane was taken for.
+    notices
+        What the user was told about it.
+    """
+
+    index: tuple[int, ...]
+    pixels: NDArray[Any] | None
+    instances: Instances
+    cell_type: str
+    notices: tuple[str, ...] = ()
+
+
+def parse_formats(text: str) -> frozenset[Format]:
+    """Formats from a comma-separated list.
+
+    Raises
+    ------
+    UserError
+        When one is unknown or there is none.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    known = ", ".join(Format)
+    for name in names:
+        if name not in Format.__members__.values():
+            raise UserError(f"There is no output format {name!r}: choose among {known}.")
+    if not names:
+        raise UserError(f"No output format was given: choose among {known}.")
+    return frozenset(Format(name) for name in names)
+
+
+def write_image_outputs(
+    folder: Path,
+    stem: str,
+    formats: Iterable[Format],
+    picture: ImageData,
+    found: Sequence[SegmentedPlane],
+    categories: Sequence[Category],
+) -> list[str]:
+    """Write label TIFF, object table and overlays of one image, each atomically.
+
+    Returns
+    -------
+    list of str
+        Names of the files, relative to `folder`.
+
+    Raises
+    ------
+    OutputError
+        When a file cannot be written.
+    """
+    chosen = set(formats)
+    written: list[str] = []
+    try:
+        if Format.LABELS in chosen:
+            written.append(f"{stem}_labels.tif")
+            labels, axes = _label_stack(picture, found)
+            write_labels(folder / written[-1], labels, pixel_size=picture.pixel_size_yx, axes=axes)
+        if Format.CSV in chosen:
+            written.append(f"{stem}_objects.csv")
+            write_table(folder / written[-1], _table(picture, found, categories))
+        if Format.OVERLAY in chosen:
+            for plane in found:
+                assert plane.pixels is not None
+                written.append(f"{stem}{_suffix(picture, plane)}_overlay.png")
+                write_overlay(
+                    folder / written[-1],
+                    plane.pixels,
+                    plane.instances,
+                    categories=categories,
+                    pixel_size=picture.pixel_size,
+                )
+    except UserError as error:
+        raise OutputError(str(error)) from error
+    return written
+
+
+def write_run_outputs(folder: Path, formats: Iterable[Format], dataset: CocoDataset) -> list[str]:
+    """Write the files that hold all images: COCO dataset, COCO results, submission.
+
+    Raises
+    ------
+    OutputError
+        When a file cannot be written.
+    """
+    chosen = set(formats)
+    written: list[str] = []
+    try:
+        if Format.COCO in chosen:
+            write_coco(folder / "instances.json", dataset)
+            written.append("instances.json")
+        if Format.RESULTS in chosen:
+            write_coco_results(folder / "results.json", dataset)
+            written.append("results.json")
+        if Format.SUBMISSION in chosen:
+            predictions: dict[str, Instances] = {}
+            for image in dataset.images:
+                predictions[_submission_id(image, predictions)] = dataset.instances[image.id]
+            write_submission(folder / "submission.csv", predictions)
+            written.append("submission.csv")
+    except UserError as error:
+        raise OutputError(str(error)) from error
+    return written
+
+
+def _submission_id(image: CocoImage, taken: Iterable[str]) -> str:
+    """Stem as the competition wants it; the whole path where another folder has the same stem."""
+    plane = "".join(f"_{i}" for i in image.extra.get("plane", ()))
+    name = image.stem + plane
+    return name if name not in taken else image.file_name + plane
+
+
+def _label_stack(picture: ImageData, found: Sequence[SegmentedPlane]) -> tuple[NDArray[Any], str]:
+    """Label images of all planes as one array; labels count from 1 in each plane."""
+    axes, shape = plane_axes(picture), plane_shape(picture)
+    if set(axes) - set("TZ") or axes == "ZT" or len(axes) > 2:
+        axes, shape = "T", (len(found),)  # OME readers expect no other order or letters
+    layers = [plane.instances.masks.to_labels() for plane in found]
+    dtype = np.result_type(*layers)
+    stack = np.empty((len(layers), *picture.size), dtype)
+    for position, layer in enumerate(layers):
+        stack[position] = layer
+    return stack.reshape(*shape, *picture.size), f"{axes}YX"
+
+
+def _table(
+    picture: ImageData, found: Sequence[SegmentedPlane], categories: Sequence[Category]
+) -> dict[str, NDArray[Any]]:
+    """Rows of all planes; a stack gets one column per stack axis, named by its letter."""
+    names = [category.name for category in categories]
+    tables = []
+    for plane in found:
+        table = plane.instances.table(picture.pixel_size_yx, names)
+        place = {
+            axis.lower(): np.full(len(plane.instances), position)
+            for axis, position in zip(plane_axes(picture), plane.index, strict=True)
+        }
+        tables.append({**place, **table})
+    columns = dict.fromkeys(name for table in tables for name in table)
+    return {
+        name: np.concatenate([table[name] for table in tables if name in table]) for name in columns
+    }
+
+
+def _suffix(picture: ImageData, plane: SegmentedPlane) -> str:
+    return "".join(
+        f"_{axis.lower()}{position:0{len(str(length - 1))}d}"
+        for axis, position, length in zip(
+            plane_axes(picture), plane.index, plane_shape(picture), strict=True
+        )
+    )

@@ -1,0 +1,223 @@
+"""The loop over images: segment, write, remember; a broken image does not stop the others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_sartorius.core.categories import Category
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Cancelled, Monitor, SubMonitor
+from napari_sartorius.engine.batch.journal import Finished
+from napari_sartorius.engine.batch.outputs import (
+    Format,
+    OutputError,
+    SegmentedPlane,
+    write_image_outputs,
+    write_run_outputs,
+)
+from napari_sartorius.engine.walk import walk_planes
+from napari_sartorius.io.coco import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.images import ChannelChoice, plane_axes, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.core.instances import Instances
+    from napari_sartorius.engine.batch.inputs import InputImage
+    from napari_sartorius.engine.batch.journal import Journal
+    from napari_sartorius.inference.segmenter import SegmentResult
+    from napari_sartorius.io.images import ImageData
+
+_log = logging.getLogger(__name__)
+
+
+class PlaneSegmenter(Protocol):
+    """What the loop needs of a `Segmenter`."""
+
+    def segment(
+        self, image: NDArray[Any], *, pixel_size: float | None = None, monitor: Monitor = ...
+    ) -> SegmentResult:
+        """Find the objects of one plane."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An image that could not be done, and why in one sentence."""
+
+    file_name: str
+    sentence: str
+
+
+@dataclass
+class BatchSummary:
+    """How a run went.
+
+    Attributes
+    ----------
+    done
+        Images done in this run, then or earlier; `skipped` names those done earlier.
+    failed
+        Images that could not be done.
+    outputs
+        Files written for the whole run, relative to the output folder.
+    """
+
+    done: list[Finished] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Objects per category over all images."""
+        total: Counter[str] = Counter()
+        for record in self.done:
+            total.update(record.counts)
+        return dict(total)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "images": [_without_file_times(record) for record in self.done],
+            "skipped": self.skipped,
+            "failed": [asdict(failure) for failure in self.failed],
+            "counts": self.counts,
+            "outputs": self.outputs,
+        }
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """Everything that a run needs to know.
+
+    Attributes
+    ----------
+    output
+        Folder for the outputs.
+    formats
+        Which outputs to write.
+    segmenter
+        Finds the objects of one plane.
+    categories
+        What it finds, in its order.
+    channel
+        Which channel of a multi-channel image it is shown.
+    info
+        Provenance, written into every dataset.
+    """
+
+    output: Path
+    formats: frozenset[Format]
+    segmenter: PlaneSegmenter
+    categories: list[Category]
+    channel: ChannelChoice
+    info: dict[str, Any]
+
+    def run(self, images: Sequence[InputImage], journal: Journal, monitor: Monitor) -> BatchSummary:
+        """Segment all images that the journal does not know as done.
+
+        Raises
+        ------
+        OutputError
+            When outputs cannot be written; going on would be in vain.
+        Cancelled
+            When the monitor says so; the images finished before stay in the journal.
+        """
+        summary = BatchSummary()
+        for number, image in enumerate(images):
+            monitor.check()
+            share = number / len(images), (number + 1) / len(images)
+            part = SubMonitor(monitor, *share, prefix=f"{image.file_name}: ")
+            known = journal.find(image)
+            if known is not None:
+                summary.done.append(known)
+                summary.skipped.append(image.file_name)
+                continue
+            try:
+                summary.done.append(self._one(image, journal, part))
+            except (OutputError, Cancelled):
+                raise
+            except UserError as error:
+                summary.failed.append(Failed(image.file_name, str(error)))
+            except MemoryError:
+                sentence = f"{image.path} needs more memory than there is: choose a smaller tile."
+                summary.failed.append(Failed(image.file_name, sentence))
+            except Exception as error:
+                _log.exception("%s failed", image.path)
+                sentence = (
+                    f"{image.path} failed because of an unexpected {type(error).__name__} "
+                    f"({error}): run it alone with --debug and report what it prints."
+                )
+                summary.failed.append(Failed(image.file_name, sentence))
+        monitor.progress("writing", 1.0)
+        if summary.done:
+            dataset = journal.collect(images, self.categories, self.info)
+            summary.outputs = write_run_outputs(self.output, self.formats, dataset)
+        return summary
+
+    def _one(self, image: InputImage, journal: Journal, monitor: Monitor) -> Finished:
+        began = time.perf_counter()
+        status = image.path.stat()
+        picture = read_image(image.path)
+        found = self._segment(picture, monitor)
+        outputs = write_image_outputs(
+            self.output, image.stem, self.formats, picture, found, self.categories
+        )
+        counts = Counter({category.name: 0 for category in self.categories})
+        for plane in found:
+            counts.update(self.categories[c].name for c in plane.instances.categories.tolist())
+        record = Finished(
+            image.file_name,
+            image.stem,
+            status.st_size,
+            status.st_mtime_ns,
+            tuple(outputs),
+            dict(counts),
+            len(found),
+            round(time.perf_counter() - began, 3),
+            tuple(dict.fromkeys(notice for plane in found for notice in plane.notices)),
+        )
+        journal.add(record, self._dataset(image, picture, found))
+        return record
+
+    def _segment(self, picture: ImageData, monitor: Monitor) -> list[SegmentedPlane]:
+        found = []
+        for index, pixels, share in walk_planes(picture, self.channel, monitor):
+            result = self.segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
+            keep = pixels if Format.OVERLAY in self.formats else None
+            found.append(
+                SegmentedPlane(
+                    index, keep, result.instances, result.cell_type, tuple(result.notices)
+                )
+            )
+        return found
+
+    def _dataset(
+        self, image: InputImage, picture: ImageData, found: Sequence[SegmentedPlane]
+    ) -> CocoDataset:
+        height, width = picture.size
+        axes = plane_axes(picture)
+        images: list[CocoImage] = []
+        instances: dict[ImageId, Instances] = {}
+        for number, plane in enumerate(found, start=1):
+            extra: dict[str, Any] = {"cell_type": plane.cell_type}
+            if picture.pixel_size_yx is not None:
+                extra["pixel_size_um"] = list(picture.pixel_size_yx)
+            if axes:
+                extra |= {"plane": list(plane.index), "plane_axes": axes}
+            images.append(CocoImage(number, image.file_name, width, height, extra))
+            instances[number] = plane.instances
+        return CocoDataset(images, self.categories, instances, self.info)
+
+
+def _without_file_times(record: Finished) -> dict[str, Any]:
+    values = asdict(record)
+    del values["size"], values["modified_ns"]
+    return values

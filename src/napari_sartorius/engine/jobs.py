@@ -1,0 +1,126 @@
+"""The jobs that the dock and the command line give to the worker.
+
+The viewer imports this module to make jobs. It is the door to the networks: whatever needs torch is
+imported inside functions that only the worker (or the command line) calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_sartorius.engine.walk import walk_planes
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.io.images import ImageData, image_from_array, read_image
+from napari_sartorius.zoo import ModelBundle, find_bundle
+
+if TYPE_CHECKING:
+    from napari_sartorius.engine.context import WarmCache, WorkerContext
+    from napari_sartorius.inference.device import DeviceChoice
+    from napari_sartorius.inference.segmenter import Segmenter, SegmentResult  # noqa: TC004
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneResult:
+    """The segmentation of one plane.
+
+    Attributes
+    ----------
+    index
+        Position of the plane along the stack axes, () for a two-dimensional image.
+    result
+        What was found there.
+    """
+
+    index: tuple[int, ...]
+    result: SegmentResult
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentJob:
+    """Find every cell in an image, plane by plane when it is a stack.
+
+    Attributes
+    ----------
+    image
+        An `ImageData`, the path of an image file, or an array of the axes in `axes`.
+    config
+        How to segment.
+    axes
+        Axes of an array, one letter each, for example "YX", "YXS" (colour last), "TYX", "ZYX".
+        None guesses as `io.images.image_from_array` does. Ignored for `ImageData` and paths.
+    pixel_size
+        Micrometres per pixel of an array, when known; `ImageData` and files bring their own.
+    """
+
+    image: ImageData | NDArray[Any] | Path
+    config: SegmentConfig
+    axes: str | None = None
+    pixel_size: float | None = None
+
+    def run(self, context: WorkerContext) -> list[PlaneResult]:
+        """Segment; one result per plane, in order."""
+        picture = self._open()
+        context.monitor.progress(f"loading {self.config.model}", 0.0)
+        segmenter = warm_segmenter(context.cache, self.config)
+        return [
+            PlaneResult(
+                index, segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
+            )
+            for index, pixels, share in walk_planes(picture, self.config.channel, context.monitor)
+        ]
+
+    def _open(self) -> ImageData:
+        if isinstance(self.image, ImageData):
+            return self.image
+        if isinstance(self.image, Path):
+            return read_image(self.image)
+        return image_from_array(self.image, axes=self.axes, pixel_size=self.pixel_size)
+
+
+@dataclass(frozen=True)
+class WarmUpJob:
+    """Load a model ahead of the first run; returns the device that it is on."""
+
+    config: SegmentConfig
+
+    def run(self, context: WorkerContext) -> str:
+        """Load, or find it loaded."""
+        context.monitor.progress(f"loading {self.config.model}", 0.0)
+        return str(warm_segmenter(context.cache, self.config).device)
+
+
+@dataclass(frozen=True)
+class DescribeDeviceJob:
+    """Say which device a request leads to and why; returns a `DeviceChoice`."""
+
+    request: str = "auto"
+
+    def run(self, context: WorkerContext) -> DeviceChoice:
+        """Look at the hardware through torch."""
+        from napari_sartorius.inference.device import choose_device
+
+        return choose_device(self.request)
+
+
+def open_segmenter(bundle: ModelBundle, config: SegmentConfig) -> Segmenter:
+    """Load a bundle's network for this configuration. Imports torch.
+
+    Raises
+    ------
+    UserError
+        When the weights are damaged or the device does not exist.
+    """
+    from napari_sartorius.inference.segmenter import Segmenter
+
+    return Segmenter(bundle, config)
+
+
+def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> Segmenter:
+    """Return a segmenter for this configuration, loading the network only when it is new."""
+    bundle = find_bundle(config.model)
+    key = (str(bundle.path), bundle.card.sha256, config)
+    return cache.get(key, lambda: open_segmenter(bundle, config))
