@@ -21,6 +21,7 @@ from napari_sartorius.io import layers_from_dataset
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.io.dsb import write_dsb
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.table_csv import write_instances_csv
 
 if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
@@ -361,6 +362,23 @@ def test_label_tiff_opens_as_labels_and_back(plugins: PluginManager, tmp_path: P
     assert again.axes == "ZYX"
     assert again.pixel_size == 0.5
     np.testing.assert_array_equal(again.to_array(), labels)
+
+
+def test_label_tiff_brings_the_table_beside_it(
+    plugins: PluginManager, tmp_path: Path, overlapping: Instances
+) -> None:
+    write_labels(tmp_path / "a_labels.tif", overlapping.to_labels()[0])
+    write_instances_csv(tmp_path / "a_objects.csv", overlapping, category_names=["astro", "cort"])
+    opened = _open(plugins, tmp_path / "a_labels.tif")
+    assert opened is not None
+    features = opened[0][1]["features"]
+    assert features["index"].tolist() == [1, 2, 3]
+    assert features["score"].tolist() == [0.5, 0.9, 0.7]
+    assert features["category"].tolist() == ["astro", "cort", "cort"]
+    write_instances_csv(tmp_path / "a_objects.csv", overlapping[:1])  # of another run
+    opened = _open(plugins, tmp_path / "a_labels.tif")
+    assert opened is not None
+    assert opened[0][1]["features"] == {}
 
 
 def test_the_table_is_measured_anew(plugins: PluginManager, tmp_path: Path) -> None:
