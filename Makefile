@@ -14,6 +14,7 @@ help:  ## Show what can be made
 demo:  ## Segment two sample images with the bundled models into demo_output/
 	@scripts/setup_env.sh $(VENV) demo
 	@$(VENV)/bin/napari-sartorius demo --out $(OUT)
+	@echo "OK: both samples are segmented; the results are in $(OUT)/"
 
 test:  ## Run every check and every test
 	@scripts/setup_env.sh $(VENV) test
@@ -34,7 +35,7 @@ bench:  ## Measure speed and memory; writes benchmarks/RESULTS.md
 docs:  ## Build the documentation into site/
 	@scripts/setup_env.sh $(VENV) docs
 	@$(VENV)/bin/python scripts/model_pages.py
-	@$(VENV)/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 	@echo "OK: the documentation is in site/index.html"
 
 clean:  ## Remove what make made

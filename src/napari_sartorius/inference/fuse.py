@@ -112,8 +112,7 @@ def _on_boxes(
     """Masks (N, m, m) of boxes `own`, sampled on the grids of boxes `target`; zeros outside."""
     rows = _axis_weights(own[:, [1, 3]], target[:, [1, 3]], masks.shape[-1])
     columns = _axis_weights(own[:, [0, 2]], target[:, [0, 2]], masks.shape[-1])
-    result: NDArray[np.float32] = rows @ masks @ columns.transpose(0, 2, 1)
-    return result
+    return np.asarray(rows @ masks @ columns.transpose(0, 2, 1), dtype=np.float32)
 
 
 def _axis_weights(

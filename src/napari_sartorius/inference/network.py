@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from napari_sartorius.inference.views import View, look, look_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -83,8 +85,9 @@ class NetworkRunner:
         for slot, window, (height, width) in zip(batch, windows, sizes, strict=True):
             slot[:height, :width] = window
         tensor = torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device)
-        half = self.precision == "bfloat16"
-        device: Any = torch.device(self.device).type
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+        arithmetic: AbstractContextManager[object] = nullcontext()
+        if self.precision == "bfloat16":
+            arithmetic = torch.autocast(torch.device(self.device).type, torch.bfloat16)
+        with torch.inference_mode(), arithmetic:
             detections = self.detector.detect(tensor, limits, sizes)
         return [Found.from_detections(one) for one in detections]

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from napari_sartorius.inference.tiling import Rectangle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.zoo.card import ModelCard
 

@@ -151,8 +151,10 @@ class _Span:
 def _plan_axis(length: int, largest: int, overlap: int, stride: int) -> tuple[list[_Span], int]:
     """Spans along one axis and the padded length they all share."""
     whole = _round_up(length, stride)
+    if length <= largest:
+        return [_Span(0, length, 0, length)], whole
     largest = max(largest // stride, 2) * stride
-    if length <= largest or whole <= largest:
+    if whole <= largest:
         return [_Span(0, length, 0, length)], whole
     shared = min(_round_up(max(overlap, 1), stride), largest // 2 // stride * stride)
     # Even steps: as many as the largest tile needs, each as short as the image allows.

@@ -1,0 +1,71 @@
+"""How long the dock takes to open, beside an empty magicgui dock in the same kind of viewer."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+from report import Row, keep
+
+_ROUNDS = 5
+
+_OPEN = """
+import sys, time
+import napari
+from qtpy.QtWidgets import QApplication
+viewer = napari.Viewer(show=True)
+QApplication.processEvents()
+start = time.perf_counter()
+if {ours}:
+    from napari_sartorius.ui.dock import SartoriusDock
+    widget = SartoriusDock(viewer)
+else:
+    from magicgui import magicgui
+    @magicgui(call_button="Run")
+    def widget(): ...
+viewer.window.add_dock_widget(widget, name="dock", area="right")
+QApplication.processEvents()
+print(time.perf_counter() - start)
+assert "torch" not in sys.modules
+viewer.close()
+"""
+
+
+def open_once(ours: bool) -> float:
+    """Seconds from asking for the dock to having it on screen, in a fresh process."""
+    run = subprocess.run(
+        [sys.executable, "-c", _OPEN.format(ours=ours)], capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        raise RuntimeError(run.stderr[-2000:])
+    return float(run.stdout.split()[-1])
+
+
+def main() -> None:
+    """Alternate the two, take medians."""
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(_ROUNDS):
+        for ours in (False, True):
+            times[ours].append(open_once(ours))
+    mine, empty = statistics.median(times[True]), statistics.median(times[False])
+    keep(
+        "dock_open",
+        "Opening the dock",
+        "From asking for the dock to having it on screen, imports included, in an open viewer; "
+        f"median of {_ROUNDS} fresh processes each. The other side is a magicgui function without "
+        "arguments.",
+        [
+            Row(
+                "first opening",
+                f"{mine * 1e3:.0f} ms",
+                f"{empty * 1e3:.0f} ms",
+                mine / empty,
+                limit=1.5,
+            )
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
