@@ -174,7 +174,7 @@ class Instances:
         categories: NDArray[Any] = self.categories
         if category_names is not None:
             categories = np.array([category_names[c] for c in self.categories.tolist()], np.str_)
-        table = {
+        table: dict[str, NDArray[Any]] = {
             "index": np.arange(1, len(self) + 1),
             "score": self.scores,
             "category": categories,
