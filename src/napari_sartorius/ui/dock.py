@@ -1,0 +1,150 @@
+"""The dock "Sartorius", which napari makes when the user opens it from the menu.
+
+It appears at once and is filled in the next turn of the event loop, so that neither the imports nor
+the worker process are waited for.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import napari
+    from qtpy.QtCore import QSize
+
+    from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
+    from napari_sartorius.ui.segment_tab import SegmentTab
+    from napari_sartorius.ui.settings import Preferences
+    from napari_sartorius.zoo.card import ModelCard
+
+_WIDTH = 350
+_NARROWEST = 300
+_PROBE_DELAY_MS = 400
+
+
+class SartoriusDock(QWidget):
+    """One dock with a tab per task; only tabs that work are shown.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer that the dock belongs to.
+    client : EngineClient, optional
+        Who runs jobs. By default a worker process of this dock's own, started after the dock is
+        on screen.
+    cards : sequence of ModelCard, optional
+        Models to offer; by default all that are installed.
+    preferences : Preferences, optional
+        What to start with; by default what the user set in napari's preferences.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        client: EngineClient | None = None,
+        cards: Sequence[ModelCard] | None = None,
+        preferences: Preferences | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._given = (client, cards, preferences)
+        self._bridge: EngineBridge | None = None
+        self._segment: SegmentTab | None = None
+        self._was_docked = False
+        self._stopped = False
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+        self.setMinimumWidth(_NARROWEST)
+        self._probe = QTimer(self)
+        self._probe.setSingleShot(True)
+        QTimer.singleShot(0, self._fill)
+
+    @property
+    def segment(self) -> SegmentTab:
+        """The Segment tab."""
+        self._fill()
+        if self._segment is None:
+            raise RuntimeError("the dock was closed before it was filled")
+        return self._segment
+
+    @property
+    def bridge(self) -> EngineBridge:
+        """The way to the worker."""
+        self._fill()
+        if self._bridge is None:
+            raise RuntimeError("the dock was closed before it was filled")
+        return self._bridge
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the width that the dock is made for."""
+        hint = super().sizeHint()
+        hint.setWidth(_WIDTH)
+        return hint
+
+    def shut_down(self) -> None:
+        """End the worker and stop following the viewer; safe to call twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._segment is None or self._bridge is None:
+            return
+        self._probe.stop()
+        self._viewer.events.theme.disconnect(self._restyle)
+        self._segment.stop()
+        self._bridge.close()
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Notice that napari took the widget out of its window: the dock was closed."""
+        super().changeEvent(event)
+        if event is None or event.type() != QEvent.Type.ParentChange:
+            return
+        if self.parent() is not None:
+            self._was_docked = True
+        elif self._was_docked:
+            self.shut_down()
+
+    def _fill(self) -> None:
+        """Build the tabs, once."""
+        if self._segment is not None or self._stopped:
+            return
+        from napari_sartorius.ui.engine_bridge import EngineBridge
+        from napari_sartorius.ui.segment_tab import SegmentTab
+        from napari_sartorius.ui.settings import read_preferences
+
+        client, cards, preferences = self._given
+        preferences = preferences or read_preferences()
+        if preferences.cache_folder:
+            # the worker inherits this, so both sides of the engine look in the same place
+            os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
+        if client is None:
+            from napari_sartorius.engine.client import WorkerClient
+
+            client = WorkerClient()
+        if cards is None:
+            from napari_sartorius.zoo import list_bundles
+
+            cards = [bundle.card for bundle in list_bundles()]
+        self._bridge = EngineBridge(client, self)
+        self._segment = SegmentTab(self._viewer, self._bridge, cards, preferences)
+        self._restyle()
+        self.tabs.addTab(self._segment, "Segment")
+        self._viewer.events.theme.connect(self._restyle)
+        # holds the client only: the widget itself is gone when `destroyed` comes
+        self.destroyed.connect(lambda *_: client.close())
+        self._probe.timeout.connect(self._segment.ask_device)
+        self._probe.start(_PROBE_DELAY_MS)
+
+    def _restyle(self, event: object = None) -> None:
+        from napari_sartorius.ui.style import style_sheet
+
+        self.setStyleSheet(style_sheet(self._viewer.theme))

@@ -1,0 +1,183 @@
+"""Small pieces that every panel is built of: headings, aligned rows, quiet text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_sartorius.ui.style import LABEL_WIDTH, set_role
+from napari_sartorius.ui.tooltips import tooltip
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent, QWheelEvent
+
+_GUESS_WIDTH = 240  # before the first layout
+_NARROWEST = 60
+
+
+def new_form() -> QFormLayout:
+    """Return a form with the dock's spacing; fields take all the width there is."""
+    form = QFormLayout()
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setHorizontalSpacing(8)
+    form.setVerticalSpacing(5)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return form
+
+
+def add_row(form: QFormLayout, text: str, field: QWidget, hint: str = "") -> QLabel:
+    """Add a labelled row and return its label; `hint` names the tooltip of both."""
+    label = QLabel(text)
+    label.setFixedWidth(LABEL_WIDTH)
+    label.setMinimumHeight(field.sizeHint().height())
+    label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    label.setBuddy(field)
+    if hint:
+        label.setToolTip(tooltip(hint))
+        field.setToolTip(tooltip(hint))
+    form.addRow(label, field)
+    return label
+
+
+def set_row_visible(form: QFormLayout, field: QWidget, visible: bool) -> None:
+    """Show or hide a row of a form together with its label."""
+    label = form.labelForField(field)
+    if label is not None:
+        label.setVisible(visible)
+    field.setVisible(visible)
+
+
+def under_field(widget: QWidget) -> QHBoxLayout:
+    """Return a row that puts a note below the field column of the form above it.
+
+    A wrapped label inside a form would reserve too much height.
+    """
+    row = QHBoxLayout()
+    row.setContentsMargins(LABEL_WIDTH + 8, 0, 0, 0)
+    row.addWidget(widget)
+    return row
+
+
+def heading(text: str) -> QLabel:
+    """Return the title of a section."""
+    label = QLabel(text)
+    set_role(label, "heading")
+    return label
+
+
+class WrappedLabel(QLabel):
+    """Text that wraps to the width it is given, and asks for just the height that this needs.
+
+    Qt's own label asks for the height of a narrow column, which leaves gaps and scroll bars.
+    """
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def sizeHint(self) -> QSize:
+        """Return the height for the present width."""
+        width = self.width() if self.testAttribute(Qt.WidgetAttribute.WA_Resized) else _GUESS_WIDTH
+        return QSize(0, self.heightForWidth(max(width, _NARROWEST)))
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same: the text is never cut."""
+        return self.sizeHint()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Ask for another height when the width has changed."""
+        super().resizeEvent(event)
+        if event is not None and event.oldSize().width() != event.size().width():
+            self.updateGeometry()
+
+
+def quiet(text: str = "", role: str = "muted") -> WrappedLabel:
+    """Return a wrapped line of secondary text that never widens the dock."""
+    label = WrappedLabel(text)
+    set_role(label, role)
+    return label
+
+
+def rule() -> QFrame:
+    """Return a thin line between two sections."""
+    line = QFrame()
+    set_role(line, "rule")
+    return line
+
+
+def button(text: str, role: str, hint: str) -> QPushButton:
+    """Return a push button in one of the dock's looks."""
+    push = QPushButton(text)
+    set_role(push, role)
+    push.setToolTip(tooltip(hint))
+    return push
+
+
+class Fold(QCollapsible):
+    """A section that opens and closes; its arrow is text, so that it follows the theme."""
+
+    def __init__(self, title: str, role: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._title = title
+        self.setDuration(0)
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(0)
+        self.content().layout().setContentsMargins(0, 0, 0, 0)
+        push = self.toggleButton()
+        push.setStyleSheet("")
+        set_role(push, role)
+        self.toggled.connect(self._show_arrow)
+        self._show_arrow(False)
+
+    def _show_arrow(self, is_open: bool) -> None:
+        self.setText(f"{'▾' if is_open else '▸'}  {self._title}")
+
+
+class Choice(QComboBox):
+    """A combo box that does not widen the dock and that ignores the wheel until it is clicked.
+
+    Turning the wheel over a scrolling panel must scroll it, not change what is under the pointer.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(6)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        """Pass the wheel on to the scroll area unless the box has the focus."""
+        if event is None:
+            return
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+    def select_data(self, data: object) -> bool:
+        """Select the entry with this data; returns False and changes nothing when there is none."""
+        for position in range(self.count()):
+            if self.itemData(position) == data:
+                self.setCurrentIndex(position)
+                return True
+        return False

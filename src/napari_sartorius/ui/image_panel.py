@@ -1,0 +1,143 @@
+"""Which image to segment: the layer, its channel and its slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sartorius.ui import image_source
+from napari_sartorius.ui.forms import (
+    Choice,
+    add_row,
+    button,
+    heading,
+    new_form,
+    quiet,
+    set_row_visible,
+    under_field,
+)
+from napari_sartorius.ui.layer_choice import LayerChoice
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+_CHANNEL_TEXTS = ("Automatic", "Brightness", "Red", "Green", "Blue")
+_CHANNEL_VALUES: tuple[str | int, ...] = ("auto", "luminance", 0, 1, 2)
+
+
+def is_image(layer: Layer) -> bool:
+    """Whether a layer is an image (a label layer, which napari derives alike, is not)."""
+    from napari.layers import Image
+
+    return isinstance(layer, Image)
+
+
+class ImagePanel(QWidget):
+    """The section "Image" of the Segment tab.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer whose images are offered.
+    """
+
+    changed = Signal()
+    """Emitted when another layer, channel or slice choice was made, or the layer itself changed."""
+    network_view_asked = Signal()
+    """Emitted when the user wants to see what the network sees."""
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._connected: Image | None = None
+        self.layers = LayerChoice(viewer, is_image, "no image yet")
+        self.facts = quiet()
+        self.channel = Choice()
+        for text, value in zip(_CHANNEL_TEXTS, _CHANNEL_VALUES, strict=True):
+            self.channel.addItem(text, value)
+        self.slices = Choice()
+        self.slices.addItem("The slice shown now", "current")
+        self.slices.addItem("All slices", "all")
+        self.network_view = button("Show what the network sees", "link", "network_view")
+
+        self._form = new_form()
+        top = new_form()
+        add_row(top, "Layer", self.layers, "image")
+        add_row(self._form, "Channel", self.channel, "channel")
+        add_row(self._form, "Slices", self.slices, "slices")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        layout.addWidget(heading("Image"))
+        layout.addLayout(top)
+        layout.addLayout(under_field(self.facts))
+        layout.addLayout(self._form)
+        layout.addLayout(under_field(self.network_view))
+
+        self.layers.layer_changed.connect(self._on_layer)
+        self.channel.currentIndexChanged.connect(self.changed)
+        self.slices.currentIndexChanged.connect(self.changed)
+        self.network_view.clicked.connect(self.network_view_asked)
+        self._on_layer(self.layers.layer)
+
+    @property
+    def layer(self) -> Image | None:
+        """The chosen image."""
+        return self.layers.layer
+
+    @property
+    def channel_value(self) -> str | int:
+        """The channel as `SegmentConfig` wants it."""
+        layer = self.layer
+        return self.channel.currentData() if layer is not None and layer.rgb else "auto"
+
+    def plane_choice(self) -> image_source.PlaneChoice:
+        """Return the planes to segment; there must be a layer."""
+        layer = self.layer
+        if layer is None:
+            raise LookupError("no image layer is chosen")
+        if self.slices.currentData() == "all" or not image_source.leading_shape(layer):
+            return image_source.PlaneChoice.everything(layer)
+        return image_source.PlaneChoice.current(layer, tuple(self._viewer.dims.point))
+
+    def stop(self) -> None:
+        """Stop following the viewer and the layer."""
+        self._follow(None)
+        self.layers.stop()
+
+    def _follow(self, layer: Image | None) -> None:
+        if self._connected is not None:
+            for name in ("data", "scale", "units"):
+                if hasattr(self._connected.events, name):
+                    getattr(self._connected.events, name).disconnect(self._on_layer_edited)
+        self._connected = layer
+        if layer is not None:
+            for name in ("data", "scale", "units"):
+                if hasattr(layer.events, name):
+                    getattr(layer.events, name).connect(self._on_layer_edited)
+
+    def _on_layer(self, layer: Image | None) -> None:
+        self._follow(layer)
+        self._show_facts()
+        self.changed.emit()
+
+    def _on_layer_edited(self, event: object = None) -> None:
+        self._show_facts()
+        self.changed.emit()
+
+    def _show_facts(self) -> None:
+        layer = self.layer
+        self.network_view.setEnabled(layer is not None)
+        set_row_visible(self._form, self.channel, layer is not None and bool(layer.rgb))
+        stack = layer is not None and bool(image_source.leading_shape(layer))
+        set_row_visible(self._form, self.slices, stack)
+        if layer is None:
+            self.facts.setText("Drop an image on the window, or choose File > Open Sample.")
+            return
+        self.facts.setText(image_source.describe(layer))
+        if stack:
+            count = len(image_source.PlaneChoice.everything(layer).indices)
+            self.slices.setItemText(1, f"All {count} slices")

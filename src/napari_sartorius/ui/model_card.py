@@ -1,0 +1,79 @@
+"""Shows what a user must know before trusting a model: what it finds, under which licence."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from napari_sartorius.ui.forms import Fold, quiet
+from napari_sartorius.ui.style import set_role
+
+if TYPE_CHECKING:
+    from napari_sartorius.zoo.card import ModelCard
+
+
+def chips(categories: list[tuple[str, str]]) -> str:
+    """Return rich text with a coloured dot in front of each category's name."""
+    return "&nbsp;&nbsp; ".join(
+        f'<span style="color:{colour}">●</span>&nbsp;{html.escape(name)}'
+        for name, colour in categories
+    )
+
+
+def size_text(card: ModelCard) -> str:
+    """Return how large a cell looked in training, for example ``about 20 px (13 µm) across``."""
+    text = f"about {card.cell_diameter:.0f} px"
+    if card.pixel_size:
+        text += f" ({card.cell_diameter * card.pixel_size:.0f} µm)"
+    return text + " across"
+
+
+def metrics_text(metrics: dict[str, float]) -> str:
+    """Return the card's metrics as one line, largest group first as the card has them."""
+    return " · ".join(f"{html.escape(name)} {value:.3g}" for name, value in metrics.items())
+
+
+class ModelCardView(QFrame):
+    """The facts of one model: the main ones always, the rest under "Details"."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        set_role(self, "card")
+        self.description = quiet(role="body")
+        self.categories = quiet(role="body")
+        self.categories.setTextFormat(Qt.TextFormat.RichText)
+        self.licence = quiet()
+        self.details = quiet()
+        self.details.setTextFormat(Qt.TextFormat.RichText)
+        self.more = Fold("Details", "fold")
+        self.more.addWidget(self.details)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setSpacing(4)
+        for widget in (self.description, self.categories, self.licence, self.more):
+            layout.addWidget(widget)
+
+    def show_card(self, card: ModelCard | None) -> None:
+        """Fill in a card, or say that there is no model."""
+        self.more.setVisible(card is not None)
+        self.categories.setVisible(card is not None)
+        self.licence.setVisible(card is not None)
+        if card is None:
+            self.description.setText("No model is installed.")
+            return
+        self.description.setText(card.description)
+        self.categories.setText(chips([(one.name, one.colour) for one in card.categories]))
+        self.licence.setText(f"Licence: {card.licence}")
+        rows = [
+            ("Cells", f"{size_text(card)} in the training images"),
+            ("Measured", metrics_text(card.metrics)),
+            ("Trained on", html.escape(card.training_data)),
+            ("Known failures", html.escape(" ".join(card.known_failures))),
+            ("Cite", html.escape(card.citation)),
+        ]
+        self.details.setText(
+            "".join(f"<p style='margin:2px 0'><b>{k}</b>&nbsp; {v}</p>" for k, v in rows if v)
+        )

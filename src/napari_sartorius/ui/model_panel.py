@@ -1,0 +1,166 @@
+"""Which model to use, for which cells, and with how much effort."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_sartorius.ui.forms import (
+    Choice,
+    add_row,
+    heading,
+    new_form,
+    quiet,
+    set_row_visible,
+    under_field,
+)
+from napari_sartorius.ui.model_card import ModelCardView
+from napari_sartorius.ui.style import set_role
+from napari_sartorius.ui.tooltips import tooltip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sartorius.zoo.card import ModelCard
+
+PRESETS = {"fast": "Fast", "balanced": "Balanced", "best": "Best"}
+"""Title of each preset."""
+
+
+def preset_text(preset: str, views: int) -> str:
+    """Return one line on what a preset does with a model that looks at that many views."""
+    if views <= 1:
+        return "Looks at the image once: quickest."
+    gain = "most thorough" if preset == "best" else "steadier"
+    return f"Joins {views} mirrored views: {gain}, about {views} times as long."
+
+
+class PresetSwitch(QWidget):
+    """Three buttons side by side of which one is pressed."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(1)
+        self._group = QButtonGroup(self)
+        self._buttons: dict[str, QPushButton] = {}
+        for name, title in PRESETS.items():
+            push = QPushButton(title)
+            push.setCheckable(True)
+            push.setToolTip(tooltip("preset"))
+            set_role(push, "segment")
+            self._group.addButton(push)
+            self._buttons[name] = push
+            layout.addWidget(push, 1)
+        self._buttons["balanced"].setChecked(True)
+        self._group.buttonClicked.connect(self._on_clicked)
+
+    @property
+    def value(self) -> str:
+        """Name of the pressed preset."""
+        return next(name for name, push in self._buttons.items() if push.isChecked())
+
+    def set_value(self, name: str) -> None:
+        """Press a preset."""
+        self._buttons[name].setChecked(True)
+        self.changed.emit()
+
+    def _on_clicked(self) -> None:
+        self.changed.emit()
+
+
+class ModelPanel(QWidget):
+    """The section "Model" of the Segment tab.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+        What can be chosen, in order.
+    default : str
+        Name of the model to preselect; an unknown name selects the first.
+    """
+
+    model_changed = Signal(object)
+    """Emitted with the chosen `ModelCard` or None."""
+    changed = Signal()
+    """Emitted on any change in this section."""
+
+    def __init__(
+        self, cards: Sequence[ModelCard], default: str = "", parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._cards: list[ModelCard] = []
+        self.models = Choice()
+        self.card_view = ModelCardView()
+        self.cell_type = Choice()
+        self.preset = PresetSwitch()
+        self.preset_text = quiet()
+        form = new_form()
+        add_row(form, "Network", self.models, "model")
+        below = new_form()
+        add_row(below, "Cell type", self.cell_type, "cell_type")
+        label = add_row(below, "Effort", self.preset)
+        label.setToolTip(tooltip("preset"))
+        self._below = below
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        layout.addWidget(heading("Model"))
+        layout.addLayout(form)
+        layout.addWidget(self.card_view)
+        layout.addLayout(below)
+        layout.addLayout(under_field(self.preset_text))
+
+        self.models.currentIndexChanged.connect(self._on_model)
+        self.cell_type.currentIndexChanged.connect(self.changed)
+        self.preset.changed.connect(self._on_preset)
+        self.set_cards(cards, default)
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The chosen model's card."""
+        position = self.models.currentIndex()
+        return self._cards[position] if 0 <= position < len(self._cards) else None
+
+    @property
+    def cell_type_value(self) -> str:
+        """``auto`` or the name of a category."""
+        return str(self.cell_type.currentData() or "auto")
+
+    def set_cards(self, cards: Sequence[ModelCard], default: str = "") -> None:
+        """Offer these models and select the one named `default`."""
+        self._cards = list(cards)
+        with QSignalBlocker(self.models):
+            self.models.clear()
+            for card in self._cards:
+                self.models.addItem(card.title or card.name, card.name)
+            if not self._cards:
+                self.models.addItem("no model is installed")
+            elif not self.models.select_data(default):
+                self.models.setCurrentIndex(0)
+        self.models.setEnabled(bool(self._cards))
+        self._on_model()
+
+    def _on_model(self) -> None:
+        card = self.card
+        self.card_view.show_card(card)
+        with QSignalBlocker(self.cell_type):
+            self.cell_type.clear()
+            self.cell_type.addItem("Automatic", "auto")
+            for category in card.categories if card is not None else ():
+                self.cell_type.addItem(category.name, category.name)
+        several = card is not None and len(card.categories) > 1
+        set_row_visible(self._below, self.cell_type, several)
+        self.model_changed.emit(card)
+        self._on_preset()
+
+    def _on_preset(self) -> None:
+        card = self.card
+        views = len(card.views.get(self.preset.value, ())) if card is not None else 1
+        self.preset_text.setText(preset_text(self.preset.value, views))
+        self.changed.emit()

@@ -1,0 +1,266 @@
+"""The Segment tab: puts the panels together and turns a press on Run into a label layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_error, show_warning
+from pydantic import ValidationError
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.ui import image_source
+from napari_sartorius.ui.advanced_panel import AdvancedPanel
+from napari_sartorius.ui.forms import rule
+from napari_sartorius.ui.image_panel import ImagePanel
+from napari_sartorius.ui.layer_writer import METADATA_KEY, to_layer
+from napari_sartorius.ui.model_panel import ModelPanel
+from napari_sartorius.ui.network_view import add_network_view
+from napari_sartorius.ui.result_panel import ResultPanel
+from napari_sartorius.ui.run_panel import RunPanel, Tone
+from napari_sartorius.ui.segment_request import SegmentRequest, shown_copy
+from napari_sartorius.ui.summary import finished_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import ViewerModel
+
+    from napari_sartorius.ui.engine_bridge import EngineBridge
+    from napari_sartorius.ui.layer_writer import ComposedLabels
+    from napari_sartorius.ui.result_view import ResultView
+    from napari_sartorius.ui.settings import Preferences
+    from napari_sartorius.zoo.card import ModelCard
+
+
+class SegmentTab(QWidget):
+    """Choose an image and a model, run, and look at the result.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where images come from and results go to.
+    bridge : EngineBridge
+        Who runs the segmentation.
+    cards : sequence of ModelCard
+        The models to offer.
+    preferences : Preferences
+        What to start with.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        bridge: EngineBridge,
+        cards: Sequence[ModelCard],
+        preferences: Preferences,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._bridge = bridge
+        self._active: SegmentRequest | None = None
+        self._notices: list[str] = []
+        self.image = ImagePanel(viewer)
+        self.model = ModelPanel(cards, preferences.default_model)
+        self.advanced = AdvancedPanel(preferences.default_device)
+        self.result = ResultPanel(viewer)
+        self.run_panel = RunPanel()
+        self._build()
+        self._connect()
+        self.advanced.set_card(self.model.card)
+        self._on_image()
+
+    def _build(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(2, 0, 8, 6)
+        column.setSpacing(8)
+        panels = (self.image, rule(), self.model, rule(), self.advanced, self.result)
+        for panel in panels:
+            column.addWidget(panel)
+        column.addStretch(1)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(6)
+        layout.addWidget(self.scroll, 1)
+        layout.addWidget(self.run_panel)
+
+    def _connect(self) -> None:
+        self.image.changed.connect(self._on_image)
+        self.image.network_view_asked.connect(self._on_network_view)
+        self.model.model_changed.connect(self._on_model)
+        self.advanced.device_changed.connect(self.ask_device)
+        self.run_panel.run_clicked.connect(self.run)
+        self.run_panel.cancel_clicked.connect(self.cancel)
+        self.result.copy_asked.connect(self._on_copy)
+        self._bridge.progressed.connect(self._on_progress)
+        self._bridge.noticed.connect(self._on_notice)
+        self._bridge.finished.connect(self._on_finished)
+        self._bridge.failed.connect(self._on_failed)
+        self._bridge.cancelled.connect(self._on_cancelled)
+        self._bridge.device_described.connect(self._on_device)
+
+    def obstacle(self) -> str | None:
+        """Return one sentence saying why Run is disabled, or None when it is not."""
+        layer = self.image.layer
+        if layer is None:
+            return "Add an image to the viewer first."
+        if self.model.card is None:
+            return "Install a model first: none was found."
+        return image_source.why_unusable(layer)
+
+    def config(self) -> SegmentConfig:
+        """Return the configuration that the controls describe.
+
+        Raises
+        ------
+        UserError
+            If a value is out of its range.
+        """
+        card = self.model.card
+        if card is None:
+            raise UserError("Install a model first: none was found.")
+        try:
+            return SegmentConfig(
+                model=card.name,
+                cell_type=self.model.cell_type_value,
+                preset=self.model.preset.value,
+                channel=self.image.channel_value,
+                **self.advanced.values(),
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"The setting '{where}' cannot be used: {first['msg']}.") from error
+
+    def run(self) -> None:
+        """Start segmenting what is chosen; does nothing while a run is going on."""
+        layer, card = self.image.layer, self.model.card
+        if self._active is not None or layer is None or card is None or self.obstacle():
+            return
+        try:
+            request = SegmentRequest.from_layer(
+                layer,
+                self.image.plane_choice(),
+                self.config(),
+                card.title or card.name,
+                [(one.name, one.colour) for one in card.categories],
+            )
+        except UserError as error:
+            self._on_failed(str(error))
+            return
+        self._active = request
+        self._notices = []
+        self.run_panel.show_running()
+        self._bridge.run(request)
+
+    def cancel(self) -> None:
+        """Stop the run; whatever it had found is dropped."""
+        if self._active is None:
+            return
+        self._active = None
+        self._bridge.cancel()
+        self._on_cancelled()
+
+    def ask_device(self) -> None:
+        """Ask the worker which device a run would use, without making the user wait for it."""
+        self.run_panel.show_device("Looking at the hardware …")
+        self._bridge.describe_device(str(self.advanced.device.currentData()))
+
+    def stop(self) -> None:
+        """Stop following the viewer; the tab is going away."""
+        self._active = None
+        self.image.stop()
+        self.result.stop()
+
+    def _on_image(self) -> None:
+        layer = self.image.layer
+        self.advanced.set_layer_pixel_size(
+            image_source.pixel_size_um(layer) if layer is not None else None
+        )
+        self.run_panel.show_obstacle(self.obstacle())
+
+    def _on_model(self, card: ModelCard | None) -> None:
+        self.advanced.set_card(card)
+        self.run_panel.show_obstacle(self.obstacle())
+
+    def _on_device(self, device: str, reason: str) -> None:
+        self.run_panel.show_device(f"Runs on {device.upper()}: {reason}" if device else reason)
+
+    def _on_progress(self, stage: str, fraction: float, seconds_left: Any) -> None:
+        if self._active is not None:
+            self.run_panel.show_progress(stage, fraction, seconds_left)
+
+    def _on_notice(self, text: str) -> None:
+        if self._active is not None and text not in self._notices:
+            self._notices.append(text)
+            self.run_panel.warn(self._notices)
+
+    def _on_finished(self, request: SegmentRequest, composed: ComposedLabels) -> None:
+        if request is not self._active:  # cancelled after the last message had left the worker
+            return
+        self._active = None
+        self.run_panel.show_idle()
+        stale = request.why_stale(self._viewer.layers)
+        if stale is not None:
+            self.run_panel.say(stale, Tone.WARNING)
+            show_warning(stale)
+            return
+        layer = to_layer(composed, request.layer, request.choice)
+        self._viewer.add_layer(layer)
+        self.result.show_layer(layer)
+        notices = list(dict.fromkeys([*self._notices, *composed.metadata.get("notices", ())]))
+        self.run_panel.say(finished_text(composed))
+        self.run_panel.warn(notices)
+        for notice in notices:
+            show_warning(notice)
+        QTimer.singleShot(0, self._reveal_result)
+
+    def _reveal_result(self) -> None:
+        self.scroll.ensureWidgetVisible(self.result, 0, 0)
+
+    def _on_failed(self, sentence: str) -> None:
+        self._active = None
+        self.run_panel.show_idle()
+        self.run_panel.say(sentence, Tone.ERROR)
+        show_error(sentence)
+
+    def _on_cancelled(self) -> None:
+        self._active = None
+        self.run_panel.show_idle()
+        self.run_panel.say("Cancelled; nothing was added.")
+
+    def _on_network_view(self) -> None:
+        layer, card = self.image.layer, self.model.card
+        if layer is None or card is None:
+            return
+        try:
+            add_network_view(self._viewer, layer, card, self.image.channel_value)
+        except UserError as error:
+            self.run_panel.say(str(error), Tone.ERROR)
+            show_error(str(error))
+
+    def _on_copy(self, view: ResultView) -> None:
+        import pandas as pd
+
+        source = view.layer
+        features = {name: source.features[name].to_numpy() for name in source.features}
+        labels, table = shown_copy(np.asarray(source.data), features, view.hidden())
+        copied = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+        self._viewer.add_labels(
+            labels,
+            name=f"{source.name} shown",
+            features=pd.DataFrame(table),
+            metadata={METADATA_KEY: dict(source.metadata.get(METADATA_KEY, {}))},
+            opacity=source.opacity,
+            **{name: getattr(source, name) for name in copied if hasattr(source, name)},
+        )

@@ -1,0 +1,46 @@
+"""Every hint that appears under the mouse pointer, in one place, so that they can be proof-read."""
+
+from __future__ import annotations
+
+TOOLTIPS = {
+    "image": "The image layer to segment. The newest image is chosen for you.",
+    "channel": "What the network sees of a colour image. Automatic uses what the model was trained "
+    "on: all colours for a colour model, brightness for a grey one.",
+    "slices": "Segment the slice that is shown now, or every slice of the time series or stack, "
+    "one after the other.",
+    "network_view": "Adds the image as the network receives it, after its brightness was "
+    "normalised. Useful when cells are missed: what is invisible here is invisible to the network.",
+    "model": "What the network was trained to find.",
+    "cell_type": "Automatic decides for each image by the cells that are found with confidence; "
+    "choose a name to find that type only.",
+    "preset": "How much effort is spent on each image.",
+    "device": "Where the network runs. Automatic takes the fastest one that works.",
+    "diameter": "Typical cell diameter in this image, in pixels. The image is rescaled so that its "
+    "cells look to the network as large as those it was trained on.",
+    "diameter_show": "Draws a square grid of this cell size over the image, to compare by eye.",
+    "pixel_size": "Size of one pixel in micrometres. Used to rescale the image when the model "
+    "knows its own pixel size, and for the columns in micrometres.",
+    "min_size": "Objects with fewer pixels than this are dropped.",
+    "mask_nms": "Two objects that overlap more than this are taken for the same cell; the one with "
+    "the lower score is dropped.",
+    "tile": "Large images are cut into overlapping tiles. Automatic plans them from the free "
+    "memory.",
+    "max_objects": "The network returns at most this many objects per tile; you are told when the "
+    "limit was reached.",
+    "score_threshold": "Cells of this category with a lower score are not kept at all.",
+    "reset": "Back to the values that come with the model.",
+    "run": "Find all cells. The result is added as a new label layer.",
+    "cancel": "Stop now. Nothing is added to the viewer.",
+    "result_layer": "The label layer that the filters below act on.",
+    "score_slider": "Hides objects with a lower score. Nothing is deleted and nothing is computed "
+    "again: move it back and they return.",
+    "contour": "Draw outlines instead of filled cells.",
+    "colour_by": "One colour per cell, or one per category.",
+    "copy_shown": "Makes a new label layer of the objects that are shown now, with their table. "
+    "Use it to save the filtered result.",
+}
+
+
+def tooltip(name: str) -> str:
+    """Return the hint for a control; raises ``KeyError`` for an unknown name."""
+    return TOOLTIPS[name]

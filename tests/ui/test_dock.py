@@ -1,0 +1,98 @@
+"""The dock opens, shuts down, and never pulls torch into the viewer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+
+from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.ui.settings import Preferences
+
+
+def test_opens_with_one_tab_and_the_preferred_model(dock):
+    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == ["Segment"]
+    assert dock.segment.model.card.name == "second"
+
+
+def test_says_which_device_will_be_used_and_why(dock, client, qtbot):
+    qtbot.waitUntil(lambda: client.devices == ["auto"])
+    assert dock.segment.run_panel.device_text.text() == "Runs on CPU: no GPU was found."
+
+
+def test_unknown_preferred_model_falls_back_to_the_first(viewer, client, card_maker, qtbot):
+    dock = SartoriusDock(
+        viewer, client, [card_maker("first"), card_maker("second")], Preferences("cuda:3", "gone")
+    )
+    qtbot.addWidget(dock)
+    assert dock.segment.model.card.name == "first"
+    assert dock.segment.config
+    assert dock.segment.advanced.values()["device"] == "cuda:3"
+    dock.shut_down()
+
+
+def test_without_models_run_is_disabled_and_says_why(viewer, client, qtbot):
+    viewer.add_image(np.zeros((20, 20)))
+    dock = SartoriusDock(viewer, client, [], Preferences())
+    qtbot.addWidget(dock)
+    assert not dock.segment.run_panel.run_button.isEnabled()
+    assert "model" in dock.segment.run_panel.stage.text()
+    dock.shut_down()
+
+
+def test_closing_the_dock_ends_the_worker_even_during_a_run(window, docked, client):
+    window.add_image(np.zeros((20, 20)))
+    docked.segment.run()
+    client.wait_for_job()
+    window.window.remove_dock_widget(docked)
+    assert client.closed == 1
+    window.add_image(np.zeros((20, 20)))  # nothing listens any more, nothing breaks
+    assert len(window.layers) == 2
+
+
+def test_hiding_the_dock_keeps_the_worker(window, docked, client):
+    docked.parent().hide()
+    docked.parent().show()
+    assert client.closed == 0
+
+
+def test_both_themes_style_the_dock(window, docked):
+    window.theme = "dark"
+    dark = docked.styleSheet()
+    window.theme = "light"
+    assert docked.styleSheet() != dark
+
+
+def test_viewer_process_never_imports_torch():
+    program = """
+        import sys
+        import napari
+        from napari_sartorius.ui.dock import SartoriusDock
+
+        viewer = napari.Viewer(show=False)
+        dock = SartoriusDock(viewer)
+        viewer.window.add_dock_widget(dock)
+        from napari_sartorius.inference.config import SegmentConfig
+        import napari_sartorius.engine.jobs
+        heavy = {"torch", "torchvision", "timm"} & set(sys.modules)
+        dock.shut_down()
+        viewer.close()
+        print("heavy:", sorted(heavy))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=_environment(),
+    )
+    assert "heavy: []" in done.stdout, done.stdout + done.stderr
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
