@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import napari
 from qtpy.QtWidgets import QApplication
@@ -30,19 +30,21 @@ _CELLS = 420  # wished for; about 300 of them fit, or are found
 
 def press_run(viewer: napari.Viewer, dock: SartoriusDock) -> tuple[float, Labels]:
     """Seconds from Run to the drawn layer, and the layer."""
-    arrived: list[Any] = []
-    viewer.layers.events.inserted.connect(lambda event: arrived.append(event.value))
+    failures: list[str] = []
+    dock.bridge.failed.connect(failures.append)
+    known = len(viewer.layers)
     start = time.perf_counter()
     dock.segment.run()
-    while not arrived and time.perf_counter() - start < _PATIENCE:
+    while len(viewer.layers) == known and time.perf_counter() - start < _PATIENCE:
         QApplication.processEvents()
+        if failures:
+            raise RuntimeError(failures[0])
         time.sleep(0.0005)
     QApplication.processEvents()
     elapsed = time.perf_counter() - start
-    viewer.layers.events.inserted.disconnect()
-    if not arrived:
+    if len(viewer.layers) == known:
         raise RuntimeError(f"no labels layer after {_PATIENCE:.0f} s")
-    return elapsed, arrived[0]
+    return elapsed, viewer.layers[-1]
 
 
 def timings_of(layer: Labels) -> dict[str, float]:
