@@ -84,6 +84,27 @@ def test_remove_overlap(stack: Stack, data: st.DataObject) -> None:
     np.testing.assert_array_equal(full(masks), stack)
 
 
+@pytest.mark.parametrize("count, side", [(4, 50), (40, 50), (40, 12)])
+def test_large_masks(count: int, side: int) -> None:
+    """Few and many overlaps, large and small ones, go different ways inside."""
+    random = np.random.default_rng(count)
+    yy, xx = np.mgrid[:side, :side] - (side - 1) / 2
+    disc = yy**2 + xx**2 < (side / 2) ** 2
+    masks = CropMasks.from_bitmaps([disc] * count, random.integers(-5, 125, (count, 2)), (120, 130))
+    stack = full(masks)
+    shared = np.triu(np.einsum("ayx,byx->ab", stack.astype(int), stack.astype(int)), k=1)
+    rows, cols, counts = masks.overlaps()
+    np.testing.assert_array_equal(np.argwhere(shared), np.stack([rows, cols], axis=1))
+    np.testing.assert_array_equal(counts, shared[rows, cols])
+    order = random.permutation(count)
+    first = np.full(stack.shape[1:], -1)
+    for i in order[::-1]:
+        first[stack[i]] = i
+    expected = first[None] == np.arange(count)[:, None, None]
+    np.testing.assert_array_equal(full(masks.remove_overlap(order)), expected)
+    np.testing.assert_array_equal(full(masks), stack)
+
+
 @given(stacks(), st.data())
 def test_label_image_round_trip(stack: Stack, data: st.DataObject) -> None:
     masks = loose(stack, data)

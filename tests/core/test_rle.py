@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +15,9 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
 
 from .mask_strategies import Stack, stacks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def naive_kaggle(mask: Stack) -> str:
@@ -100,6 +106,8 @@ GOOD = {"size": [4, 5], "counts": [3, 4, 13]}
         ({"size": [4, 5], "counts": []}, "add up to 0"),
         ({"size": [4, 5], "counts": [30, -10]}, "negative"),
         ({"size": [4, 5], "counts": ["a", 3]}, "not whole numbers"),
+        ({"size": [4, 5], "counts": [3.5, 16.5]}, "not whole numbers"),
+        ({"size": [4, 5], "counts": None}, "not whole numbers"),
         ({"size": [5, 4], "counts": [20]}, r"size is \[5, 4\]"),
         ({"size": [4, 5]}, "'size' and 'counts'"),
         ({"size": [4, 5], "counts": "3 4"}, "character"),
@@ -126,3 +134,20 @@ def test_broken_coco_codes_are_named(code: dict[str, object], message: str) -> N
 def test_broken_kaggle_codes_are_named(text: str, message: str) -> None:
     with pytest.raises(UserError, match=f"mask 2.*{message}"):
         CropMasks.from_kaggle_rle(["1 2", text], (4, 5))
+
+
+def test_published_codes(shared_golden: Path) -> None:
+    """Both codes of real cells and of edge cases, recorded from three public encoders."""
+    folder = shared_golden / "fusion" / "8_rle_submission"
+    groups = [
+        [(v["coco"], v["kaggle"]) for v in json.loads(file.read_text())["vectors"]]
+        for file in sorted(folder.glob("*/rle_vectors.json"))
+    ]
+    cases = json.loads((folder / "edge_cases.json").read_text())["cases"].values()
+    groups += [[(case["mask_coco"], case["kaggle"])] for case in cases if "mask_coco" in case]
+    assert sum(map(len, groups)) > 200
+    for group in groups:
+        plain, texts = [coco for coco, _ in group], [kaggle for _, kaggle in group]
+        size = tuple(plain[0]["size"])
+        assert CropMasks.from_rle(plain, size).to_kaggle_rle() == texts
+        assert CropMasks.from_kaggle_rle(texts, size).to_rle() == plain

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sartorius.core import flat, labels, overlap, rle, runs
+from napari_sartorius.core import flat, labels, overlap, packing, rle, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,20 +88,7 @@ class CropMasks:
         image_size : (height, width)
             Size of the image in pixels.
         """
-        corners = np.asarray(origins, dtype=np.int64).reshape(-1, 2)
-        if len(corners) != len(bitmaps):
-            raise ValueError(f"got {len(bitmaps)} bitmaps but {len(corners)} origins")
-        sizes = np.array([b.shape for b in bitmaps], np.int64).reshape(-1, 2)
-        placed = np.concatenate([corners, corners + sizes[:, ::-1]], axis=1)
-        height, width = image_size
-        boxes = np.clip(placed, 0, [width, height, width, height])
-        pieces = [
-            bitmap[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.bool_).reshape(-1)
-            for bitmap, (left, top, _, _), (x0, y0, x1, y1) in zip(
-                bitmaps, placed.tolist(), boxes.tolist(), strict=True
-            )
-        ]
-        return cls(np.concatenate([np.zeros(0, np.bool_), *pieces]), boxes, image_size)
+        return cls(*packing.pack(bitmaps, origins, image_size), image_size)
 
     @classmethod
     def from_full(cls, stack: NDArray[Any]) -> CropMasks:
@@ -109,13 +96,7 @@ class CropMasks:
         stack = np.asarray(stack)
         if stack.ndim != 3:
             raise ValueError(f"expected masks of shape (N, H, W), got {stack.shape}")
-        bitmaps, origins = [], []
-        for mask in stack:
-            ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            window = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] if ys.size else np.s_[:0, :0]
-            bitmaps.append(mask[window])
-            origins.append((xs[0], ys[0]) if ys.size else (0, 0))
-        return cls.from_bitmaps(bitmaps, origins, (stack.shape[1], stack.shape[2]))
+        return cls.from_bitmaps(*packing.crop_frames(stack), (stack.shape[1], stack.shape[2]))
 
     @classmethod
     def from_labels(cls, label_image: NDArray[Any]) -> tuple[CropMasks, NDArray[np.int64]]:
@@ -325,13 +306,10 @@ class CropMasks:
         CropMasks
             As many masks, in the old order; some may be empty now.
         """
-        rank = np.arange(len(self))
-        if order is not None:
-            first_to_last = np.asarray(order, dtype=np.int64)
-            if not np.array_equal(np.sort(first_to_last), rank):
-                raise ValueError("order must name every mask exactly once")
-            rank[first_to_last] = np.arange(len(self))
-        bits = overlap.without_earlier(self.bits, self.boxes, self.offsets, rank)
+        first_to_last = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
+        if not np.array_equal(np.sort(first_to_last), np.arange(len(self))):
+            raise ValueError("order must name every mask exactly once")
+        bits = overlap.without_earlier(self.bits, self.boxes, self.offsets, first_to_last)
         return CropMasks(bits, self.boxes, self.image_size)
 
     def crop(self, x0: int, y0: int, x1: int, y1: int) -> tuple[CropMasks, NDArray[np.bool_]]:

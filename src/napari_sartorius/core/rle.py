@@ -211,9 +211,12 @@ def _with_lists(
     pieces = np.split(counts, np.cumsum(lengths)[:-1])
     for i, values in listed.items():
         try:
-            pieces[i] = np.asarray(values, dtype=np.int64).reshape(-1)
-        except (TypeError, ValueError, OverflowError):
+            numbers = np.asarray(values, dtype=np.float64).reshape(-1)
+        except (TypeError, ValueError):
             raise UserError(_broken(i, "its counts are not whole numbers")) from None
+        if not np.all(np.abs(numbers) < 2**53) or np.any(numbers != np.trunc(numbers)):
+            raise UserError(_broken(i, "its counts are not whole numbers"))
+        pieces[i] = numbers.astype(np.int64)
     return np.concatenate(pieces), np.array([len(p) for p in pieces], np.int64)
 
 

@@ -89,8 +89,15 @@ class CocoDataset:
         return sum(len(self.instances[image.id]) for image in self.images)
 
     def image_path(self, image: CocoImage) -> Path:
-        """Path of an image's file; says nothing about whether it exists."""
-        return (self.folder or Path()) / image.file_name
+        """Path of an image's file; says nothing about whether it exists.
+
+        File names start at `folder`, or at ``info["image_root"]`` (itself relative to `folder`)
+        where results lie in another folder than their images.
+        """
+        folder = self.folder or Path()
+        beside = folder / image.file_name
+        root = self.info.get("image_root")
+        return folder / root / image.file_name if root and not beside.exists() else beside
 
     def select(self, keep: Callable[[CocoImage], bool]) -> CocoDataset:
         """Dataset of the images for which `keep` is true; shares their objects."""

@@ -12,6 +12,7 @@ from napari_sartorius.io.planes import (
     plane_axes,
     plane_shape,
     planes,
+    read_plane,
 )
 from napari_sartorius.io.raster import decode_jpeg, decode_png
 from napari_sartorius.io.tiff_reading import read_tiff
@@ -27,6 +28,7 @@ __all__ = [
     "plane_shape",
     "planes",
     "read_image",
+    "read_plane",
 ]
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".png", ".jpg", ".jpeg")

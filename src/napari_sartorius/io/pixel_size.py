@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 if TYPE_CHECKING:
     import tifffile
 
+_PREFIXES = {"": 1e6, "deci": 1e5, "centi": 1e4, "milli": 1e3, "micro": 1.0, "nano": 1e-3}
 MICROMETRES = {
+    **{prefix + name: size for prefix, size in _PREFIXES.items() for name in ("meter", "metre")},
     "m": 1e6,
     "dm": 1e5,
     "cm": 1e4,
@@ -22,11 +24,11 @@ MICROMETRES = {
     "um": 1.0,
     "micron": 1.0,
     "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
     "nm": 1e-3,
     "pm": 1e-6,
     "å": 1e-4,
+    "angstrom": 1e-4,
+    "picometer": 1e-6,
     "inch": 25400.0,
     "in": 25400.0,
 }

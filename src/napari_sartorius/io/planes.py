@@ -79,7 +79,7 @@ def planes(
     _check(image, channel)
     shape = plane_shape(image)
     for index in np.ndindex(*shape):
-        plane = _finite(image, index, _read(image, index, channel))
+        plane = _finite(image, index, read_plane(image, index, channel))
         if not shape and plane.min() == plane.max():
             raise UserError(
                 f"{image.where} is blank, every pixel is {plane.flat[0]}: "
@@ -111,7 +111,20 @@ def _check(image: ImageData, channel: ChannelChoice) -> None:
         )
 
 
-def _read(image: ImageData, index: tuple[int, ...], channel: ChannelChoice) -> NDArray[Any]:
+def read_plane(
+    image: ImageData, index: tuple[int, ...], channel: ChannelChoice = "auto"
+) -> NDArray[Any]:
+    """Read one plane as `planes` yields it, without looking at its values.
+
+    Parameters
+    ----------
+    image
+        Any image.
+    index
+        Position along `plane_axes`.
+    channel
+        As for `planes`.
+    """
     position = iter(index)
     key: list[int | slice] = []
     kept = ""

@@ -1,0 +1,61 @@
+"""What a network found in one tile, as numpy columns, before masks are pasted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari_sartorius.nn.detector import Detections
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Objects of one tile in pixels of the network's input, on the host, as numpy.
+
+    Attributes
+    ----------
+    boxes : (N, 4) float32
+        xyxy, pixel edges of the tile.
+    scores : (N,) float32
+        0..1.
+    labels : (N,) int64
+        0-based categories.
+    mask_probs : (N, m, m) float32
+        The mask inside its box, 0..1.
+    capped : bool
+        Whether a top-k limit may have dropped objects.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    mask_probs: NDArray[np.float32]
+    capped: bool = False
+
+    @classmethod
+    def from_detections(cls, detections: Detections) -> Found:
+        """Copy a network's output to the host."""
+        return cls(
+            detections.boxes.float().cpu().numpy(),
+            detections.scores.float().cpu().numpy(),
+            detections.labels.long().cpu().numpy(),
+            detections.mask_probs.float().cpu().numpy(),
+            detections.capped,
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Found:
+        """Return the chosen objects."""
+        return Found(
+            self.boxes[chosen],
+            self.scores[chosen],
+            self.labels[chosen],
+            self.mask_probs[chosen],
+            self.capped,
+        )

@@ -1,0 +1,182 @@
+"""From an image of any kind to what the network sees, one window at a time.
+
+Nothing here makes a float copy of the whole image: channels, scale and normalisation are applied
+to the window that is asked for, with numbers measured once for the whole image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.normalise import Scaling, measure, to_channels
+from napari_sartorius.inference.rescale import Rescaler, choose_scale
+from napari_sartorius.inference.tiling import Rectangle
+
+if TYPE_CHECKING:
+    from napari_sartorius.core.normalise import Normalisation
+    from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.zoo.card import ModelCard
+
+# Percentiles of a larger image come from about this many evenly spaced pixels.
+_SAMPLE = 4_000_000
+# Rows looked at in one go when searching for NaN.
+_CHECK_ROWS = 512
+_Channel = int | Literal["auto", "luminance"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An image that can be read in pixels of the network's input.
+
+    Attributes
+    ----------
+    pixels : (Y, X, C)
+        The image in its own pixels and number type.
+    channel
+        Which channel of it is used.
+    channels
+        Channels of the network's input.
+    scaling
+        Normalisation measured on the whole image.
+    rescaler
+        Gives `size`, the (height, width) of the network's input image.
+    notice
+        What the user should know about the chosen scale, or None.
+    """
+
+    pixels: NDArray[Any]
+    channel: _Channel
+    channels: Literal[1, 3]
+    scaling: Scaling
+    rescaler: Rescaler
+    notice: str | None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in the image's own pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def window(self, part: Rectangle) -> NDArray[np.float32]:
+        """Network input, (height, width, channels) float32, of a part of the rescaled image."""
+
+        def read(source: Rectangle) -> NDArray[Any]:
+            crop = self.pixels[source.y0 : source.y1, source.x0 : source.x1]
+            return _choose_channel(crop, self.channel, self.channels)
+
+        return self.scaling.apply(self.rescaler.window(read, part))
+
+
+def prepare(
+    image: NDArray[Any],
+    card: ModelCard,
+    config: SegmentConfig,
+    pixel_size: float | None = None,
+) -> PreparedImage:
+    """Check an image and measure what is needed to read it window by window.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, C)
+        Any real number type; C is 1 to 4 unless the configuration chooses a channel.
+    card, config
+        What the model expects and what the user wants.
+    pixel_size
+        Micrometres per pixel as the image's file says, or None.
+
+    Raises
+    ------
+    UserError
+        When the image is empty, has other axes, is complex, holds NaN or infinity, or has no such
+        channel.
+    """
+    pixels = _with_channel_axis(np.asarray(image))
+    _check_numbers(pixels)
+    channels: Literal[1, 3] = 3 if card.input_channels == 3 else 1
+    _check_channel(pixels, config.channel)
+    scale = choose_scale(card, config, pixel_size)
+    rescaler = Rescaler(pixels.shape[:2], scale.factor)
+    scaling = _measure(pixels, config.channel, channels, card.normalisation)
+    return PreparedImage(pixels, config.channel, channels, scaling, rescaler, scale.notice)
+
+
+def network_view(
+    image: NDArray[Any],
+    card: ModelCard,
+    config: SegmentConfig,
+    pixel_size: float | None = None,
+) -> NDArray[np.float32]:
+    """Return the whole image as the network sees it, (height, width, channels) float32.
+
+    For people who want to look at it; errors as in `prepare`.
+    """
+    prepared = prepare(image, card, config, pixel_size)
+    return prepared.window(Rectangle(0, 0, *prepared.rescaler.size))
+
+
+def _with_channel_axis(image: NDArray[Any]) -> NDArray[Any]:
+    if image.ndim not in (2, 3):
+        raise UserError(
+            f"expected an image with axes (Y, X) or (Y, X, channels) but got {image.ndim} axes of "
+            f"shape {image.shape}; choose one plane, or segment it as a stack"
+        )
+    if 0 in image.shape:
+        raise UserError(f"the image has no pixels (shape {image.shape}); choose another image")
+    return image[..., None] if image.ndim == 2 else image
+
+
+def _check_numbers(pixels: NDArray[Any]) -> None:
+    if pixels.dtype.kind not in "biuf":
+        raise UserError(
+            f"pixels of type {pixels.dtype} cannot be segmented; convert the image to a real "
+            "integer or float type"
+        )
+    if pixels.dtype.kind != "f":
+        return
+    for row in range(0, len(pixels), _CHECK_ROWS):
+        if not np.isfinite(pixels[row : row + _CHECK_ROWS]).all():
+            raise UserError(
+                "the image holds NaN or infinite pixels; replace them (for example by 0) and try "
+                "again"
+            )
+
+
+def _check_channel(pixels: NDArray[Any], channel: _Channel) -> None:
+    count = pixels.shape[2]
+    if isinstance(channel, int):
+        if channel >= count:
+            raise UserError(
+                f"channel {channel} was asked for but the image has {count}; channels count from 0"
+            )
+    elif count > 4:
+        raise UserError(
+            f"the image has {count} channels and it is not clear which one shows the cells; "
+            "choose a channel by its number, counted from 0"
+        )
+
+
+def _choose_channel(
+    pixels: NDArray[Any], channel: _Channel, channels: Literal[1, 3]
+) -> NDArray[Any]:
+    if isinstance(channel, int):
+        pixels = pixels[..., channel : channel + 1]
+    elif channel == "luminance":
+        pixels = to_channels(pixels, 1)
+    return to_channels(pixels, channels)
+
+
+def _measure(
+    pixels: NDArray[Any],
+    channel: _Channel,
+    channels: Literal[1, 3],
+    normalisation: Normalisation,
+) -> Scaling:
+    if normalisation.method == "fixed":
+        # Depends on the number type of the file only, which mixing channels would hide.
+        return measure(pixels[:1, :1], normalisation)
+    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
+    return measure(_choose_channel(pixels[::step, ::step], channel, channels), normalisation)

@@ -1,0 +1,186 @@
+"""Makes cells look to the network as large as those it was trained on.
+
+The image is rescaled window by window, so that a very large image never exists twice. Both axes
+use a triangle filter that widens when shrinking (antialiasing), with taps that are the same for
+every window: windows put side by side equal the whole image rescaled at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sartorius.inference.tiling import Rectangle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.zoo.card import ModelCard
+
+SMALLEST_FACTOR, LARGEST_FACTOR = 1 / 8, 8.0
+# Differences too small for the network to notice are not worth a blurred image.
+_SAME = 0.02
+
+
+@dataclass(frozen=True)
+class ScaleChoice:
+    """Factor from image pixels to network pixels, and what the user should know about it."""
+
+    factor: float
+    notice: str | None = None
+
+
+def choose_scale(
+    card: ModelCard, config: SegmentConfig, pixel_size: float | None = None
+) -> ScaleChoice:
+    """Decide by how much to enlarge (> 1) or shrink (< 1) an image.
+
+    The user's cell diameter counts first, then the user's pixel size, then the one from the
+    image's file. A factor beyond 1/8 to 8 is limited and told; one that comes from a file's pixel
+    size is more likely a wrong entry there, so it is ignored and told.
+
+    Parameters
+    ----------
+    card, config
+        The model's training scale and the user's wishes.
+    pixel_size
+        Micrometres per pixel as the image's file says, or None.
+    """
+    if config.diameter is not None:
+        return _limited(
+            card.cell_diameter / config.diameter, f"a cell diameter of {config.diameter:g} pixels"
+        )
+    if card.pixel_size is None:
+        if config.pixel_size is None:
+            return ScaleChoice(1.0)
+        return ScaleChoice(
+            1.0,
+            f"the model {card.name} does not know its pixel size, so the image was not rescaled; "
+            "give a cell diameter in pixels instead",
+        )
+    if config.pixel_size is not None:
+        return _limited(
+            config.pixel_size / card.pixel_size, f"a pixel size of {config.pixel_size:g} um"
+        )
+    if pixel_size is None:
+        return ScaleChoice(1.0)
+    factor = pixel_size / card.pixel_size
+    if not SMALLEST_FACTOR <= factor <= LARGEST_FACTOR:
+        return ScaleChoice(
+            1.0,
+            f"the file's pixel size of {pixel_size:g} um is implausible for the model {card.name} "
+            f"({card.pixel_size:g} um) and was ignored; give the pixel size if it is right",
+        )
+    return ScaleChoice(_snapped(factor))
+
+
+def _limited(factor: float, reason: str) -> ScaleChoice:
+    limited = min(max(factor, SMALLEST_FACTOR), LARGEST_FACTOR)
+    if limited == factor:
+        return ScaleChoice(_snapped(factor))
+    return ScaleChoice(
+        limited,
+        f"{reason} asks for scaling by {factor:.3g}, which was limited to {limited:.3g}; "
+        "check the value or choose another model",
+    )
+
+
+def _snapped(factor: float) -> float:
+    return 1.0 if abs(factor - 1) < _SAME else factor
+
+
+class Rescaler:
+    """Windows of an image at the network's scale.
+
+    Parameters
+    ----------
+    image_size : (height, width)
+        Size of the image in its own pixels.
+    factor : float
+        Network pixels per image pixel. Exactly 1 leaves pixels untouched.
+
+    Attributes
+    ----------
+    size : (height, width)
+        Size of the rescaled image, at least 1 x 1.
+    """
+
+    def __init__(self, image_size: tuple[int, int], factor: float) -> None:
+        self.image_size = image_size
+        self.size = (
+            max(1, round(image_size[0] * factor)),
+            max(1, round(image_size[1] * factor)),
+        )
+        self._unchanged = factor == 1.0
+
+    @property
+    def to_image(self) -> tuple[float, float]:
+        """Image pixels per network pixel along y and x; rounding lets them differ slightly."""
+        return self.image_size[0] / self.size[0], self.image_size[1] / self.size[1]
+
+    def window(self, read: Callable[[Rectangle], NDArray[Any]], part: Rectangle) -> NDArray[Any]:
+        """Part of the rescaled image.
+
+        Parameters
+        ----------
+        read
+            Gives (height, width, C) pixels of a part of the image in its own pixels.
+        part
+            Which pixels of the rescaled image.
+
+        Returns
+        -------
+        (height, width, C) array
+            What `read` gives when nothing is rescaled, else float32.
+        """
+        if self._unchanged:
+            return read(part)
+        rows = _taps(part.y0, part.y1, self.size[0], self.image_size[0])
+        columns = _taps(part.x0, part.x1, self.size[1], self.image_size[1])
+        source = Rectangle(rows.start, columns.start, rows.stop, columns.stop)
+        pixels: NDArray[np.float32] = read(source).astype(np.float32)
+        return _along_columns(_along_rows(pixels, rows), columns)
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """Weights of source pixels start..stop for each target pixel: (targets, taps) each."""
+
+    start: int
+    stop: int
+    index: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+
+def _taps(begin: int, end: int, target: int, source: int) -> _Taps:
+    """Triangle filter around each target pixel's centre, as wide as the coarser of both grids."""
+    ratio = source / target
+    reach = max(ratio, 1.0)
+    centre = (np.arange(begin, end) + 0.5) * ratio
+    first = np.ceil(centre - reach - 0.5).astype(np.int64)
+    index = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)
+    weight = np.clip(1 - np.abs(index + 0.5 - centre[:, None]) / reach, 0, None)
+    # Weight outside the image goes to the pixels inside.
+    weight[(index < 0) | (index >= source)] = 0
+    weight /= weight.sum(axis=1, keepdims=True)
+    index = np.clip(index, 0, source - 1)
+    start, stop = int(index.min()), int(index.max()) + 1
+    return _Taps(start, stop, index - start, weight.astype(np.float32))
+
+
+def _along_rows(pixels: NDArray[np.float32], taps: _Taps) -> NDArray[np.float32]:
+    result = np.zeros((len(taps.index), *pixels.shape[1:]), np.float32)
+    for index, weight in zip(taps.index.T, taps.weight.T, strict=True):
+        result += pixels[index] * weight[:, None, None]
+    return result
+
+
+def _along_columns(pixels: NDArray[np.float32], taps: _Taps) -> NDArray[np.float32]:
+    result = np.zeros((pixels.shape[0], len(taps.index), pixels.shape[2]), np.float32)
+    for index, weight in zip(taps.index.T, taps.weight.T, strict=True):
+        result += pixels[:, index] * weight[:, None]
+    return result

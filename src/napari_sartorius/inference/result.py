@@ -1,0 +1,97 @@
+"""What a segmentation gives back: the objects and how they were found."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.inference.config import SegmentConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+STAGES = ("prepare", "network", "paste", "seams", "filter")
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentResult:
+    """The objects of one image and how they were found.
+
+    Attributes
+    ----------
+    instances
+        Objects that share no pixel, best score first, in pixels of the image. With several
+        views the column ``agreement`` holds the share of views that found each.
+    categories
+        Names by category index.
+    cell_type
+        The category that was kept, or ``all``.
+    device
+        Where the network ran in the end.
+    timings
+        Seconds per stage: prepare, network, paste, seams, filter.
+    notices
+        What the user must be told: caps hit, fallbacks, limited scale.
+    config
+        How it was asked for.
+    precision
+        Arithmetic of the network.
+    tiles
+        Number of tiles.
+    scale
+        Network pixels per image pixel.
+    """
+
+    instances: Instances
+    categories: list[str]
+    cell_type: str
+    device: str
+    timings: dict[str, float]
+    notices: list[str]
+    config: SegmentConfig
+    precision: str = "float32"
+    tiles: int = 1
+    scale: float = 1.0
+
+
+@dataclass
+class Stopwatch:
+    """Seconds spent per stage."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time inside the block to `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+class NoticeBook(Monitor):
+    """Passes everything on to another monitor and remembers the notices, each once."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self.notices: list[str] = []
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Pass on."""
+        self._monitor.progress(stage, fraction)
+
+    def notice(self, message: str) -> None:
+        """Remember and pass on."""
+        if message not in self.notices:
+            self.notices.append(message)
+            self._monitor.notice(message)
+
+    def check(self) -> None:
+        """Pass on."""
+        self._monitor.check()

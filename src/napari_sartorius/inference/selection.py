@@ -1,0 +1,146 @@
+"""Which of the found objects are given to the user: cell type, thresholds, overlaps, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.postprocess.nms import mask_nms
+from napari_sartorius.postprocess.overlap import remove_overlap
+
+if TYPE_CHECKING:
+    from napari_sartorius.core.instances import Instances
+    from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.inference.found import Found
+    from napari_sartorius.zoo.card import ModelCard
+
+ALL_TYPES = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Every limit that can drop an object, per category, card and configuration combined.
+
+    Attributes
+    ----------
+    names
+        Categories in the order of the network's classes.
+    score, nms : (K,) float32
+        Smallest score; largest mask IoU with a better object.
+    mask : (K,) float32
+        Probability from which a pixel belongs to the mask.
+    min_size : (K,) float64
+        Smallest mask, in pixels of the network's input unless `in_image_pixels`.
+    in_image_pixels
+        Whether `min_size` came from the user, who counts pixels of the image.
+    only
+        The one category to keep, or None.
+    majority
+        Whether an image shows one category, so that the majority decides.
+    max_objects
+        Most objects of one tile.
+    """
+
+    names: list[str]
+    score: NDArray[np.float32]
+    nms: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    min_size: NDArray[np.float64]
+    in_image_pixels: bool
+    only: int | None
+    majority: bool
+    max_objects: int
+
+    @classmethod
+    def of(cls, card: ModelCard, config: SegmentConfig) -> Selection:
+        """Combine a card's thresholds with the user's.
+
+        Raises
+        ------
+        UserError
+            When the configuration names a cell type that the model does not know.
+        """
+        names = list(card.category_names)
+        for name in [config.cell_type, *config.score_thresholds]:
+            if name not in names and name != "auto":
+                raise UserError(
+                    f"the model {card.name} knows no cell type {name!r}; choose auto or one of: "
+                    f"{', '.join(names)}"
+                )
+        own = [card.thresholds_of(name) for name in names]
+        general = [t.score if config.min_score is None else config.min_score for t in own]
+        return cls(
+            names=names,
+            score=np.array(
+                [config.score_thresholds.get(n, s) for n, s in zip(names, general, strict=True)],
+                np.float32,
+            ),
+            nms=np.array(
+                [t.nms if config.mask_nms is None else config.mask_nms for t in own], np.float32
+            ),
+            mask=np.array([t.mask for t in own], np.float32),
+            min_size=np.array(
+                [t.min_size if config.min_size is None else config.min_size for t in own],
+                np.float64,
+            ),
+            in_image_pixels=config.min_size is not None,
+            only=None if config.cell_type == "auto" else names.index(config.cell_type),
+            majority=card.one_category_per_image,
+            max_objects=config.max_objects_per_tile,
+        )
+
+    def network_limits(self, views: int) -> DetectLimits:
+        """Limits for the network itself, no stricter than the later ones.
+
+        With several views an object may be weak in one of them and pass on average, so the limit
+        is halved.
+        """
+        lowest = float(self.score.min() if self.only is None else self.score[self.only])
+        share = 0.999 if views == 1 else 0.5
+        return DetectLimits(score=lowest * share, max_detections=self.max_objects)
+
+    def confident(self, found: Found) -> NDArray[np.bool_]:
+        """Which objects reach their category's score and are not of an unwanted category."""
+        keep = found.scores >= self.score[found.labels]
+        if self.only is not None:
+            keep &= found.labels == self.only
+        return keep
+
+    def finish(self, found: Instances, area_factor: float) -> tuple[Instances, str]:
+        """Decide the cell type, then remove doubles, overlaps and crumbs.
+
+        Parameters
+        ----------
+        found
+            Confident objects of the whole image.
+        area_factor : float
+            Image pixels per pixel of the network's input (area).
+
+        Returns
+        -------
+        instances : Instances
+            Objects that share no pixel, best score first.
+        cell_type : str
+            The category that was kept, or ``all``.
+        """
+        kept, cell_type = self._one_type(found)
+        smallest = self.min_size * (1.0 if self.in_image_pixels else area_factor)
+        kept = mask_nms(kept, self.nms.tolist())
+        kept = remove_overlap(kept, smallest.tolist())
+        return kept.sort_by_score(), cell_type
+
+    def _one_type(self, found: Instances) -> tuple[Instances, str]:
+        if self.only is not None:
+            return found, self.names[self.only]
+        if len(self.names) == 1:
+            return found, self.names[0]
+        if not self.majority or not len(found):
+            return found, ALL_TYPES
+        votes = np.bincount(found.categories, found.scores, len(self.names))
+        winner = int(votes.argmax())
+        return found[found.categories == winner], self.names[winner]

@@ -1,0 +1,161 @@
+"""What napari calls to open and save files with this plugin; named in the manifest.
+
+napari itself is not imported: layers travel as tuples (data, keyword arguments, layer type).
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from napari_sartorius.io.coco import read_coco, write_coco
+from napari_sartorius.io.dataset_from_layers import (
+    dataset_from_layers,
+    layer_category_names,
+    layer_labels,
+    layer_pixel_size,
+    plane_instances,
+)
+from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
+from napari_sartorius.io.kaggle import read_train_csv
+from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
+from napari_sartorius.io.table_csv import write_table
+
+if TYPE_CHECKING:
+    from napari_sartorius.io.coco_dataset import CocoDataset
+
+Paths: TypeAlias = str | Sequence[str]
+Reader: TypeAlias = Callable[[Paths], list[LayerData]]
+
+
+def get_coco_reader(path: Paths) -> Reader | None:
+    """Offer to open ``*.json`` files that hold COCO annotations."""
+    return _reader(read_coco) if all(_mentions_coco(p) for p in _each(path)) else None
+
+
+def get_train_csv_reader(path: Paths) -> Reader | None:
+    """Offer to open the Sartorius competition's ``train.csv``."""
+    return _reader(read_train_csv) if all(_is_train_csv(p) for p in _each(path)) else None
+
+
+def get_dsb_reader(path: Paths) -> Reader | None:
+    """Offer to open folders with one mask file per object."""
+    return _reader(read_dsb) if all(is_dsb_folder(p) for p in _each(path)) else None
+
+
+def get_labels_reader(path: Paths) -> Reader | None:
+    """Offer to open label images, as labels with their pixel size instead of as a picture."""
+    return read_label_layers if all(p.is_file() for p in _each(path)) else None
+
+
+def read_label_layers(path: Paths) -> list[LayerData]:
+    """Open label images as labels layers.
+
+    Raises
+    ------
+    UserError
+        When a file cannot be read or holds no labels.
+    """
+    layers: list[LayerData] = []
+    for file in _each(path):
+        image = read_labels(file)
+        lead = len(image.axes) - 2
+        keywords: dict[str, Any] = {"name": file.stem, "axis_labels": tuple(image.axes.lower())}
+        if image.pixel_size_yx is not None:
+            keywords["scale"] = (1.0,) * lead + image.pixel_size_yx
+            keywords["units"] = ("pixel",) * lead + ("um", "um")
+        layers.append((image.to_array(), keywords, "labels"))
+    return layers
+
+
+def write_coco_file(path: str, layers: list[LayerData]) -> list[str]:
+    """Save labels layers, with the image layers among them, as one COCO dataset.
+
+    Raises
+    ------
+    UserError
+        When there is nothing to save or the file cannot be written.
+    """
+    target = Path(path)
+    write_coco(target, dataset_from_layers(target, layers))
+    return [path]
+
+
+def write_labels_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Save a labels layer as label TIFF, smallest unsigned type, with its pixel size.
+
+    Raises
+    ------
+    UserError
+        When values are no labels or the file cannot be written.
+    """
+    labels = layer_labels(data, meta)
+    names = [str(name).lower() for name in meta.get("axis_labels") or ()]
+    depth = labels.ndim == 3 and names[:1] == ["z"]
+    axes = "ZYX" if depth else None
+    write_labels(path, labels, pixel_size=layer_pixel_size(meta), axes=axes)
+    return [path]
+
+
+def write_table_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Save the table of a labels layer's objects as CSV, measured anew from the pixels.
+
+    Raises
+    ------
+    UserError
+        When values are no labels or the file cannot be written.
+    """
+    labels = layer_labels(data, meta)
+    names = layer_category_names(meta)
+    tables = []
+    for index in np.ndindex(*labels.shape[:-2]):
+        plane = labels[index]
+        instances = plane_instances(plane, meta, names)
+        table = instances.table(layer_pixel_size(meta), names)
+        table["index"] = np.unique(plane[plane > 0]).astype(np.int64)
+        for axis, place in enumerate(index):
+            table[f"axis-{axis}"] = np.full(len(instances), place)
+        tables.append(table)
+    shared = [name for name in tables[0] if all(name in table for table in tables)]
+    write_table(path, {name: np.concatenate([t[name] for t in tables]) for name in shared})
+    return [path]
+
+
+def _reader(read: Callable[[Path], CocoDataset]) -> Reader:
+    def open_datasets(path: Paths) -> list[LayerData]:
+        return [layer for file in _each(path) for layer in dataset_layers(read(file), _title(file))]
+
+    return open_datasets
+
+
+def _each(path: Paths) -> list[Path]:
+    return [Path(path)] if isinstance(path, str) else [Path(p) for p in path]
+
+
+def _title(path: Path) -> str:
+    # "annotations" says little; the folder's name usually says what it is about.
+    generic = path.stem.lower() in {"annotations", "instances", "train"}
+    return path.absolute().parent.name if generic else path.stem
+
+
+def _mentions_coco(path: Path) -> bool:
+    """Whether the keys of a COCO dataset occur; searched without parsing, files can be huge."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return text.find(b'"annotations"') >= 0 and text.find(b'"images"') >= 0
+    except (OSError, ValueError):
+        return False
+
+
+def _is_train_csv(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            header = file.readline(1000).strip().split(",")
+    except OSError:
+        return False
+    return {"id", "annotation", "cell_type"} <= set(header)

@@ -1,0 +1,73 @@
+"""Whatever the sizes: tiles cover the image, overlap enough, and their cores partition it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sartorius.inference.tiling import automatic_limits, largest_tile, plan_tiles
+
+
+@given(
+    height=st.integers(1, 900),
+    width=st.integers(1, 900),
+    largest=st.integers(32, 400),
+    overlap=st.integers(0, 120),
+    stride=st.sampled_from([1, 8, 16, 32]),
+)
+def test_plan(height: int, width: int, largest: int, overlap: int, stride: int) -> None:
+    plan = plan_tiles((height, width), (largest, largest), overlap, stride)
+    owners = np.zeros((height, width), np.int64)
+    limit = max(largest // stride, 2) * stride
+    for tile in plan.tiles:
+        window, core = tile.window, tile.core
+        assert 0 <= window.y0 <= core.y0 < core.y1 <= window.y1 <= height
+        assert 0 <= window.x0 <= core.x0 < core.x1 <= window.x1 <= width
+        owners[core.y0 : core.y1, core.x0 : core.x1] += 1
+        assert window.y0 % stride == 0
+        assert window.x0 % stride == 0
+        # Every window fits the common padded shape, and short ones end with the image.
+        for size, padded, end, whole in zip(
+            window.shape, plan.padded, (window.y1, window.x1), (height, width), strict=True
+        ):
+            assert size <= padded
+            assert size == padded or end == whole
+            assert padded % stride == 0
+            assert padded <= limit or whole <= largest
+        assert tile.inner == (
+            window.y0 > 0,
+            window.x0 > 0,
+            window.y1 < height,
+            window.x1 < width,
+        )
+    assert (owners == 1).all()
+    needed = min(overlap, limit // 2 // stride * stride)
+    for axis in ("y", "x"):
+        spans = sorted(
+            {(getattr(t.window, f"{axis}0"), getattr(t.window, f"{axis}1")) for t in plan.tiles}
+        )
+        for (_, end), (start, _) in itertools.pairwise(spans):
+            assert end - start >= needed
+
+
+def test_no_tile_is_needless() -> None:
+    plan = plan_tiles((10_000, 10_000), (1024, 1024), 96, 32)
+    area = sum(t.window.shape[0] * t.window.shape[1] for t in plan.tiles)
+    assert area < 1.3 * 10_000**2
+    assert len({t.window.shape for t in plan.tiles}) <= 4
+
+
+def test_memory_decides_the_edge() -> None:
+    assert largest_tile(10**12, 4000, 32) == 1024
+    assert largest_tile(512 * 512 * 4000, 4000, 32) == 512
+    assert largest_tile(0, 4000, 32) == 64
+
+
+def test_a_slightly_larger_image_stays_whole() -> None:
+    assert automatic_limits((520, 704), 1024, 4000) == (520, 704)
+    assert automatic_limits((1200, 1300), 1024, 4000) == (1200, 1300)
+    assert automatic_limits((1200, 1300), 1024, 1024) == (1024, 1024)
+    assert automatic_limits((3000, 3000), 1024, 4000) == (1024, 1024)

@@ -1,0 +1,100 @@
+"""Views are exact inverses, and fusing them averages what it says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast, get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.inference.found import Found
+from napari_sartorius.inference.fuse import fuse_views
+from napari_sartorius.inference.paste import paste
+from napari_sartorius.inference.views import View, look, look_back, views_of
+
+
+def _found(boxes: Any, scores: Any, labels: Any, masks: Any) -> Found:
+    return Found(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(scores, np.float32),
+        np.array(labels, np.int64),
+        np.array(masks, np.float32),
+    )
+
+
+@pytest.mark.parametrize("view", get_args(View))
+def test_looking_back_is_the_exact_inverse(view: View, disc_detector: Any, discs: Any) -> None:
+    size = (60, 90)
+    image = discs(size, np.array([(20, 30), (41, 70), (50, 12)]), np.array([8.0, 9.0, 5.0]))
+    image[20, 30:60] = 1  # makes the scene unlike its mirror images
+    seen = np.ascontiguousarray(look(image[..., None], view))
+    raw = disc_detector().detect(torch.from_numpy(seen.transpose(2, 0, 1))[None])[0]
+    found = look_back(Found.from_detections(raw), view, size)
+    masks = paste(found.mask_probs, found.boxes, size)
+    np.testing.assert_array_equal(masks.to_labels() > 0, image > 0.5)
+    again = look_back(found, view, size)
+    np.testing.assert_array_equal(again.boxes, raw.boxes.numpy())
+    np.testing.assert_array_equal(again.mask_probs, raw.mask_probs.numpy())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(0, 12))
+def test_equal_views_change_nothing(seed: int, count: int) -> None:
+    generator = np.random.default_rng(seed)
+    low = generator.uniform(0, 50, (count, 2))
+    boxes = np.concatenate([low, low + generator.uniform(3, 20, (count, 2))], 1)
+    scores = np.sort(generator.uniform(0.1, 1, count))[::-1]
+    labels = generator.integers(0, 3, count)
+    view = _found(boxes, scores, labels, generator.random((count, 7, 7)))
+    fused, agreement = fuse_views([view, view, view])
+    assert (agreement == 1).all()
+    np.testing.assert_allclose(fused.boxes, view.boxes, atol=1e-4)
+    np.testing.assert_allclose(fused.scores, view.scores, atol=1e-6)
+    np.testing.assert_allclose(fused.mask_probs, view.mask_probs, atol=1e-4)
+    np.testing.assert_array_equal(fused.labels, view.labels)
+
+
+def test_a_missing_view_counts_zero() -> None:
+    one = _found([[0, 0, 10, 10], [40, 40, 50, 50]], [0.8, 0.6], [0, 0], np.ones((2, 4, 4)))
+    two = _found([[0, 0, 10, 12]], [0.4], [0], np.zeros((1, 4, 4)))
+    fused, agreement = fuse_views([one, two])
+    np.testing.assert_allclose(fused.scores, [0.6, 0.3])
+    np.testing.assert_allclose(agreement, [1, 0.5])
+    # Score-weighted mean: two thirds of the first, one third of the second.
+    np.testing.assert_allclose(fused.boxes[0], [0, 0, 10, 10 + 2 / 3], atol=1e-5)
+    np.testing.assert_allclose(fused.mask_probs[0, 0], 2 / 3, atol=1e-5)
+
+
+def test_categories_and_distant_boxes_stay_apart() -> None:
+    one = _found([[0, 0, 10, 10], [0, 0, 10, 10]], [0.8, 0.7], [0, 1], np.ones((2, 4, 4)))
+    two = _found([[6, 0, 16, 10]], [0.4], [0], np.ones((1, 4, 4)))
+    fused, _ = fuse_views([one, two])
+    assert fused.labels.tolist() == [0, 1, 0]
+
+
+def test_a_view_gives_at_most_one_member() -> None:
+    one = _found([[0, 0, 10, 10]], [0.9], [0], np.ones((1, 4, 4)))
+    two = _found([[0, 0, 10, 9], [0, 0, 10, 8]], [0.8, 0.7], [0, 0], np.ones((2, 4, 4)))
+    fused, _ = fuse_views([one, two])
+    np.testing.assert_allclose(fused.scores, [0.85, 0.35])
+
+
+def test_empty_views() -> None:
+    nothing = _found(np.zeros((0, 4)), [], [], np.zeros((0, 4, 4)))
+    fused, agreement = fuse_views([nothing, nothing])
+    assert len(fused) == 0
+    assert len(agreement) == 0
+
+
+def test_the_card_decides_the_views() -> None:
+    card = cast("Any", SimpleNamespace(name="m", views={"fast": ("vertical",)}))
+    assert views_of(card, "fast") == ("vertical",)
+    assert views_of(card, "balanced") == ("identity", "horizontal")
+    card.views["best"] = ("sideways",)
+    with pytest.raises(UserError, match="sideways"):
+        views_of(card, "best")
