@@ -1,7 +1,7 @@
 """The jobs that the dock and the command line give to the worker.
 
-The viewer imports this module to make jobs. It is the door to the networks: whatever needs torch is
-imported inside functions that only the worker (or the command line) calls.
+The viewer imports this module to make jobs. It is the door to the networks: torch is imported by
+what only the worker (or the command line) calls.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from napari_sartorius.engine.walk import walk_planes
 from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.device import DeviceChoice, choose_device
+from napari_sartorius.inference.segmenter import Segmenter, SegmentResult
 from napari_sartorius.io.images import ImageData, image_from_array, read_image
 from napari_sartorius.zoo import ModelBundle, find_bundle
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WarmCache, WorkerContext
-    from napari_sartorius.inference.device import DeviceChoice
-    from napari_sartorius.inference.segmenter import Segmenter, SegmentResult  # noqa: TC004
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,16 @@ class SegmentJob:
 
 @dataclass(frozen=True)
 class WarmUpJob:
-    """Load a model ahead of the first run; returns the device that it is on."""
+    """Load a model ahead of the first run; returns the `DeviceChoice` that it was loaded for."""
 
     config: SegmentConfig
 
-    def run(self, context: WorkerContext) -> str:
+    def run(self, context: WorkerContext) -> DeviceChoice:
         """Load, or find it loaded."""
         context.monitor.progress(f"loading {self.config.model}", 0.0)
-        return str(warm_segmenter(context.cache, self.config).device)
+        segmenter = warm_segmenter(context.cache, self.config)
+        segmenter.warm_up()
+        return segmenter.device_choice
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,6 @@ class DescribeDeviceJob:
 
     def run(self, context: WorkerContext) -> DeviceChoice:
         """Look at the hardware through torch."""
-        from napari_sartorius.inference.device import choose_device
-
         return choose_device(self.request)
 
 
@@ -112,15 +112,17 @@ def open_segmenter(bundle: ModelBundle, config: SegmentConfig) -> Segmenter:
     Raises
     ------
     UserError
-        When the weights are damaged or the device does not exist.
+        When the configuration does not suit the model or its weights are damaged.
     """
-    from napari_sartorius.inference.segmenter import Segmenter
-
-    return Segmenter(bundle, config)
+    segmenter = Segmenter(bundle, config)
+    segmenter.warm_up()
+    return segmenter
 
 
 def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> Segmenter:
-    """Return a segmenter for this configuration, loading the network only when it is new."""
+    """Return a segmenter for this configuration; a network is loaded once per model and device."""
     bundle = find_bundle(config.model)
-    key = (str(bundle.path), bundle.card.sha256, config)
-    return cache.get(key, lambda: open_segmenter(bundle, config))
+    device = choose_device(config.device).device
+    key = (str(bundle.path), bundle.card.sha256, device)
+    network = cache.get(key, lambda: bundle.load_network(device))
+    return Segmenter(bundle, config, network)

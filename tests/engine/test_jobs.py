@@ -1,0 +1,199 @@
+"""The real jobs with a real, tiny network in a real worker; and the same through Python."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+from tiny_bundle import save_tiny_bundle
+
+import napari_sartorius as ns
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.engine.client import WorkerClient
+from napari_sartorius.engine.context import WarmCache
+from napari_sartorius.engine.handle import JobState
+from napari_sartorius.engine.jobs import (
+    DescribeDeviceJob,
+    SegmentJob,
+    WarmUpJob,
+    warm_segmenter,
+)
+from napari_sartorius.engine.messages import JobMessage, NoticeMessage, ProgressMessage
+from napari_sartorius.engine.settings import segment_config
+from napari_sartorius.io.images import image_from_array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.zoo import ModelBundle
+
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
+    return save_tiny_bundle(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[WorkerClient]:
+    """One warm worker for all tests here, because it takes seconds to load torch."""
+    with WorkerClient() as client:
+        yield client
+
+
+@pytest.fixture
+def config(bundle: ModelBundle) -> SegmentConfig:
+    return segment_config(
+        model=str(bundle.path), device="cpu", preset="fast", max_objects_per_tile=20
+    )
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (64, 80), np.uint8)
+
+
+def test_segmenting_in_the_worker_equals_segmenting_here(
+    client: WorkerClient, config: SegmentConfig, image: np.ndarray
+) -> None:
+    messages: list[JobMessage] = []
+    (plane,) = client.submit(SegmentJob(image, config), messages.append).outcome(PATIENCE)
+    assert plane.index == ()
+    assert plane.result.device == "cpu"
+    assert plane.result.categories == ["big", "small"]
+    here = warm_segmenter(WarmCache(), config).segment(image)
+    assert len(plane.result.instances) == len(here.instances) > 0
+    np.testing.assert_allclose(plane.result.instances.boxes, here.instances.boxes, atol=1e-3)
+    np.testing.assert_allclose(plane.result.instances.scores, here.instances.scores, atol=1e-5)
+    assert plane.result.instances.masks.bits.flags.writeable
+    fractions = [m.fraction for m in messages if isinstance(m, ProgressMessage)]
+    assert fractions == sorted(fractions)
+    # A top-k cap of 20 is hit here, and the user is told while the job runs.
+    (notice,) = [m.text for m in messages if isinstance(m, NoticeMessage)]
+    assert notice in plane.result.notices
+
+
+def test_stacks_files_and_image_data(
+    client: WorkerClient, config: SegmentConfig, image: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "stack.tif"
+    stack = np.stack([image, image[::-1], image])
+    tifffile.imwrite(path, stack, photometric="minisblack")
+    from_file = client.submit(SegmentJob(path, config)).outcome(PATIENCE)
+    from_layer = client.submit(SegmentJob(image_from_array(stack), config)).outcome(PATIENCE)
+    assert [plane.index for plane in from_file] == [(0,), (1,), (2,)]
+    for a, b in zip(from_file, from_layer, strict=True):
+        np.testing.assert_array_equal(a.result.instances.boxes, b.result.instances.boxes)
+    assert len(from_file[0].result.instances) == len(from_file[2].result.instances)
+
+
+def test_the_pixel_size_of_a_layer_reaches_the_segmenter(
+    client: WorkerClient, bundle: ModelBundle, config: SegmentConfig, image: np.ndarray
+) -> None:
+    with_size = bundle.card.with_changes(pixel_size=1.0)
+    (bundle.path / "model.json").write_text(with_size.model_dump_json())
+    try:
+        job = SegmentJob(image, config, pixel_size=0.5)
+        (plane,) = client.submit(job).outcome(PATIENCE)
+    finally:
+        (bundle.path / "model.json").write_text(bundle.card.model_dump_json())
+    assert plane.result.scale == pytest.approx(0.5)
+
+
+def test_warm_up_and_device(client: WorkerClient, config: SegmentConfig) -> None:
+    assert client.submit(WarmUpJob(config)).outcome(PATIENCE).device == "cpu"
+    choice = client.submit(DescribeDeviceJob("cpu")).outcome(PATIENCE)
+    assert choice.device == "cpu"
+    assert choice.reason.endswith(".")
+
+
+def test_a_bad_image_and_an_unknown_model_are_one_sentence(
+    client: WorkerClient, config: SegmentConfig, image: np.ndarray
+) -> None:
+    broken = np.where(image > 250, np.nan, image).astype(np.float32)
+    handle = client.submit(SegmentJob(broken, config))
+    assert handle.wait(PATIENCE) is JobState.FAILED
+    assert "NaN" in (handle.error or "")
+    handle = client.submit(SegmentJob(image, config.model_copy(update={"model": "nothing"})))
+    assert handle.wait(PATIENCE) is JobState.FAILED
+    assert "there is no model 'nothing'" in (handle.error or "")
+
+
+def test_a_network_is_loaded_once_per_model_and_device(config: SegmentConfig) -> None:
+    cache = WarmCache()
+    first = warm_segmenter(cache, config)
+    second = warm_segmenter(cache, config.model_copy(update={"preset": "best"}))
+    assert len(cache) == 1
+    assert first is not second
+
+
+def test_the_warm_cache_forgets_what_was_not_used_for_longest() -> None:
+    cache = WarmCache(capacity=2)
+    for key in ("a", "b", "a", "c"):
+        cache.get(key, lambda key=key: key.upper())  # type: ignore[misc]
+    assert "b" not in cache
+    assert cache.get("a", lambda: "made again") == "A"
+    cache.clear()
+    assert len(cache) == 0
+
+
+def test_python_load_and_segment(
+    bundle: ModelBundle, image: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = ns.load_model(bundle.path, device="cpu")
+    assert model.categories == ["big", "small"]
+    assert "tiny" in repr(model)
+    options = {"preset": "fast", "max_objects_per_tile": 20}
+    with caplog.at_level(logging.WARNING, "napari_sartorius.api"):
+        instances = ns.segment(image, model, **options)
+    assert isinstance(instances, ns.Instances)
+    assert len(instances) > 0
+    assert instances.image_size == (64, 80)
+    assert "limit on the number of objects" in caplog.text
+    labels, table = instances.to_labels()
+    assert labels.shape == image.shape
+    assert len(table["index"]) == len(instances)
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, image)
+    for again in (path, str(path)):
+        np.testing.assert_array_equal(ns.segment(again, model, **options).boxes, instances.boxes)
+    by_name = ns.segment(image, bundle.path, device="cpu", **options)
+    np.testing.assert_array_equal(by_name.boxes, instances.boxes)
+    higher = ns.segment(image, model, min_score=2 * float(instances.scores.min()), **options)
+    assert len(higher) < len(instances)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"diametre": 3}, "There is no segmentation option diametre"),
+        ({"preset": "turbo"}, "preset cannot be 'turbo'"),
+        ({"tile": 3}, "too small"),
+        ({"device": "gpu"}, "device cannot be 'gpu'"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    bundle: ModelBundle, image: np.ndarray, options: dict[str, object], expected: str
+) -> None:
+    model = ns.load_model(bundle.path, device="cpu")
+    with pytest.raises(UserError, match=expected) as caught:
+        ns.segment(image, model, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_python_refuses_stacks_and_unknown_models(bundle: ModelBundle, image: np.ndarray) -> None:
+    model = ns.load_model(bundle.path, device="cpu")
+    with pytest.raises(UserError, match="stack of 2 planes"):
+        ns.segment(np.stack([image, image]), model)
+    with pytest.raises(UserError, match="5 dimensions"):
+        ns.segment(np.zeros((2, 2, 2, 8, 8)), model)
+    with pytest.raises(UserError, match="no model 'nothing'"):
+        ns.load_model("nothing")
+    assert "torch" in sys.modules  # loading did it; importing did not, see the tests of the package
