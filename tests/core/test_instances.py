@@ -70,8 +70,15 @@ def test_labels_and_their_table() -> None:
     assert labels[3, 4] == 1, "the earlier object is on top"
     named = three().table(category_names=["x", "y", "z"])
     np.testing.assert_array_equal(named["category"], ["z", "x", "y"])
+    assert named["source"].tolist() == ["a", "b", "c"]
     assert {len(column) for column in named.values()} == {3}
     assert set(Instances.empty((4, 4)).table(0.5)) >= {"area_um2", "solidity", "score"}
+
+
+def test_extra_columns_do_not_hide_what_was_measured() -> None:
+    instances = three()
+    instances.columns["area"] = np.array([1, 2, 3])
+    np.testing.assert_array_equal(instances.table()["area"], [9, 20, 1])
 
 
 @given(stacks(max_side=24))

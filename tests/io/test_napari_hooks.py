@@ -21,6 +21,7 @@ from napari_sartorius.io import layers_from_dataset
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.io.dsb import write_dsb
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.table_csv import write_instances_csv
 
 if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
@@ -241,6 +242,47 @@ def test_several_labels_layers_become_one_dataset(plugins: PluginManager, tmp_pa
     np.testing.assert_array_equal(layers[1][0] > 0, stack > 0)
 
 
+def test_labels_of_one_slice_remember_which(plugins: PluginManager, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 20, 20)).astype(np.uint8)
+    image = (pixels, {"name": "stack", "rgb": False, "scale": (2.0, 1.0, 1.0)}, "image")
+    labels = np.zeros((1, 20, 20), np.uint16)
+    labels[0, 3:6, 3:6] = 1
+    meta = {
+        "name": "stack cells",
+        "metadata": {"sartorius": {"image": "stack"}},
+        "scale": (2.0, 1.0, 1.0),
+        "translate": (4.0, 0.0, 0.0),
+        "axis_labels": ("z", "y", "x"),
+    }
+    other = (labels, meta | {"translate": (6.0, 0.0, 0.0)}, "labels")
+    _save(plugins, tmp_path / "out.json", image, (labels, meta, "labels"), other)
+    dataset = read_coco(tmp_path / "out.json")
+    assert [i.file_name for i in dataset.images] == ["out_images/stack.tif"] * 2
+    assert [i.extra for i in dataset.images] == [
+        {"plane": [2], "plane_axes": "Z"},
+        {"plane": [3], "plane_axes": "Z"},
+    ]
+    layers = _open(plugins, tmp_path / "out.json")
+    assert layers is not None
+    np.testing.assert_array_equal(layers[0][0], pixels[2:])
+
+
+def test_images_of_similar_names_get_files_of_their_own(
+    plugins: PluginManager, tmp_path: Path
+) -> None:
+    layers = []
+    for n, name in enumerate(("a b", "a_b")):
+        layers.append((np.full((9, 9), n, np.uint8), {"name": name}, "image"))
+        memory = {"sartorius": {"image": name}}
+        layers.append(
+            (np.eye(9, dtype=int), {"name": f"{name} cells", "metadata": memory}, "labels")
+        )
+    _save(plugins, tmp_path / "out.json", *layers)
+    dataset = read_coco(tmp_path / "out.json")
+    pictures = [tifffile.imread(dataset.image_path(image)) for image in dataset.images]
+    assert [int(picture.max()) for picture in pictures] == [0, 1]
+
+
 def test_a_time_series_opens_over_its_file(
     plugins: PluginManager, tmp_path: Path, overlapping: Instances
 ) -> None:
@@ -320,6 +362,23 @@ def test_label_tiff_opens_as_labels_and_back(plugins: PluginManager, tmp_path: P
     assert again.axes == "ZYX"
     assert again.pixel_size == 0.5
     np.testing.assert_array_equal(again.to_array(), labels)
+
+
+def test_label_tiff_brings_the_table_beside_it(
+    plugins: PluginManager, tmp_path: Path, overlapping: Instances
+) -> None:
+    write_labels(tmp_path / "a_labels.tif", overlapping.to_labels()[0])
+    write_instances_csv(tmp_path / "a_objects.csv", overlapping, category_names=["astro", "cort"])
+    opened = _open(plugins, tmp_path / "a_labels.tif")
+    assert opened is not None
+    features = opened[0][1]["features"]
+    assert features["index"].tolist() == [1, 2, 3]
+    assert features["score"].tolist() == [0.5, 0.9, 0.7]
+    assert features["category"].tolist() == ["astro", "cort", "cort"]
+    write_instances_csv(tmp_path / "a_objects.csv", overlapping[:1])  # of another run
+    opened = _open(plugins, tmp_path / "a_labels.tif")
+    assert opened is not None
+    assert opened[0][1]["features"] == {}
 
 
 def test_the_table_is_measured_anew(plugins: PluginManager, tmp_path: Path) -> None:

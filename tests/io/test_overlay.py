@@ -89,6 +89,16 @@ def test_huge_images_are_not_enlarged() -> None:
     assert draw_overlay(image, Instances.empty((1000, 3000))).shape == (1000, 3000, 3)
 
 
+def test_whole_slides_are_reduced() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (7, 10_001)).astype(np.uint8)
+    labels = np.pad(np.ones((7, 900), int), ((0, 0), (9000, 101)))
+    objects = Instances.from_masks(CropMasks.from_labels(labels)[0])
+    picture = draw_overlay(image, objects, fill=1.0, legend=False)
+    assert picture.shape == (3, 3334, 3)
+    coloured = np.ptp(picture[1].astype(int), axis=-1) > 30
+    assert np.flatnonzero(coloured).min() in range(2995, 3002)
+
+
 def test_contrast_ignores_a_few_hot_pixels() -> None:
     image = np.tile(np.linspace(1000, 1100, 500), (300, 1)).astype(np.uint16)
     image[5, 5] = 65535

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.table_csv import write_instances_csv, write_table
+from napari_sartorius.io.table_csv import read_table, write_instances_csv, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,3 +61,23 @@ def test_unequal_columns(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="differ in length"):
         write_table(tmp_path / "a.csv", {"a": np.zeros(2), "b": np.zeros(3)})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_are_read_back_with_their_types(tmp_path: Path, overlapping: Instances) -> None:
+    overlapping.columns["gap"] = np.array([0.5, np.nan, 2.0])
+    write_instances_csv(tmp_path / "a.csv", overlapping, category_names=["1a", "b"])
+    table = read_table(tmp_path / "a.csv")
+    expected = overlapping.table(category_names=["1a", "b"])
+    assert list(table) == list(expected)
+    for name, column in expected.items():
+        assert table[name].dtype.kind == column.dtype.kind
+        np.testing.assert_array_equal(table[name].astype(column.dtype), column)
+    write_instances_csv(tmp_path / "b.csv", overlapping[:0])
+    assert [len(column) for column in read_table(tmp_path / "b.csv").values()] == [0] * len(table)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1\n", b"\xff\xfe\x00a"])
+def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.csv"):
+        read_table(tmp_path / "a.csv")

@@ -169,15 +169,15 @@ class Instances:
         -------
         dict of str to (N,) array
             First ``index`` (label, 1 to N), ``score``, ``category``, then the columns of
-            `regions.region_table`, then the extra columns.
+            `regions.region_table`, then the extra columns that have other names.
         """
         categories: NDArray[Any] = self.categories
         if category_names is not None:
             categories = np.array([category_names[c] for c in self.categories.tolist()], np.str_)
-        return {
+        table: dict[str, NDArray[Any]] = {
             "index": np.arange(1, len(self) + 1),
             "score": self.scores,
             "category": categories,
             **region_table(self.masks, pixel_size_um),
-            **self.columns,
         }
+        return table | {k: v for k, v in self.columns.items() if k not in table}

@@ -9,9 +9,11 @@ score, which is what makes views remove false positives and not only smooth outl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sartorius.core.overlap import overlapping_boxes
 from napari_sartorius.inference.found import Found
@@ -20,16 +22,22 @@ from napari_sartorius.inference.views import join_views
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+
+Keep = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.bool_]]
 
 
-def fuse_views(views: Sequence[Found], iou: float = 0.55) -> tuple[Found, NDArray[np.float32]]:
+def fuse_views(
+    views: Sequence[Found], keep: Keep | None = None, iou: float = 0.55
+) -> tuple[Found, NDArray[np.float32]]:
     """Fuse the objects of several views.
 
     Parameters
     ----------
     views
         What each view found, already in the same pixels.
+    keep
+        Says from fused scores and labels which objects are wanted; masks are averaged for these
+        only. All when None.
     iou : float
         Boxes of one category that overlap at least this much show the same object.
 
@@ -41,25 +49,35 @@ def fuse_views(views: Sequence[Found], iou: float = 0.55) -> tuple[Found, NDArra
         Share of the views that found each object, above 0 to 1.
     """
     if len(views) == 1:
-        return views[0], np.ones(len(views[0]), np.float32)
+        only = views[0] if keep is None else views[0][keep(views[0].scores, views[0].labels)]
+        return only, np.ones(len(only), np.float32)
     joined = join_views(views)
     view = np.repeat(np.arange(len(views)), [len(v) for v in views])
     cluster = _cluster(joined, view, iou)
     count = int(cluster.max()) + 1 if len(cluster) else 0
     total = np.bincount(cluster, joined.scores, count)
-    weight = (joined.scores / np.maximum(total[cluster], 1e-12)).astype(np.float32)
-    boxes = np.zeros((count, 4), np.float32)
-    np.add.at(boxes, cluster, joined.boxes * weight[:, None])
-    masks = np.zeros((count, *joined.mask_probs.shape[1:]), np.float32)
-    on_fused = _on_boxes(joined.mask_probs, joined.boxes, boxes[cluster])
-    np.add.at(masks, cluster, on_fused * weight[:, None, None])
+    scores = (total / len(views)).astype(np.float32)
     labels = np.zeros(count, np.int64)
     labels[cluster] = joined.labels
-    scores = (total / len(views)).astype(np.float32)
-    agreement = (np.bincount(cluster, minlength=count) / len(views)).astype(np.float32)
     order = np.argsort(-scores, kind="stable")
-    fused = Found(boxes, scores, labels, masks, joined.capped)[order]
-    return fused, agreement[order]
+    if keep is not None:
+        order = order[keep(scores, labels)[order]]
+    # Members of wanted clusters, side by side in the order of the clusters.
+    place = np.full(count, -1)
+    place[order] = np.arange(len(order))
+    members = np.flatnonzero(place[cluster] >= 0) if count else np.zeros(0, np.int64)
+    members = members[np.argsort(place[cluster[members]], kind="stable")]
+    of = place[cluster[members]]
+    if not len(members):
+        return joined[members], np.zeros(0, np.float32)
+    first = np.flatnonzero(np.diff(of, prepend=-1))
+    weight = joined.scores[members] / np.maximum(total[cluster[members]], 1e-12)
+    weight = weight.astype(np.float32)
+    boxes = np.add.reduceat(joined.boxes[members] * weight[:, None], first)
+    on_fused = _on_boxes(joined.mask_probs[members], joined.boxes[members], boxes[of])
+    masks = np.add.reduceat(on_fused * weight[:, None, None], first)
+    agreement = (np.diff(first, append=len(members)) / len(views)).astype(np.float32)
+    return Found(boxes, scores[order], labels[order], masks, joined.capped), agreement
 
 
 def _cluster(joined: Found, view: NDArray[np.int64], iou: float) -> NDArray[np.int64]:

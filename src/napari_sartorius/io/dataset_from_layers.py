@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,10 @@ import tifffile
 
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_write
-from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.labels_tiff import smallest_unsigned
-from napari_sartorius.io.layers_from_dataset import METADATA_KEY, LayerData
+from napari_sartorius.io.layer_table import LayerTable, layer_memory
 from napari_sartorius.io.pixel_size import unit_in_micrometres
 
 if TYPE_CHECKING:
@@ -26,10 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Measured from the pixels, so they would be wrong after the first stroke of the brush.
-_MEASURED = re.compile(
-    r"area|centroid_[yx]|bbox_[xy][01]|(major|minor)_axis|solidity|axis-\d+|index|image"
-)
+    from napari_sartorius.io.layers_from_dataset import LayerData
 
 
 def dataset_from_layers(path: Path, layers: Sequence[LayerData]) -> CocoDataset:
@@ -59,18 +54,18 @@ def dataset_from_layers(path: Path, layers: Sequence[LayerData]) -> CocoDataset:
     labelled = [layer for layer in layers if layer[2] == "labels"]
     if not labelled:
         raise UserError(f"{path} needs at least one labels layer: select one and save again.")
-    names = _category_names(labelled)
+    tables = [LayerTable(layer[1]) for layer in labelled]
+    names = list(dict.fromkeys(name for table in tables for name in table.category_names))
     dataset = CocoDataset([], _categories(labelled, names), {}, _info(labelled), path.parent)
-    for number, layer in enumerate(labelled):
+    saved: dict[str, LayerData] = {}
+    for number, (layer, table) in enumerate(zip(labelled, tables, strict=True)):
         labels = layer_labels(layer[0], layer[1])
         picture = _picture_of(layer, labels, images, number)
-        for record, plane in _planes(path, layer, labels, picture):
-            unique = record.id not in dataset.instances
-            image_id: ImageId = record.id if unique else _free_id(dataset)
-            dataset.images.append(
-                CocoImage(image_id, record.file_name, record.width, record.height, record.extra)
-            )
-            dataset.instances[image_id] = plane_instances(plane, layer[1], names)
+        for record, plane in _planes(path, layer, labels, picture, saved):
+            if record.id in dataset.instances:
+                record = replace(record, id=_free_id(dataset))
+            dataset.images.append(record)
+            dataset.instances[record.id] = table.instances(plane, names)
     return dataset
 
 
@@ -79,40 +74,6 @@ def layer_labels(data: Any, meta: Mapping[str, Any]) -> NDArray[Any]:
     if isinstance(data, list | tuple):  # multiscale
         data = data[0]
     return smallest_unsigned(np.asarray(data), str(meta.get("name", "labels layer")))
-
-
-def plane_instances(
-    plane: NDArray[Any], meta: Mapping[str, Any], names: Sequence[str]
-) -> Instances:
-    """Objects of one plane (Y, X) of a labels layer, with what its features say about them.
-
-    Parameters
-    ----------
-    plane
-        Label image.
-    meta
-        The layer's keyword arguments; ``features`` may be a data frame or a mapping. Its rows
-        belong to the labels in column ``index``, else to labels by row number, as napari has it.
-    names
-        Categories by index.
-    """
-    masks, ids = CropMasks.from_labels(plane)
-    features = _features(meta)
-    rows = {int(label): row for row, label in enumerate(_index(features))}
-    row = np.array([rows.get(int(label), -1) for label in ids], np.int64)
-    known = row >= 0
-    instances = Instances.from_masks(
-        masks, _scores(features, row, known), _category_numbers(features, row, known, names)
-    )
-    # Ids of new cells are missing; all are numbered anew then.
-    for name, column in features.items():
-        if name in ("score", "category") or _MEASURED.fullmatch(name.removesuffix("_um2")):
-            continue
-        if name.endswith("_um") or not known.all() or column.dtype.kind not in "biufUO":
-            continue
-        values = column[row]
-        instances.columns[name] = values.astype(str) if values.dtype.kind == "O" else values
-    return instances
 
 
 def layer_pixel_size(meta: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -127,40 +88,10 @@ def layer_pixel_size(meta: Mapping[str, Any]) -> tuple[float, float] | None:
     return (y, x) if y > 0 and x > 0 else None
 
 
-def layer_category_names(meta: Mapping[str, Any]) -> list[str]:
-    """Names of the categories of one labels layer: its own table first, then its features'."""
-    return _category_names([(None, dict(meta), "labels")])
-
-
-def _features(meta: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    features = meta.get("features")
-    if features is None:
-        return {}
-    return {str(name): np.asarray(features[name]) for name in features}
-
-
-def _index(features: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    if not features:
-        return np.zeros(0, np.int64)
-    return features.get("index", np.arange(len(next(iter(features.values())))))
-
-
-def _memory(layer: LayerData) -> dict[str, Any]:
-    memory = (layer[1].get("metadata") or {}).get(METADATA_KEY)
-    return memory if isinstance(memory, dict) else {}
-
-
-def _category_names(layers: Sequence[LayerData]) -> list[str]:
-    names: dict[str, None] = {}
-    for layer in layers:
-        names |= dict.fromkeys(str(c["name"]) for c in _memory(layer).get("categories", ()))
-        column = _features(layer[1]).get("category", np.zeros(0))
-        names |= dict.fromkeys(str(value) for value in column if not _is_missing(value))
-    return list(names) or ["cell"]
-
-
 def _categories(layers: Sequence[LayerData], names: list[str]) -> list[Category]:
-    known = {str(c["name"]): c for layer in layers for c in _memory(layer).get("categories", ())}
+    known = {
+        str(c["name"]): c for layer in layers for c in layer_memory(layer[1]).get("categories", ())
+    }
     ids = [known.get(name, {}).get("id") for name in names]
     if None in ids or len(set(ids)) < len(ids):
         ids = list(range(1, len(names) + 1))
@@ -173,61 +104,43 @@ def _categories(layers: Sequence[LayerData], names: list[str]) -> list[Category]
 def _info(layers: Sequence[LayerData]) -> dict[str, Any]:
     info: dict[str, Any] = {}
     for layer in layers:
-        memory = _memory(layer)
+        memory = layer_memory(layer[1])
         info |= memory.get("info", {})
         info |= {k: memory[k] for k in ("model", "config", "device") if k in memory}
     info.pop("image_root", None)  # file names are made relative to the new file
     return info
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value) or str(value) == "<NA>"
-
-
-def _scores(
-    features: dict[str, NDArray[Any]], row: NDArray[np.int64], known: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    scores = np.ones(len(row), np.float32)
-    if "score" in features:
-        column = [1.0 if _is_missing(v) else float(v) for v in features["score"].tolist()]
-        scores[known] = np.asarray(column, np.float32)[row[known]]
-    return scores
-
-
-def _category_numbers(
-    features: dict[str, NDArray[Any]],
-    row: NDArray[np.int64],
-    known: NDArray[np.bool_],
-    names: Sequence[str],
-) -> NDArray[np.int64]:
-    if "category" not in features or not len(features["category"]):
-        return np.zeros(len(row), np.int64)
-    number = {name: n for n, name in enumerate(names)}
-    column = [None if _is_missing(v) else number.get(str(v)) for v in features["category"].tolist()]
-    counts = Counter(n for n in column if n is not None)
-    usual = counts.most_common(1)[0][0] if counts else 0
-    table = np.array([usual if n is None else n for n in column], np.int64)
-    return np.where(known, table[row], usual)
-
-
 def _picture_of(
     layer: LayerData, labels: NDArray[Any], images: Sequence[LayerData], number: int
 ) -> LayerData | None:
     """The image layer that was labelled: the one named in the labels' metadata, else by shape."""
-    fitting = []
+    name = layer_memory(layer[1]).get("image")
     for image in images:
-        data = image[0][0] if isinstance(image[0], list | tuple) else image[0]
-        shape = tuple(data.shape[:-1] if image[1].get("rgb") else data.shape)
-        if shape == labels.shape:
-            fitting.append(image)
-    named = [i for i in fitting if i[1].get("name") == _memory(layer).get("image", object())]
-    if named or len(fitting) == 1:
-        return (named or fitting)[0]
+        # The labels may cover one slice of a stack only.
+        if image[1].get("name") == name and _shape(image)[-2:] == labels.shape[-2:]:
+            return image
+    fitting = [image for image in images if _shape(image) == labels.shape]
+    if len(fitting) == 1:
+        return fitting[0]
     return fitting[number] if number < len(fitting) else None
 
 
+def _pixels(image: LayerData) -> Any:
+    return image[0][0] if isinstance(image[0], list | tuple) else image[0]
+
+
+def _shape(image: LayerData) -> tuple[int, ...]:
+    shape = tuple(_pixels(image).shape)
+    return shape[:-1] if image[1].get("rgb") else shape
+
+
 def _planes(
-    path: Path, layer: LayerData, labels: NDArray[Any], picture: LayerData | None
+    path: Path,
+    layer: LayerData,
+    labels: NDArray[Any],
+    picture: LayerData | None,
+    saved: dict[str, LayerData],
 ) -> list[tuple[CocoImage, NDArray[Any]]]:
     lead = labels.shape[:-2]
     flat = labels.reshape(-1, *labels.shape[-2:])
@@ -235,19 +148,41 @@ def _planes(
     shared: dict[str, Any] = {}
     if (spacing := layer_pixel_size(layer[1])) is not None:
         shared["pixel_size_um"] = list(spacing)
-    memory = _memory(layer).get("images", [])
+    memory = layer_memory(layer[1]).get("images", [])
     if len(memory) == len(flat):
         return [
             (CocoImage(m["id"], _file_name(path, m), width, height, m["extra"] | shared), plane)
             for m, plane in zip(memory, flat, strict=True)
         ]
-    name = _image_file(path, layer, picture)
-    axes = "TZ"[-len(lead) :] if 0 < len(lead) < 3 else ""
+    name = _image_file(path, layer, picture, saved)
+    axes = _lead_axes(layer, len(lead))
+    first = _first_plane(layer, picture, len(lead))
     found = []
     for n, index in enumerate(np.ndindex(*lead)):
-        extra = {"plane": list(index), "plane_axes": axes} if axes else {}
+        place = [a + b for a, b in zip(first, index, strict=True)]
+        extra = {"plane": place, "plane_axes": axes} if axes else {}
         found.append((CocoImage(n + 1, name, width, height, extra | shared), flat[n]))
     return found
+
+
+def _lead_axes(layer: LayerData, count: int) -> str:
+    """Letters of the axes in front of (Y, X): the layer's own when it calls them t and z."""
+    named = "".join(str(label).upper() for label in (layer[1].get("axis_labels") or ())[:count])
+    if len(named) == count and set(named) <= set("TZ") and len(set(named)) == count:
+        return named
+    return {1: "T", 2: "TZ"}.get(count, "")
+
+
+def _first_plane(layer: LayerData, picture: LayerData | None, count: int) -> list[int]:
+    """Where in the picture's stack the labels start: labels of one slice are moved to it."""
+    if picture is None or len(_shape(picture)) != count + 2:
+        return [0] * count
+    step = np.asarray(picture[1].get("scale", np.ones(count + 2)), float)[:count]
+    zero = np.zeros(count + 2)
+    here = np.asarray(layer[1].get("translate", zero), float)[:count]
+    there = np.asarray(picture[1].get("translate", zero), float)[:count]
+    last = np.array(_shape(picture)[:count]) - 1
+    return [int(n) for n in np.clip(np.round((here - there) / step), 0, last)]
 
 
 def _file_name(path: Path, memory: dict[str, Any]) -> str:
@@ -261,22 +196,29 @@ def _file_name(path: Path, memory: dict[str, Any]) -> str:
         return image.as_posix()
 
 
-def _image_file(path: Path, layer: LayerData, picture: LayerData | None) -> str:
+def _image_file(
+    path: Path, layer: LayerData, picture: LayerData | None, saved: dict[str, LayerData]
+) -> str:
     """Name the labelled picture's file; save the picture beside the dataset if it has none."""
-    origin = _memory(layer).get("image_path")
+    origin = layer_memory(layer[1]).get("image_path")
     if origin is not None and Path(origin).is_file():
         return _file_name(path, {"path": origin, "file_name": origin})
     source = picture if picture is not None else layer
-    title = str(_memory(layer).get("image") or source[1].get("name") or "image")
+    title = str(layer_memory(layer[1]).get("image") or source[1].get("name") or "image")
     stem = re.sub(r"[^\w.()+-]+", "_", title).strip("_.") or "image"
     if picture is None:
         return f"{stem}.tif"
     name = f"{path.stem}_images/{stem}.tif"
-    data = picture[0][0] if isinstance(picture[0], list | tuple) else picture[0]
+    number = 2
+    while saved.get(name, picture) is not picture:
+        name, number = f"{path.stem}_images/{stem}_{number}.tif", number + 1
+    if name in saved:
+        return name
+    saved[name] = picture
     with atomic_write(path.parent / name) as temporary:
         tifffile.imwrite(
             temporary,
-            np.asarray(data),
+            np.asarray(_pixels(picture)),
             photometric="rgb" if picture[1].get("rgb") else "minisblack",
             compression="zlib",
         )

@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.images import ImageData, plane_shape, read_image, read_plane
+from napari_sartorius.io.layer_table import METADATA_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 """napari's (data, keyword arguments, layer type)."""
-
-METADATA_KEY = "sartorius"
-"""Key in ``layer.metadata`` under which a labels layer keeps where it comes from."""
 
 LARGEST_IN_MEMORY = 1 << 30
 """Stacks of more bytes than this are loaded slice by slice when shown, and cannot be painted on."""

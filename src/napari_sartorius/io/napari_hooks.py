@@ -15,16 +15,15 @@ import numpy as np
 from napari_sartorius.io.coco import read_coco, write_coco
 from napari_sartorius.io.dataset_from_layers import (
     dataset_from_layers,
-    layer_category_names,
     layer_labels,
     layer_pixel_size,
-    plane_instances,
 )
 from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
 from napari_sartorius.io.kaggle import read_train_csv
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.layer_table import LayerTable
 from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
-from napari_sartorius.io.table_csv import write_table
+from napari_sartorius.io.table_csv import read_table, write_table
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset
@@ -56,6 +55,9 @@ def get_labels_reader(path: Paths) -> Reader | None:
 def read_label_layers(path: Paths) -> list[LayerData]:
     """Open label images as labels layers.
 
+    The table that was written beside an image (``a_objects.csv`` for ``a_labels.tif``) becomes
+    the layer's features.
+
     Raises
     ------
     UserError
@@ -66,6 +68,9 @@ def read_label_layers(path: Paths) -> list[LayerData]:
         image = read_labels(file)
         lead = len(image.axes) - 2
         keywords: dict[str, Any] = {"name": file.stem, "axis_labels": tuple(image.axes.lower())}
+        table = file.with_name(file.stem.removesuffix("_labels") + "_objects.csv")
+        if not lead and table != file and table.is_file():
+            keywords["features"] = _matching_rows(read_table(table), image.to_array())
         if image.pixel_size_yx is not None:
             keywords["scale"] = (1.0,) * lead + image.pixel_size_yx
             keywords["units"] = ("pixel",) * lead + ("um", "um")
@@ -111,12 +116,12 @@ def write_table_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         When values are no labels or the file cannot be written.
     """
     labels = layer_labels(data, meta)
-    names = layer_category_names(meta)
+    rows = LayerTable(meta)
     tables = []
     for index in np.ndindex(*labels.shape[:-2]):
         plane = labels[index]
-        instances = plane_instances(plane, meta, names)
-        table = instances.table(layer_pixel_size(meta), names)
+        instances = rows.instances(plane, rows.category_names)
+        table = instances.table(layer_pixel_size(meta), rows.category_names)
         table["index"] = np.unique(plane[plane > 0]).astype(np.int64)
         for axis, place in enumerate(index):
             table[f"axis-{axis}"] = np.full(len(instances), place)
@@ -124,6 +129,13 @@ def write_table_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     shared = [name for name in tables[0] if all(name in table for table in tables)]
     write_table(path, {name: np.concatenate([t[name] for t in tables]) for name in shared})
     return [path]
+
+
+def _matching_rows(table: dict[str, Any], labels: Any) -> dict[str, Any]:
+    """Keep the table of this image; another one, such as of an older run, says nothing about it."""
+    index = table.get("index")
+    found = np.unique(labels[labels > 0])
+    return table if index is not None and np.isin(found, index).all() else {}
 
 
 def _reader(read: Callable[[Path], CocoDataset]) -> Reader:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 ColourBy = Literal["auto", "category", "instance"]
 
 _COMFORTABLE_SIDE = 1400
+_LARGEST_SIDE = 5000
 _LARGEST_SUPERSAMPLED = 6_000_000
+_ROWS = 256
 
 
 def write_overlay(
@@ -76,7 +78,8 @@ def draw_overlay(
     Returns
     -------
     (Y * zoom, X * zoom, 3) uint8
-        Small images are enlarged by a whole number, so that outlines stay thinner than cells.
+        Small images are enlarged by a whole number, so that outlines stay thinner than cells;
+        images with a side above 5,000 pixels are reduced by a whole number (sizes rounded up).
 
     Raises
     ------
@@ -86,9 +89,11 @@ def draw_overlay(
     height, width = image.shape[:2]
     if (height, width) != instances.image_size:
         raise ValueError(f"image is {(height, width)}, objects lie on {instances.image_size}")
-    zoom = min(8, max(1, round(_COMFORTABLE_SIDE / max(height, width))))
-    base = Image.fromarray(stretch_contrast(image)).convert("RGB")
-    base = base.resize((width * zoom, height * zoom), Image.Resampling.BICUBIC)
+    side = max(height, width)
+    enlarge, shrink = min(8, max(1, round(_COMFORTABLE_SIDE / side))), -(-side // _LARGEST_SIDE)
+    base = Image.fromarray(stretch_contrast(image)).convert("RGB").reduce(shrink)
+    base = base.resize((base.width * enlarge, base.height * enlarge), Image.Resampling.BICUBIC)
+    zoom = enlarge / shrink
     by_category = colour_by == "category" or (
         colour_by == "auto" and categories is not None and len(categories) > 1
     )
@@ -115,8 +120,11 @@ def stretch_contrast(image: NDArray[Any]) -> NDArray[np.uint8]:
         low, high = float(image.min()), float(image.max())
     if not high > low:
         return np.full(image.shape, 128, np.uint8)
-    scaled = (image.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
-    result: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    result = np.empty(image.shape, np.uint8)
+    for top in range(0, len(image), _ROWS):  # floats of a whole slide would fill the memory
+        rows = image[top : top + _ROWS].astype(np.float32)
+        rows = (rows - np.float32(low)) * np.float32(255 / (high - low))
+        result[top : top + _ROWS] = np.clip(rows, 0, 255)
     return result
 
 
@@ -142,6 +150,8 @@ def _tint(
 ) -> Image.Image:
     """Colour the inside of all objects, holes left out, where they overlap once only."""
     labels = instances.masks.to_labels()
+    step = max(1, round(labels.shape[0] / base.height))
+    labels = labels[::step, ::step]
     table = np.array([(0, 0, 0), *colours], np.uint8)
     coloured = Image.fromarray(table[labels]).resize(base.size, Image.Resampling.NEAREST)
     opacity = Image.fromarray(np.where(labels > 0, np.uint8(round(255 * fill)), np.uint8(0)))
@@ -149,13 +159,13 @@ def _tint(
 
 
 def _draw_outlines(
-    base: Image.Image, instances: Instances, colours: list[tuple[int, int, int]], zoom: int
+    base: Image.Image, instances: Instances, colours: list[tuple[int, int, int]], zoom: float
 ) -> Image.Image:
     # Drawn larger and shrunk, which smooths the lines; too costly, and unneeded, on huge images.
     finer = 2 if base.width * base.height <= _LARGEST_SUPERSAMPLED else 1
     layer = Image.new("RGBA", (base.width * finer, base.height * finer), (0, 0, 0, 0))
     pen = ImageDraw.Draw(layer)
-    line = finer * 1.1 * zoom**0.5
+    line = finer * 1.1 * max(1.0, zoom) ** 0.5
     shapes = [
         ([tuple(point) for point in (outline * zoom * finer).tolist()], colour)
         for i, colour in enumerate(colours)

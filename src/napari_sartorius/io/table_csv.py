@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from napari_sartorius.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -72,6 +72,44 @@ def write_instances_csv(
         When the file cannot be written.
     """
     write_table(path, instances.table(pixel_size, category_names))
+
+
+def read_table(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Read a table back as columns of equal length.
+
+    Returns
+    -------
+    dict of str to (N,) array
+        int64 where all cells are whole numbers, float64 where all are numbers or empty, else str.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be read as a table.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as a CSV table ({error}).") from error
+    if not rows or any(len(row) != len(rows[0]) for row in rows):
+        raise UserError(f"{path} is not a CSV table, its lines differ in length: write it again.")
+    columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0])
+    return {name: _typed(cells) for name, cells in zip(rows[0], columns, strict=True)}
+
+
+def _typed(cells: Sequence[str]) -> NDArray[Any]:
+    for convert, dtype in ((int, np.int64), (_float_or_nan, np.float64)):
+        try:
+            return np.array([convert(cell) for cell in cells], dtype)
+        except (ValueError, OverflowError):
+            continue
+    return np.array(cells, np.str_)
+
+
+def _float_or_nan(cell: str) -> float:
+    return float(cell) if cell else math.nan
 
 
 def _cells(column: NDArray[Any]) -> list[Any]:

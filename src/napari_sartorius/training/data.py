@@ -1,0 +1,100 @@
+"""From an annotated dataset on disk to packed images, with a sensible validation share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.images import planes, read_image
+from napari_sartorius.training.images import AnnotatedImage, pack_image
+
+if TYPE_CHECKING:
+    from napari_sartorius.core.progress import Monitor
+    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.training.config import TrainConfig
+
+_VALIDATION_SHARE = 0.2
+_FEWEST_FOR_VALIDATION = 5
+
+
+def split_dataset(
+    dataset: CocoDataset, config: TrainConfig, monitor: Monitor
+) -> tuple[CocoDataset, CocoDataset]:
+    """Training and validation part.
+
+    The file's own ``split`` field decides when it is there; else one image in five, chosen by the
+    seed, is kept for validation. With fewer than five images everything is trained on, and the
+    user is told that nothing measures the result.
+
+    Raises
+    ------
+    UserError
+        When the file has splits but none with the configured name.
+    """
+    names = {str(image.extra["split"]) for image in dataset.images if "split" in image.extra}
+    if names and config.train_split is not None:
+        if config.train_split not in names:
+            raise UserError(
+                f"no image of the dataset is marked split '{config.train_split}'; "
+                f"it has {', '.join(sorted(names))}: name one of them as train_split"
+            )
+        validation = dataset.split(config.validation_split or "")
+        return dataset.split(config.train_split), validation
+    if len(dataset) < _FEWEST_FOR_VALIDATION:
+        monitor.notice(
+            f"only {len(dataset)} annotated images: all are used for training, so nothing measures "
+            "how good the model is; annotate at least five"
+        )
+        return dataset, dataset.select(lambda _: False)
+    order = np.random.default_rng(config.seed).permutation(len(dataset))
+    count = max(2, round(len(dataset) * _VALIDATION_SHARE))
+    held_out = {dataset.images[i].id for i in order[:count]}
+    return (
+        dataset.select(lambda image: image.id not in held_out),
+        dataset.select(lambda image: image.id in held_out),
+    )
+
+
+def pack_dataset(
+    dataset: CocoDataset,
+    config: TrainConfig,
+    monitor: Monitor,
+    most: int | None = None,
+) -> list[AnnotatedImage]:
+    """Read, normalise and pack the images; at most `most` of them, spread evenly over the list.
+
+    Raises
+    ------
+    UserError
+        When an image is missing, unreadable, or not of the size its record says.
+    """
+    images = dataset.images
+    if most is not None and len(images) > most:
+        chosen = np.linspace(0, len(images) - 1, most).round().astype(int)
+        images = [images[i] for i in chosen]
+    packed = []
+    for number, record in enumerate(images):
+        monitor.check()
+        monitor.progress("reading images", number / max(1, len(images)))
+        path = dataset.image_path(record)
+        _, plane = next(iter(planes(read_image(path))))
+        if plane.shape[:2] != record.size:
+            raise UserError(
+                f"{path} is {plane.shape[1]} x {plane.shape[0]} pixels, its annotations are for "
+                f"{record.width} x {record.height}; export the annotations again"
+            )
+        objects = dataset.instances[record.id]
+        packed.append(
+            pack_image(
+                record.file_name,
+                plane,
+                objects.masks,
+                objects.categories.astype(np.int64),
+                config.normalisation,
+                config.architecture.trunk.in_channels,
+                record.extra,
+            )
+        )
+    return packed

@@ -1,0 +1,137 @@
+"""The one call that trains: annotated images in, a model bundle out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.io.coco import read_coco
+from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.fit import Trainer
+from napari_sartorius.training.recipes import default_config
+from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_bundle, save_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.training.config import TrainConfig
+    from napari_sartorius.training.fit import FitResult
+    from napari_sartorius.training.images import AnnotatedImage
+    from napari_sartorius.zoo import ModelBundle
+
+
+def train(
+    data: Path,
+    folder: Path,
+    config: TrainConfig | None = None,
+    monitor: Monitor | None = None,
+    resume: bool = True,
+) -> ModelBundle:
+    """Train on a COCO dataset and write the best weights as a bundle.
+
+    Parameters
+    ----------
+    data
+        COCO JSON; image files are looked up relative to it.
+    folder
+        Run folder: configuration, checkpoints, ``curve.csv`` and the finished bundle ``model``.
+        A run that was killed continues from its last checkpoint when started again.
+    config
+        The whole configuration; `default_config` when None.
+    monitor
+        Progress, notices, cancel.
+    resume
+        False refuses a folder that already holds a run.
+
+    Raises
+    ------
+    UserError
+        When the data cannot be read, does not fit the configuration, or the folder is taken.
+    """
+    monitor = monitor or Monitor()
+    dataset = read_coco(data)
+    config = config or default_config(dataset)
+    if config.architecture.num_classes != len(dataset.categories):
+        raise UserError(
+            f"{data} has {len(dataset.categories)} categories, the configured network "
+            f"{config.architecture.num_classes} classes; set architecture.num_classes"
+        )
+    if not resume and (folder / "last.pt").exists():
+        raise UserError(f"{folder} already holds a run; resume it or choose another folder")
+    training_part, validation_part = split_dataset(dataset, config, monitor)
+    training = pack_dataset(training_part, config, monitor)
+    validation = pack_dataset(validation_part, config, monitor, config.validate_images)
+    initial = _initial_weights(config)
+    trainer = Trainer(config, training, validation, folder, monitor, initial)
+    if trainer.resume():
+        monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
+    result = trainer.fit()
+    card = _card(folder.name or "model", config, dataset, training, trainer, result)
+    weights = torch.load(result.best, map_location="cpu", weights_only=True)
+    return save_bundle(folder / "model", card, weights)
+
+
+def _initial_weights(config: TrainConfig) -> dict[str, Tensor] | None:
+    if config.initial_weights is None:
+        return None
+    network = find_bundle(config.initial_weights).load_network()
+    return dict(network.state_dict())
+
+
+def _card(
+    name: str,
+    config: TrainConfig,
+    dataset: CocoDataset,
+    training: list[AnnotatedImage],
+    trainer: Trainer,
+    result: FitResult,
+) -> ModelCard:
+    """Card of a finished run: what was trained on what, and how well it did."""
+    rows = [row for row in trainer.progress.rows if row["step"] == result.best_step]
+    best = rows[-1] if rows else {}
+    names = dataset.category_names
+    thresholds = {
+        names[i]: Thresholds(score=best[f"threshold_{i}"])
+        for i in range(len(names))
+        if f"threshold_{i}" in best
+    }
+    metrics = {
+        f"validation {names[i]}": round(best[f"score_{i}"], 4)
+        for i in range(len(names))
+        if f"score_{i}" in best
+    }
+    if "score" in best:
+        metrics["validation"] = round(best["score"], 4)
+    areas = np.concatenate([image.masks.area() for image in training])
+    diameter = float(np.sqrt(np.median(areas) * 4 / np.pi)) if len(areas) else 16.0
+    safe_name = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip("._-")
+    return ModelCard(
+        name=safe_name or "model",
+        title=name,
+        description=f"Trained on {len(training)} images with {len(areas)} objects.",
+        categories=tuple(
+            CategoryCard(name=category.name, colour=category.colour)
+            for category in dataset.categories
+        ),
+        cell_diameter=round(diameter, 1),
+        architecture=config.architecture,
+        normalisation=config.normalisation,
+        thresholds=thresholds,
+        one_category_per_image=_one_category_per_image(training),
+        licence="as its training data",
+        training_data=f"{len(training)} images",
+        schedule=f"{result.best_step} of {config.steps} steps of {config.batch_size} crops",
+        metrics=metrics,
+        parent=config.initial_weights,
+    )
+
+
+def _one_category_per_image(images: list[AnnotatedImage]) -> bool:
+    return all(len(np.unique(image.categories)) <= 1 for image in images)

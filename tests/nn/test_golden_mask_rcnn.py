@@ -1,0 +1,202 @@
+"""Mask R-CNN against the outputs of the original detectron2 networks, stage by stage."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_sartorius.nn.anchors import grid_anchors
+from napari_sartorius.nn.boxes import apply_deltas
+from napari_sartorius.nn.build import build_network
+from napari_sartorius.nn.config import (
+    BoxHeadConfig,
+    MaskHeadConfig,
+    MaskRCNNConfig,
+    PoolerConfig,
+    ProposalConfig,
+    PyramidConfig,
+    TrunkConfig,
+)
+from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.nn.pooling import assign_levels, pool_boxes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sartorius.nn.mask_rcnn import MaskRCNN
+
+CASE = "mask_rcnn_r50_fpn"
+
+STOCK = MaskRCNNConfig(
+    num_classes=3,
+    trunk=TrunkConfig(name="resnet50", in_channels=3, stem_stride=2, stride_in_1x1=True),
+    pyramid=PyramidConfig(width=256, norm="none", extra_level=True),
+    proposals=ProposalConfig(
+        anchor_sizes=((32.0,), (64.0,), (128.0,), (256.0,), (512.0,)),
+        pre_nms_topk_test=1000,
+        post_nms_topk_test=1000,
+    ),
+    box_head=BoxHeadConfig(
+        pooler=PoolerConfig(resolution=7, canonical_size=224), width=1024, class_agnostic=False
+    ),
+    mask_head=MaskHeadConfig(
+        pooler=PoolerConfig(resolution=14, canonical_size=224), width=256, norm="none"
+    ),
+)
+
+RENAMES = (
+    (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "trunk.body.bn1."),
+    (r"^backbone\.bottom_up\.stem\.conv1\.", "trunk.body.conv1."),
+    (r"shortcut\.norm\.", "downsample.1."),
+    (r"shortcut\.", "downsample.0."),
+    (r"conv(\d)\.norm\.", r"bn\1."),
+    (r"^backbone\.fpn_(lateral|output)(\d)\.", lambda m: f"pyramid.{m[1]}.{int(m[2]) - 2}.0."),
+    (r"^backbone\.bottom_up\.res(\d)\.", lambda m: f"trunk.body.layer{int(m[1]) - 1}."),
+    (r"^proposal_generator\.rpn_head\.", "proposals.head."),
+    (r"objectness_logits", "objectness"),
+    (r"anchor_deltas", "deltas"),
+    (r"^roi_heads\.box_head\.fc(\d)\.", lambda m: f"box_head.layers.{2 * int(m[1]) - 2}."),
+    (r"^roi_heads\.box_predictor\.cls_score\.", "box_head.class_logits."),
+    (r"^roi_heads\.box_predictor\.bbox_pred\.", "box_head.deltas."),
+    (r"^roi_heads\.mask_head\.mask_fcn(\d)\.", lambda m: f"mask_head.blocks.{int(m[1]) - 1}.0."),
+    (r"^roi_heads\.mask_head\.deconv\.", "mask_head.upsample."),
+    (r"^roi_heads\.mask_head\.predictor\.", "mask_head.predictor."),
+)
+
+
+def _renamed(key: str) -> str:
+    for pattern, replacement in RENAMES:
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+@pytest.fixture(scope="module")
+def golden(shared_golden: Path) -> Path:
+    return shared_golden / "networks"
+
+
+@pytest.fixture(scope="module")
+def network(golden: Path) -> MaskRCNN:
+    spec = importlib.util.spec_from_file_location("make_weights", golden / "make_weights.py")
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    keys = json.loads((golden / CASE / "keys.json").read_text())
+    weights = maker.build_state_dict(keys, with_ignored=False)
+    maker.verify(weights, keys)
+    net = build_network(STOCK)
+    renamed = {_renamed(name): value for name, value in weights.items()}
+    missing, unexpected = net.load_state_dict(renamed, strict=False)
+    assert not unexpected
+    assert all(name.endswith("num_batches_tracked") for name in missing)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def truth(golden: Path) -> dict[str, Any]:
+    return dict(np.load(golden / CASE / "outputs_crop.npz"))
+
+
+@pytest.fixture(scope="module")
+def batch(golden: Path, truth: dict[str, Any]) -> torch.Tensor:
+    grey = np.load(golden / "inputs" / "crop.npy")
+    height, width = (int(n) for n in truth["input/resized_hw"])
+    resized = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
+    mean = np.array([103.53, 116.28, 123.675], np.float32)[:, None, None]
+    normalised = np.repeat(resized[None].astype(np.float32), 3, 0) - mean
+    padded = np.zeros((3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
+    padded[:, :height, :width] = normalised
+    return torch.from_numpy(padded)[None]
+
+
+@pytest.fixture(scope="module")
+def features(network: MaskRCNN, batch: torch.Tensor) -> list[torch.Tensor]:
+    with torch.inference_mode():
+        return network.features(batch)
+
+
+def _close(given: torch.Tensor, wanted: Any, tolerance: float) -> None:
+    np.testing.assert_allclose(given.detach().numpy(), wanted, rtol=0, atol=tolerance)
+
+
+def test_pyramid_levels_are_those_of_the_original(
+    features: list[torch.Tensor], truth: dict[str, Any]
+) -> None:
+    for index, level in enumerate(features):
+        name = f"fpn/p{index + 2}"
+        assert tuple(level.shape[1:]) == tuple(truth[f"{name}/shape"])
+        corner = truth[f"{name}/corner"]
+        _close(level[0][tuple(slice(n) for n in corner.shape)], corner, 1e-4)
+        values = level.double()
+        _close(
+            torch.stack([values.mean(), values.std(correction=0)]), truth[f"{name}/mean_std"], 1e-4
+        )
+
+
+def test_proposals_are_those_of_the_original(
+    network: MaskRCNN, features: list[torch.Tensor], truth: dict[str, Any]
+) -> None:
+    with torch.inference_mode():
+        logits, _ = network.proposals.head(features)
+        size = tuple(int(n) for n in truth["input/resized_hw"])
+        proposals = network.propose(features, [(size[0], size[1])])[0]
+    for level, logit in enumerate(logits):
+        wanted = truth[f"rpn/{level}/top50_logits"]
+        _close(logit[0].topk(len(wanted)).values, wanted, 5e-4)
+    shapes = tuple((int(f.shape[2]), int(f.shape[3])) for f in features)
+    anchors = grid_anchors(STOCK.proposals, shapes, (4, 8, 16, 32, 64), torch.device("cpu"))
+    for level, anchor in enumerate(anchors):
+        _close(anchor[:20], truth[f"rpn/{level}/anchors_first20"], 1e-4)
+    assert len(proposals.boxes) == int(truth["proposals/count"][0])
+    _close(proposals.boxes[:200], truth["proposals/boxes_top200"], 0.02)
+    _close(proposals.logits[:200], truth["proposals/logits_top200"], 5e-4)
+
+
+def test_heads_on_fixed_boxes_are_those_of_the_original(
+    network: MaskRCNN, features: list[torch.Tensor], truth: dict[str, Any]
+) -> None:
+    boxes = torch.from_numpy(truth["fixed/boxes"])
+    levels = assign_levels(boxes, 224, 4)
+    np.testing.assert_array_equal(levels.numpy(), truth["fixed/levels"])
+    with torch.inference_mode():
+        pooled = pool_boxes(features, (4, 8, 16, 32), [boxes], STOCK.box_head.pooler)
+        wanted = truth["fixed/box_pooled_first4ch"]
+        _close(pooled[:, : wanted.shape[1]], wanted, 1e-4)
+        logits, deltas = network.box_head(pooled)
+        _close(logits, truth["fixed/class_logits"], 5e-4)
+        _close(deltas, truth["fixed/box_deltas"], 5e-4)
+        decoded = apply_deltas(boxes, deltas, STOCK.box_head.delta_weights)
+        _close(decoded.flatten(1), truth["fixed/decoded_boxes"].reshape(len(boxes), -1), 0.02)
+        masks = network.mask_head(
+            pool_boxes(features, (4, 8, 16, 32), [boxes], STOCK.mask_head.pooler)
+        )
+        _close(masks, truth["fixed/mask_logits"], 5e-4)
+
+
+def test_detections_are_those_of_the_original(
+    network: MaskRCNN, batch: torch.Tensor, truth: dict[str, Any]
+) -> None:
+    height, width = (int(n) for n in truth["input/resized_hw"])
+    found = network.detect(batch, DetectLimits(0.05, 0.5, 100), [(height, width)])[0]
+    assert found.capped
+    _close(found.boxes, truth["detections_netscale/boxes"], 0.02)
+    _close(found.scores, truth["detections/scores"], 1e-3)
+    np.testing.assert_array_equal(found.labels.numpy(), truth["detections/classes"])
+    probabilities = truth["detections_netscale/mask_prob_first20"]
+    _close(found.mask_probs[: len(probabilities)], probabilities.reshape(-1, 28, 28), 5e-4)
+
+
+def test_config_agrees_with_the_published_one(golden: Path) -> None:
+    published = json.loads((golden / CASE / "config.json").read_text())
+    assert [list(s) for s in STOCK.proposals.anchor_sizes] == published["anchors"]["sizes"]
+    assert STOCK.proposals.nms_iou == published["rpn"]["nms_iou"]
+    assert STOCK.trunk.stride_in_1x1 == published["backbone"]["stride_in_1x1"]
+    assert STOCK.box_head.pooler.resolution == published["box_head"]["pooler"]["resolution"]

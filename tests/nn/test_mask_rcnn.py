@@ -1,0 +1,128 @@
+"""Shapes, strides and stage-wise calls of the network; what its limits do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas
+from napari_sartorius.nn.build import build_network
+from napari_sartorius.nn.config import MaskRCNNConfig, ProposalConfig, PyramidConfig, TrunkConfig
+from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, sample
+from napari_sartorius.nn.pooling import assign_levels, pool_boxes
+from napari_sartorius.nn.trunk import Trunk
+
+
+def _small(num_classes: int = 2, in_channels: int = 1, stem_stride: int = 1) -> MaskRCNNConfig:
+    return MaskRCNNConfig(
+        num_classes=num_classes,
+        trunk=TrunkConfig(
+            name="resnet18",
+            in_channels=in_channels,
+            stem_stride=stem_stride,
+            widths=(8, 16, 24, 32),
+        ),
+        pyramid=PyramidConfig(width=16),
+        proposals=ProposalConfig(pre_nms_topk_test=200, post_nms_topk_test=150),
+    )
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101"])
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_trunks_have_the_strides_they_claim(name: str, stem_stride: int, in_channels: int) -> None:
+    if name == "resnet101" and (stem_stride, in_channels) != (1, 1):
+        pytest.skip("the largest trunk is built once")
+    trunk = Trunk(TrunkConfig(name=name, stem_stride=stem_stride, in_channels=in_channels)).eval()
+    with torch.inference_mode():
+        maps = trunk(torch.zeros(1, in_channels, 64, 96))
+    assert trunk.strides == tuple(s * stem_stride // 2 for s in (4, 8, 16, 32))
+    for level, stride, channels in zip(maps, trunk.strides, trunk.channels, strict=True):
+        assert level.shape == (1, channels, 64 // stride, 96 // stride)
+
+
+def test_stages_compose_to_detect() -> None:
+    torch.manual_seed(0)
+    network = build_network(_small()).eval()
+    batch = torch.randn(2, 1, 64, 96)
+    with torch.inference_mode():
+        features = network.features(batch)
+        proposals = network.propose(features, [(64, 96), (60, 90)])
+        scored = network.score_boxes(features, [p.boxes[:5] for p in proposals])
+        masks = network.predict_masks(features, [p.boxes[:5] for p in proposals])
+    assert [tuple(f.shape[2:]) for f in features] == [(32, 48), (16, 24), (8, 12), (4, 6)]
+    for one in scored:
+        assert one.probabilities.shape == (5, 3)
+        torch.testing.assert_close(one.probabilities.sum(dim=1), torch.ones(5))
+        assert one.boxes.shape == (5, 1, 4)
+    assert masks[0].shape == (5, 2, 28, 28)
+    assert float(proposals[1].boxes[:, 2].max()) <= 90
+    assert float(proposals[1].boxes[:, 3].max()) <= 60
+
+
+def test_limits_are_honoured_and_reported() -> None:
+    torch.manual_seed(0)
+    network = build_network(_small()).eval()
+    batch = torch.randn(1, 1, 64, 96)
+    everything = network.detect(batch, DetectLimits(score=0.0, nms=1.0, max_detections=100000))[0]
+    capped = network.detect(batch, DetectLimits(score=0.0, nms=1.0, max_detections=7))[0]
+    assert len(everything.scores) > 7
+    assert len(capped.scores) == 7
+    assert capped.capped
+    torch.testing.assert_close(capped.scores, everything.scores[:7])
+    assert (everything.scores[:-1] >= everything.scores[1:]).all()
+    # 150 proposals were all that was allowed, and objects come from the last of them.
+    assert everything.capped
+    nothing = network.detect(batch, DetectLimits(score=1.0))[0]
+    assert nothing.mask_probs.shape == (0, 28, 28)
+    assert not nothing.capped
+
+
+def test_detection_is_repeatable() -> None:
+    torch.manual_seed(0)
+    network = build_network(_small()).eval()
+    batch = torch.randn(1, 1, 64, 64)
+    first, again = (network.detect(batch, DetectLimits(score=0.1))[0] for _ in range(2))
+    assert torch.equal(first.boxes, again.boxes)
+    assert torch.equal(first.mask_probs, again.mask_probs)
+
+
+def test_deltas_round_trip_and_clip() -> None:
+    anchors = torch.tensor([[0.0, 0.0, 10.0, 20.0], [5.0, 5.0, 9.0, 7.0]])
+    boxes = torch.tensor([[1.0, 2.0, 14.0, 17.0], [4.0, 4.0, 30.0, 7.5]])
+    weights = (10.0, 10.0, 5.0, 5.0)
+    back = apply_deltas(anchors, encode_deltas(anchors, boxes, weights), weights)[:, 0]
+    torch.testing.assert_close(back, boxes)
+    clipped = clip_boxes(boxes, (10, 12))
+    assert clipped.tolist() == [[1, 2, 12, 10], [4, 4, 12, 7.5]]
+
+
+def test_matching_knows_positive_background_and_ignored() -> None:
+    truth = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 52.0, 52.0]])
+    candidates = torch.tensor([[0.0, 0, 10, 9], [0, 0, 10, 4], [30, 30, 40, 40], [50, 50, 60, 60]])
+    matched = match_boxes(candidates, truth, 0.7, 0.3)
+    assert matched.tolist() == [0, IGNORED, BACKGROUND, BACKGROUND]
+    # The small object has no good candidate; its best one is taken nevertheless.
+    assert match_boxes(candidates, truth, 0.7, 0.3, keep_best=True)[3] == 1
+    assert (match_boxes(candidates, truth[:0], 0.7, 0.3) == BACKGROUND).all()
+    positive, negative = sample(torch.tensor([0, 1, 2, -1, -1, -1, -1, -2]), 4, 0.5)
+    assert len(positive) == 2
+    assert len(negative) == 2
+
+
+def test_boxes_are_pooled_from_the_level_of_their_size() -> None:
+    boxes = torch.tensor([[0.0, 0, 20, 20], [0, 0, 60, 60], [0, 0, 130, 130], [0, 0, 500, 500]])
+    assert assign_levels(boxes, 112, 4).tolist() == [0, 1, 2, 3]
+    config = _small().box_head.pooler
+    maps = [torch.full((1, 2, 512 // s, 512 // s), float(s)) for s in (2, 4, 8, 16)]
+    pooled = pool_boxes(maps, (2, 4, 8, 16), [boxes], config)
+    assert pooled[:, 0, 3, 3].tolist() == [2, 4, 8, 16]
+
+
+def test_a_tree_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValidationError, match="anchor_sizes"):
+        MaskRCNNConfig(num_classes=1, proposals=ProposalConfig(anchor_sizes=((8.0,), (16.0,))))
+    with pytest.raises(ValidationError):
+        MaskRCNNConfig.model_validate({"num_classes": 1, "trnk": {}})
