@@ -14,6 +14,8 @@ _OPEN = """
 import sys, time
 import napari
 from qtpy.QtWidgets import QApplication
+from npe2 import PluginManager
+PluginManager.instance().discover()  # as the Plugins menu did before anybody could choose the dock
 viewer = napari.Viewer(show=True)
 QApplication.processEvents()
 start = time.perf_counter()
