@@ -43,7 +43,8 @@ class FakeDevice:
     """What the worker says of the hardware."""
 
     device: str = "cpu"
-    reason: str = "no GPU was found."
+    reason: str = "The processor is used because no GPU was found."
+    fallback: bool = False
 
 
 @dataclass

@@ -18,8 +18,9 @@ def test_opens_with_one_tab_and_the_preferred_model(dock):
 
 
 def test_says_which_device_will_be_used_and_why(dock, client, qtbot):
+    reason = "The processor is used because no GPU was found."
     qtbot.waitUntil(lambda: client.devices == ["auto"])
-    assert dock.segment.run_panel.device_text.text() == "Runs on CPU: no GPU was found."
+    assert dock.segment.run_panel.device_text.text() == reason
 
 
 def test_unknown_preferred_model_falls_back_to_the_first(viewer, client, card_maker, qtbot):

@@ -188,12 +188,20 @@ def test_unreadable_pixels_are_one_sentence(dock, viewer, client, notes, qtbot, 
     assert not client.jobs
 
 
+def test_second_result_hides_the_first(dock, viewer, segment, make_result):
+    viewer.add_image(np.zeros((60, 80)), name="plate")
+    first = segment(make_result())
+    second = segment(make_result())
+    assert (first.visible, second.visible) == (False, True)
+    assert first in viewer.layers
+
+
 def test_notices_reach_the_user_once(dock, viewer, client, notes, qtbot, make_result):
     viewer.add_image(np.zeros((60, 80)))
     start(dock, client)
-    client.say(NoticeMessage(1, "The limit of 1000 objects was reached."))
+    client.say(NoticeMessage(1, "the limit of 1000 objects was reached"))
     with qtbot.waitSignal(dock.bridge.finished):
-        client.finish(make_result(notices=["The limit of 1000 objects was reached."]))
+        client.finish(make_result(notices=["the limit of 1000 objects was reached"]))
     qtbot.waitUntil(lambda: len(viewer.layers) == 2)
     assert notes == [("show_warning", "The limit of 1000 objects was reached.")]
     assert "limit of 1000" in dock.segment.run_panel.notices.text()

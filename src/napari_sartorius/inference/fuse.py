@@ -9,27 +9,34 @@ score, which is what makes views remove false positives and not only smooth outl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sartorius.core.overlap import overlapping_boxes
 from napari_sartorius.inference.found import Found
-from napari_sartorius.inference.views import join_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+
+Keep = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.bool_]]
 
 
-def fuse_views(views: Sequence[Found], iou: float = 0.55) -> tuple[Found, NDArray[np.float32]]:
+def fuse_views(
+    views: Sequence[Found], keep: Keep | None = None, iou: float = 0.55
+) -> tuple[Found, NDArray[np.float32]]:
     """Fuse the objects of several views.
 
     Parameters
     ----------
     views
         What each view found, already in the same pixels.
+    keep
+        Says from fused scores and labels which objects are wanted; masks are averaged for these
+        only. All when None.
     iou : float
         Boxes of one category that overlap at least this much show the same object.
 
@@ -41,34 +48,81 @@ def fuse_views(views: Sequence[Found], iou: float = 0.55) -> tuple[Found, NDArra
         Share of the views that found each object, above 0 to 1.
     """
     if len(views) == 1:
-        return views[0], np.ones(len(views[0]), np.float32)
-    joined = join_views(views)
+        only = views[0] if keep is None else views[0][keep(views[0].scores, views[0].labels)]
+        return only, np.ones(len(only), np.float32)
+    boxes = np.concatenate([v.boxes for v in views])
+    scores = np.concatenate([v.scores for v in views])
+    labels = np.concatenate([v.labels for v in views])
     view = np.repeat(np.arange(len(views)), [len(v) for v in views])
-    cluster = _cluster(joined, view, iou)
-    count = int(cluster.max()) + 1 if len(cluster) else 0
-    total = np.bincount(cluster, joined.scores, count)
-    weight = (joined.scores / np.maximum(total[cluster], 1e-12)).astype(np.float32)
-    boxes = np.zeros((count, 4), np.float32)
-    np.add.at(boxes, cluster, joined.boxes * weight[:, None])
-    masks = np.zeros((count, *joined.mask_probs.shape[1:]), np.float32)
-    on_fused = _on_boxes(joined.mask_probs, joined.boxes, boxes[cluster])
-    np.add.at(masks, cluster, on_fused * weight[:, None, None])
-    labels = np.zeros(count, np.int64)
-    labels[cluster] = joined.labels
-    scores = (total / len(views)).astype(np.float32)
-    agreement = (np.bincount(cluster, minlength=count) / len(views)).astype(np.float32)
-    order = np.argsort(-scores, kind="stable")
-    fused = Found(boxes, scores, labels, masks, joined.capped)[order]
-    return fused, agreement[order]
+    cluster = _cluster(boxes, scores, labels, view, iou)
+    count = int(cluster.max(initial=-1)) + 1
+    total = np.bincount(cluster, scores, count)
+    fused_scores = (total / len(views)).astype(np.float32)
+    fused_labels = np.zeros(count, np.int64)
+    fused_labels[cluster] = labels
+    order = np.argsort(-fused_scores, kind="stable")
+    if keep is not None:
+        order = order[keep(fused_scores, fused_labels)[order]]
+
+    members, first = _members(cluster, order)
+    weight = (scores[members] / np.maximum(total[cluster[members]], 1e-12)).astype(np.float32)
+    sizes = np.diff(first, append=len(members))
+    fused_boxes = _sums(boxes[members] * weight[:, None], first)
+    masks = _on_boxes(
+        _masks_of(views, members), boxes[members], np.repeat(fused_boxes, sizes, axis=0)
+    )
+    fused = Found(
+        fused_boxes,
+        fused_scores[order],
+        fused_labels[order],
+        _sums(masks * weight[:, None, None], first),
+        any(v.capped for v in views),
+    )
+    return fused, (sizes / len(views)).astype(np.float32)
 
 
-def _cluster(joined: Found, view: NDArray[np.int64], iou: float) -> NDArray[np.int64]:
-    """Cluster of each object, (N,), numbered from 0."""
-    neighbours = _neighbours(joined, view, iou)
-    cluster = np.full(len(joined), -1, np.int64)
+def _members(
+    cluster: NDArray[np.int64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Objects of the clusters in `order`, side by side, and where each cluster begins."""
+    place = np.full(int(cluster.max(initial=-1)) + 1, -1)
+    place[order] = np.arange(len(order))
+    wanted = np.flatnonzero(place[cluster] >= 0)
+    members = wanted[np.argsort(place[cluster[wanted]], kind="stable")]
+    return members, np.flatnonzero(np.diff(place[cluster[members]], prepend=-1))
+
+
+def _sums(values: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Sums of consecutive rows that begin at `first`."""
+    if not len(first):
+        return values
+    return np.asarray(np.add.reduceat(values, first), dtype=np.float32)
+
+
+def _masks_of(views: Sequence[Found], members: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Masks of objects counted through all views, without joining those of all objects."""
+    masks = np.empty((len(members), *views[0].mask_probs.shape[1:]), np.float32)
+    begin = 0
+    for view in views:
+        here = (members >= begin) & (members < begin + len(view))
+        masks[here] = view.mask_probs[members[here] - begin]
+        begin += len(view)
+    return masks
+
+
+def _cluster(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    view: NDArray[np.int64],
+    iou: float,
+) -> NDArray[np.int64]:
+    """Cluster of each object, (N,), numbered from 0; best score first."""
+    neighbours = _neighbours(boxes, labels, view, iou)
+    cluster = np.full(len(boxes), -1, np.int64)
     views = view.tolist()
     count = 0
-    for node in np.argsort(-joined.scores, kind="stable").tolist():
+    for node in np.argsort(-scores, kind="stable").tolist():
         if cluster[node] >= 0:
             continue
         cluster[node] = count
@@ -81,13 +135,15 @@ def _cluster(joined: Found, view: NDArray[np.int64], iou: float) -> NDArray[np.i
     return cluster
 
 
-def _neighbours(joined: Found, view: NDArray[np.int64], iou: float) -> dict[int, list[int]]:
+def _neighbours(
+    boxes: NDArray[np.float32], labels: NDArray[np.int64], view: NDArray[np.int64], iou: float
+) -> dict[int, list[int]]:
     """Objects of other views and the same category that overlap enough, best overlap first."""
-    whole = np.concatenate([np.floor(joined.boxes[:, :2]), np.ceil(joined.boxes[:, 2:])], axis=1)
+    whole = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1)
     a, b = overlapping_boxes(whole.astype(np.int32))
-    different = (view[a] != view[b]) & (joined.labels[a] == joined.labels[b])
+    different = (view[a] != view[b]) & (labels[a] == labels[b])
     a, b = a[different], b[different]
-    overlap = _pair_iou(joined.boxes[a], joined.boxes[b])
+    overlap = _pair_iou(boxes[a], boxes[b])
     enough = overlap >= iou
     a, b, overlap = a[enough], b[enough], overlap[enough]
     first, second = np.concatenate([a, b]), np.concatenate([b, a])

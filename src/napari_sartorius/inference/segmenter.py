@@ -220,7 +220,7 @@ class Segmenter:
             for tile, found in zip(
                 tiles, self._look(prepared, tiles, plan.padded, watch), strict=True
             ):
-                capped += any(view.capped for view in found)
+                capped += any(self._selection.is_capped(view) for view in found)
                 with watch.measure("paste"):
                     parts.append(self._paste(found, tile, prepared, scale))
             done = min(start + batch, len(plan.tiles)) / len(plan.tiles)
@@ -270,9 +270,7 @@ class Segmenter:
         scale: tuple[float, float],
     ) -> Instances:
         """Fuse the views of a tile and put its confident objects at their place in the image."""
-        found, agreement = fuse_views(views)
-        confident = self._selection.confident(found)
-        found, agreement = found[confident], agreement[confident]
+        found, agreement = fuse_views(views, self._selection.confident)
         corner = np.array([tile.window.x0, tile.window.y0] * 2, np.float32)
         boxes = (found.boxes + corner) * np.array([scale[1], scale[0]] * 2, np.float32)
         limits = self._selection.mask[found.labels]

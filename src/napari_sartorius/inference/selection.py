@@ -104,12 +104,22 @@ class Selection:
         share = 0.999 if views == 1 else 0.5
         return DetectLimits(score=lowest * share, max_detections=self.max_objects)
 
-    def confident(self, found: Found) -> NDArray[np.bool_]:
+    def confident(
+        self, scores: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
         """Which objects reach their category's score and are not of an unwanted category."""
-        keep = found.scores >= self.score[found.labels]
+        keep = scores >= self.score[labels]
         if self.only is not None:
-            keep &= found.labels == self.only
-        return keep
+            keep &= labels == self.only
+        return np.asarray(keep, dtype=np.bool_)
+
+    def is_capped(self, found: Found) -> bool:
+        """Whether a top-k limit may have cost objects of a tile.
+
+        A network always has more proposals than it looks at; that costs objects only where a
+        good part of them turn out to be some.
+        """
+        return found.capped and len(found) > self.max_objects // 4
 
     def finish(self, found: Instances, area_factor: float) -> tuple[Instances, str]:
         """Decide the cell type, then remove doubles, overlaps and crumbs.

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Larger tiles gain nothing once the overlap is a small part of them, but answer Cancel later.
-_LARGEST_TILE = 1024
+# Not much larger than the images that networks are trained on, since the number of proposals and
+# objects per tile is limited; larger tiles would also answer Cancel later.
+_LARGEST_TILE = 768
 # An image up to this much larger than a tile is still done whole: two tiles would cost more.
-_WHOLE_UP_TO = 1.5
+_WHOLE_UP_TO = 1.25
 
 
 @dataclass(frozen=True)

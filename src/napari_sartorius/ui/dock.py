@@ -85,7 +85,7 @@ class SartoriusDock(QWidget):
             raise RuntimeError("the dock was closed before it was filled")
         return self._bridge
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+    def sizeHint(self) -> QSize:
         """Return the width that the dock is made for."""
         hint = super().sizeHint()
         hint.setWidth(_WIDTH)
@@ -103,7 +103,7 @@ class SartoriusDock(QWidget):
         self._segment.stop()
         self._bridge.close()
 
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+    def changeEvent(self, event: QEvent | None) -> None:
         """Notice that napari took the widget out of its window: the dock was closed."""
         super().changeEvent(event)
         if event is None or event.type() != QEvent.Type.ParentChange:

@@ -60,8 +60,8 @@ class EngineBridge(QObject):
     """One sentence; there is no result."""
     cancelled = Signal()
     """The job ended because the user asked for it."""
-    device_described = Signal(str, str)
-    """Name of the device that a run would use, and one sentence saying why."""
+    device_described = Signal(str, bool)
+    """One sentence on what a run would use and why; whether something better failed."""
 
     def __init__(self, client: EngineClient, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -110,14 +110,14 @@ class EngineBridge(QObject):
 
         def listen(message: JobMessage) -> None:
             if isinstance(message, FinishedMessage):
-                self._emit(self.device_described, message.result.device, message.result.reason)
+                self._emit(self.device_described, message.result.reason, message.result.fallback)
             elif isinstance(message, FailedMessage | CrashedMessage):
-                self._emit(self.device_described, "", message.sentence)
+                self._emit(self.device_described, message.sentence, True)
 
         try:
             self._client.submit(DescribeDeviceJob(request), listen)
         except UserError as error:
-            self.device_described.emit("", str(error))
+            self.device_described.emit(str(error), True)
 
     def close(self) -> None:
         """End the worker and say nothing any more; safe to call twice."""

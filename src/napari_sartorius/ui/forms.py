@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -136,7 +136,9 @@ class Fold(QCollapsible):
     """A section that opens and closes; its arrow is text, so that it follows the theme."""
 
     def __init__(self, title: str, role: str, parent: QWidget | None = None) -> None:
-        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        nothing = QPixmap(1, 1)
+        nothing.fill(Qt.GlobalColor.transparent)
+        super().__init__(title, parent, expandedIcon=QIcon(nothing), collapsedIcon=QIcon(nothing))
         self._title = title
         self.setDuration(0)
         self.layout().setContentsMargins(0, 0, 0, 0)
@@ -149,6 +151,7 @@ class Fold(QCollapsible):
         self._show_arrow(False)
 
     def _show_arrow(self, is_open: bool) -> None:
+        self.toggleButton().setIcon(QIcon())
         self.setText(f"{'▾' if is_open else '▸'}  {self._title}")
 
 

@@ -75,8 +75,9 @@ class RunPanel(QWidget):
         self.warn(())
         self.show_idle()
 
-    def show_device(self, text: str) -> None:
+    def show_device(self, text: str, tone: Tone = Tone.QUIET) -> None:
         """Say what a run will use and why."""
+        set_role(self.device_text, tone.value)
         self.device_text.setText(text)
 
     def show_obstacle(self, sentence: str | None) -> None:

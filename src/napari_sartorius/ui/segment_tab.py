@@ -20,9 +20,10 @@ from napari_sartorius.ui.layer_writer import METADATA_KEY, to_layer
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.network_view import add_network_view
 from napari_sartorius.ui.result_panel import ResultPanel
+from napari_sartorius.ui.result_view import provenance
 from napari_sartorius.ui.run_panel import RunPanel, Tone
 from napari_sartorius.ui.segment_request import SegmentRequest, shown_copy
-from napari_sartorius.ui.summary import finished_text
+from napari_sartorius.ui.summary import finished_text, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,14 +194,15 @@ class SegmentTab(QWidget):
         self.advanced.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
 
-    def _on_device(self, device: str, reason: str) -> None:
-        self.run_panel.show_device(f"Runs on {device.upper()}: {reason}" if device else reason)
+    def _on_device(self, reason: str, fallback: bool) -> None:
+        self.run_panel.show_device(reason, Tone.WARNING if fallback else Tone.QUIET)
 
     def _on_progress(self, stage: str, fraction: float, seconds_left: Any) -> None:
         if self._active is not None:
             self.run_panel.show_progress(stage, fraction, seconds_left)
 
     def _on_notice(self, text: str) -> None:
+        text = sentence(text)
         if self._active is not None and text not in self._notices:
             self._notices.append(text)
             self.run_panel.warn(self._notices)
@@ -216,9 +218,13 @@ class SegmentTab(QWidget):
             show_warning(stale)
             return
         layer = to_layer(composed, request.layer, request.choice)
+        earlier = self.result.layers.layer
+        if earlier is not None and provenance(earlier).get("image") == request.layer.name:
+            earlier.visible = False  # two results on top of each other cannot be read
         self._viewer.add_layer(layer)
         self.result.show_layer(layer)
-        notices = list(dict.fromkeys([*self._notices, *composed.metadata.get("notices", ())]))
+        found = map(sentence, composed.metadata.get("notices", ()))
+        notices = list(dict.fromkeys([*self._notices, *found]))
         self.run_panel.say(finished_text(composed))
         self.run_panel.warn(notices)
         for notice in notices:

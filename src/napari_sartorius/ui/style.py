@@ -78,7 +78,7 @@ def style_sheet(theme: str) -> str:
         name: value for name, value in get_theme(theme).to_rgb_dict().items() if "rgb" in str(value)
     }
     muted = _mixed(colours["text"], colours["background"], 0.32)
-    if get_theme(theme).type == "light":  # napari's yellow and red are too pale on a light ground
+    if sum(_numbers(colours["background"])) > 3 * 128:  # napari's yellow and red are too pale there
         colours["warning"] = _mixed(colours["warning"], colours["text"], 0.45)
         colours["error"] = _mixed(colours["error"], colours["text"], 0.2)
     return _TEMPLATE.format(**colours, muted=muted)

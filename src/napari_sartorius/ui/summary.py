@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _SHOWN_STAGES = 4
 
 
+def sentence(text: str) -> str:
+    """Return a message of the engine with a capital letter in front and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def plural(count: int, word: str) -> str:
     """Return ``1 cell`` or ``1,234 cells``."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")

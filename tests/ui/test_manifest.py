@@ -1,0 +1,61 @@
+"""napari finds the dock and keeps the preferences."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+import napari_sartorius
+from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.ui.settings import Preferences, read_preferences
+
+MANIFEST = Path(napari_sartorius.__file__).parent / "napari.yaml"
+
+
+@pytest.fixture
+def manifest():
+    return PluginManifest.from_file(MANIFEST)
+
+
+def test_dock_is_offered_in_the_menus(manifest):
+    widgets = manifest.contributions.widgets
+    assert [(w.display_name, w.command) for w in widgets] == [
+        ("Sartorius", "napari-sartorius.dock")
+    ]
+    segment = manifest.contributions.menus["napari/layers/segment"]
+    assert [item.command for item in segment] == ["napari-sartorius.dock"]
+
+
+def test_command_leads_to_the_dock(manifest):
+    command = next(c for c in manifest.contributions.commands if c.id == "napari-sartorius.dock")
+    module, name = command.python_name.split(":")
+    assert getattr(importlib.import_module(module), name) is SartoriusDock
+
+
+def test_preferences_come_from_napari(request, manifest, tmp_path):
+    try:
+        npe2pm = request.getfixturevalue("npe2pm")
+        request.getfixturevalue("plugin_settings")
+    except pytest.FixtureLookupError:
+        pytest.skip("this napari has no preferences for plugins (0.9 and newer do)")
+    from napari.settings import get_plugin_settings
+
+    npe2pm.register(manifest)
+    assert read_preferences() == Preferences()
+    section = get_plugin_settings("napari-sartorius").segment
+    section.default_device = "cpu"
+    section.default_model = "nuclei"
+    section.cache_folder = str(tmp_path)
+    assert read_preferences() == Preferences("cpu", "nuclei", str(tmp_path))
+
+
+def test_dock_opens_from_the_plugin_menu(make_napari_viewer, npe2pm, manifest):
+    npe2pm.register(manifest)
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sartorius", "Sartorius")
+    assert isinstance(dock, SartoriusDock)
+    assert dock.segment.image.layers.layer is None
+    dock.shut_down()
