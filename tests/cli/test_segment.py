@@ -46,6 +46,8 @@ def test_default_outputs_of_a_folder(
     assert [c.colour for c in dataset.categories] == ["#e69f00", "#56b4e9"]
     assert dataset.info["config"]["preset"] == "balanced"
     assert dataset.info["model"] == "squares"
+    sources = [out / image.extra["source"] for image in dataset.images]
+    assert [path.resolve() for path in sources] == [pictures / f"field{n}.png" for n in (1, 2, 3)]
     labels = tifffile.imread(out / "field3_labels.tif")
     assert labels.dtype == np.uint8
     assert labels.max() == 3

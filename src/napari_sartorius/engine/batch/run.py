@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -207,7 +208,10 @@ class BatchRun:
         images: list[CocoImage] = []
         instances: dict[ImageId, Instances] = {}
         for number, plane in enumerate(found, start=1):
-            extra: dict[str, Any] = {"cell_type": plane.cell_type}
+            extra: dict[str, Any] = {
+                "cell_type": plane.cell_type,
+                "source": _path_from(self.output, image.path),
+            }
             if picture.pixel_size_yx is not None:
                 extra["pixel_size_um"] = list(picture.pixel_size_yx)
             if axes:
@@ -215,6 +219,14 @@ class BatchRun:
             images.append(CocoImage(number, image.file_name, width, height, extra))
             instances[number] = plane.instances
         return CocoDataset(images, self.categories, instances, self.info)
+
+
+def _path_from(folder: Path, path: Path) -> str:
+    """Where a file is, seen from a folder, so that results open with their images."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.resolve().as_posix()
 
 
 def _without_file_times(record: Finished) -> dict[str, Any]:
