@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.inference.segmenter import SegmentResult
+    from napari_sartorius.inference.result import SegmentResult
     from napari_sartorius.zoo import ModelCard
 
 __all__ = ["Model", "load_model", "segment"]

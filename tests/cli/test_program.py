@@ -221,6 +221,7 @@ def test_demo_segments_both_samples(
     for model_name, image in (("nuclei", "immunohistochemistry"), ("neurons", "phase_contrast")):
         written = {path.name for path in (out / model_name).iterdir() if path.is_file()}
         assert written == {
+            f"{image}.png",
             f"{image}_labels.tif",
             f"{image}_objects.csv",
             f"{image}_overlay.png",

@@ -46,6 +46,8 @@ def test_default_outputs_of_a_folder(
     assert [c.colour for c in dataset.categories] == ["#e69f00", "#56b4e9"]
     assert dataset.info["config"]["preset"] == "balanced"
     assert dataset.info["model"] == "squares"
+    sources = [out / image.extra["source"] for image in dataset.images]
+    assert [path.resolve() for path in sources] == [pictures / f"field{n}.png" for n in (1, 2, 3)]
     labels = tifffile.imread(out / "field3_labels.tif")
     assert labels.dtype == np.uint8
     assert labels.max() == 3
@@ -82,17 +84,17 @@ def test_a_stack_is_done_plane_by_plane(
     assert result.exit_code == 0, result.output
     assert segmenter.seen == [(64, 64)] * 3
     assert segmenter.pixel_sizes == [0.5] * 3
-    labels = tifffile.imread(out / "series.ome_labels.tif")
+    labels = tifffile.imread(out / "series_labels.tif")
     assert labels.shape == (3, 64, 64)
     assert labels.max(axis=(1, 2)).tolist() == [2, 0, 5]
     dataset = read_coco(out / "instances.json")
     assert [image.extra["plane"] for image in dataset.images] == [[0], [1], [2]]
     assert [len(dataset.instances[image.id]) for image in dataset.images] == [2, 0, 5]
-    with (out / "series.ome_objects.csv").open() as file:
+    with (out / "series_objects.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["t"] for row in rows] == ["0"] * 2 + ["2"] * 5
     assert float(rows[0]["area_um2"]) == 4.0
-    assert {"series.ome_t0_overlay.png", "series.ome_t2_overlay.png"} <= set(listing(out))
+    assert {"series_t0_overlay.png", "series_t2_overlay.png"} <= set(listing(out))
 
 
 def test_broken_files_are_reported_at_the_end(
@@ -415,3 +417,24 @@ def test_a_full_disk_stops_the_run_at_once(
     assert "disk is full" in result.stderr
     assert len(segmenter.seen) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_written_of_an_image_that_fails_is_taken_back(
+    run: Run,
+    segmenter: ThresholdSegmenter,
+    stack: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    original = segmenter.segment
+
+    def fail_on_last(image: np.ndarray, **options: object) -> object:
+        if len(segmenter.seen) == 2:
+            assert listing(out) == ["series_t0_overlay.png", "series_t1_overlay.png"]
+            raise RuntimeError("no kernel")
+        return original(image, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segmenter, "segment", fail_on_last)
+    assert run("segment", stack, "-o", out, "--model", "squares").exit_code == 1
+    assert not out.exists()

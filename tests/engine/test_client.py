@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.engine.context import Job
 
-PATIENCE = 60.0
+PATIENCE = 600.0  # seconds; only a hang takes that long
 
 
 class Recorder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.zoo import ModelBundle
 
-PATIENCE = 120.0
+PATIENCE = 600.0  # seconds; only a hang takes that long
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +198,22 @@ def test_python_refuses_stacks_and_unknown_models(bundle: ModelBundle, image: np
     with pytest.raises(UserError, match="no model 'nothing'"):
         ns.load_model("nothing")
     assert "torch" in sys.modules  # loading did it; importing did not, see the tests of the package
+
+
+def test_a_segmentation_leaves_the_viewer_without_torch(bundle: ModelBundle) -> None:
+    code = (
+        f"import sys\nsys.path[:] = {sys.path!r}\n"
+        "import numpy as np\n"
+        "from napari_sartorius.engine.client import WorkerClient\n"
+        "from napari_sartorius.engine.jobs import SegmentJob\n"
+        "from napari_sartorius.engine.settings import segment_config\n"
+        "image = np.random.default_rng(0).integers(0, 255, (64, 80), np.uint8)\n"
+        f"config = segment_config(model={str(bundle.path)!r}, device='cpu', preset='fast')\n"
+        "with WorkerClient() as client:\n"
+        "    (plane,) = client.submit(SegmentJob(image, config)).outcome(600)\n"
+        "print(len(plane.result.instances) > 0, {'torch', 'timm'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout.split() == ["True", "set()"]

@@ -25,6 +25,7 @@ def _small(num_classes: int = 2, in_channels: int = 1, stem_stride: int = 1) -> 
             widths=(8, 16, 24, 32),
         ),
         pyramid=PyramidConfig(width=16),
+        proposals=ProposalConfig(pre_nms_topk_test=200, post_nms_topk_test=150),
     )
 
 
@@ -72,6 +73,8 @@ def test_limits_are_honoured_and_reported() -> None:
     assert capped.capped
     torch.testing.assert_close(capped.scores, everything.scores[:7])
     assert (everything.scores[:-1] >= everything.scores[1:]).all()
+    # 150 proposals were all that was allowed, and objects come from the last of them.
+    assert everything.capped
     nothing = network.detect(batch, DetectLimits(score=1.0))[0]
     assert nothing.mask_probs.shape == (0, 28, 28)
     assert not nothing.capped

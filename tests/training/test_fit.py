@@ -43,7 +43,8 @@ def test_training_lowers_the_loss_and_finds_objects(
 ) -> None:
     config = tiny_config.model_copy(update={"steps": 150, "validate_every": 25})
     result = _trainer(config, discs, tmp_path).fit()
-    rows = list(csv.DictReader((tmp_path / "curve.csv").open(newline="")))
+    with (tmp_path / "curve.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
     names = [name for name in rows[0] if name.startswith("loss_")]
     first, last = (sum(float(row[name]) for name in names) for row in (rows[0], rows[-1]))
     assert last < 0.6 * first

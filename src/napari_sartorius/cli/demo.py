@@ -29,8 +29,8 @@ def demo(
 
     failed = False
     for sample in demo_images():
-        image = _save(sample, output)
         folder = output / sample.model
+        image = _save(sample, folder)
         config = segment_config(model=sample.model, device=device)
         with ConsoleMonitor() as monitor:
             summary = segment_files([image], folder, config, DEFAULT_FORMATS, monitor=monitor)
@@ -49,7 +49,7 @@ def demo(
 
 
 def _save(sample: DemoImage, folder: Path) -> Path:
-    """Save the sample as a file, so that it can be looked at beside its results."""
+    """Save the sample beside its results, where the COCO file expects it."""
     from io import BytesIO
 
     from PIL import Image

@@ -1,7 +1,7 @@
 """The jobs that the dock and the command line give to the worker.
 
-The viewer imports this module to make jobs. It is the door to the networks: torch is imported by
-what only the worker (or the command line) calls.
+The viewer imports this module to make jobs. It is the door to the networks: what needs torch is
+imported inside functions that only the worker (or the command line) calls.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from napari_sartorius.engine.walk import walk_planes
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.device import DeviceChoice, choose_device
-from napari_sartorius.inference.segmenter import Segmenter, SegmentResult
+from napari_sartorius.inference.result import SegmentResult
 from napari_sartorius.io.images import ImageData, image_from_array, read_image
 from napari_sartorius.zoo import ModelBundle, find_bundle
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WarmCache, WorkerContext
+    from napari_sartorius.inference.segmenter import Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def open_segmenter(bundle: ModelBundle, config: SegmentConfig) -> Segmenter:
     UserError
         When the configuration does not suit the model or its weights are damaged.
     """
+    from napari_sartorius.inference.segmenter import Segmenter
+
     segmenter = Segmenter(bundle, config)
     segmenter.warm_up()
     return segmenter
@@ -121,6 +124,8 @@ def open_segmenter(bundle: ModelBundle, config: SegmentConfig) -> Segmenter:
 
 def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> Segmenter:
     """Return a segmenter for this configuration; a network is loaded once per model and device."""
+    from napari_sartorius.inference.segmenter import Segmenter
+
     bundle = find_bundle(config.model)
     device = choose_device(config.device).device
     key = (str(bundle.path), bundle.card.sha256, device)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from napari_sartorius.core.overlap import overlapping_boxes
 from napari_sartorius.inference.found import Found
-from napari_sartorius.inference.views import join_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,42 +50,79 @@ def fuse_views(
     if len(views) == 1:
         only = views[0] if keep is None else views[0][keep(views[0].scores, views[0].labels)]
         return only, np.ones(len(only), np.float32)
-    joined = join_views(views)
+    boxes = np.concatenate([v.boxes for v in views])
+    scores = np.concatenate([v.scores for v in views])
+    labels = np.concatenate([v.labels for v in views])
     view = np.repeat(np.arange(len(views)), [len(v) for v in views])
-    cluster = _cluster(joined, view, iou)
-    count = int(cluster.max()) + 1 if len(cluster) else 0
-    total = np.bincount(cluster, joined.scores, count)
-    scores = (total / len(views)).astype(np.float32)
-    labels = np.zeros(count, np.int64)
-    labels[cluster] = joined.labels
-    order = np.argsort(-scores, kind="stable")
+    cluster = _cluster(boxes, scores, labels, view, iou)
+    count = int(cluster.max(initial=-1)) + 1
+    total = np.bincount(cluster, scores, count)
+    fused_scores = (total / len(views)).astype(np.float32)
+    fused_labels = np.zeros(count, np.int64)
+    fused_labels[cluster] = labels
+    order = np.argsort(-fused_scores, kind="stable")
     if keep is not None:
-        order = order[keep(scores, labels)[order]]
-    # Members of wanted clusters, side by side in the order of the clusters.
-    place = np.full(count, -1)
+        order = order[keep(fused_scores, fused_labels)[order]]
+
+    members, first = _members(cluster, order)
+    weight = (scores[members] / np.maximum(total[cluster[members]], 1e-12)).astype(np.float32)
+    sizes = np.diff(first, append=len(members))
+    fused_boxes = _sums(boxes[members] * weight[:, None], first)
+    masks = _on_boxes(
+        _masks_of(views, members), boxes[members], np.repeat(fused_boxes, sizes, axis=0)
+    )
+    fused = Found(
+        fused_boxes,
+        fused_scores[order],
+        fused_labels[order],
+        _sums(masks * weight[:, None, None], first),
+        any(v.capped for v in views),
+    )
+    return fused, (sizes / len(views)).astype(np.float32)
+
+
+def _members(
+    cluster: NDArray[np.int64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Objects of the clusters in `order`, side by side, and where each cluster begins."""
+    place = np.full(int(cluster.max(initial=-1)) + 1, -1)
     place[order] = np.arange(len(order))
-    members = np.flatnonzero(place[cluster] >= 0) if count else np.zeros(0, np.int64)
-    members = members[np.argsort(place[cluster[members]], kind="stable")]
-    of = place[cluster[members]]
-    if not len(members):
-        return joined[members], np.zeros(0, np.float32)
-    first = np.flatnonzero(np.diff(of, prepend=-1))
-    weight = joined.scores[members] / np.maximum(total[cluster[members]], 1e-12)
-    weight = weight.astype(np.float32)
-    boxes = np.add.reduceat(joined.boxes[members] * weight[:, None], first)
-    on_fused = _on_boxes(joined.mask_probs[members], joined.boxes[members], boxes[of])
-    masks = np.add.reduceat(on_fused * weight[:, None, None], first)
-    agreement = (np.diff(first, append=len(members)) / len(views)).astype(np.float32)
-    return Found(boxes, scores[order], labels[order], masks, joined.capped), agreement
+    wanted = np.flatnonzero(place[cluster] >= 0)
+    members = wanted[np.argsort(place[cluster[wanted]], kind="stable")]
+    return members, np.flatnonzero(np.diff(place[cluster[members]], prepend=-1))
 
 
-def _cluster(joined: Found, view: NDArray[np.int64], iou: float) -> NDArray[np.int64]:
-    """Cluster of each object, (N,), numbered from 0."""
-    neighbours = _neighbours(joined, view, iou)
-    cluster = np.full(len(joined), -1, np.int64)
+def _sums(values: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Sums of consecutive rows that begin at `first`."""
+    if not len(first):
+        return values
+    return np.asarray(np.add.reduceat(values, first), dtype=np.float32)
+
+
+def _masks_of(views: Sequence[Found], members: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Masks of objects counted through all views, without joining those of all objects."""
+    masks = np.empty((len(members), *views[0].mask_probs.shape[1:]), np.float32)
+    begin = 0
+    for view in views:
+        here = (members >= begin) & (members < begin + len(view))
+        masks[here] = view.mask_probs[members[here] - begin]
+        begin += len(view)
+    return masks
+
+
+def _cluster(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    view: NDArray[np.int64],
+    iou: float,
+) -> NDArray[np.int64]:
+    """Cluster of each object, (N,), numbered from 0; best score first."""
+    neighbours = _neighbours(boxes, labels, view, iou)
+    cluster = np.full(len(boxes), -1, np.int64)
     views = view.tolist()
     count = 0
-    for node in np.argsort(-joined.scores, kind="stable").tolist():
+    for node in np.argsort(-scores, kind="stable").tolist():
         if cluster[node] >= 0:
             continue
         cluster[node] = count
@@ -99,13 +135,15 @@ def _cluster(joined: Found, view: NDArray[np.int64], iou: float) -> NDArray[np.i
     return cluster
 
 
-def _neighbours(joined: Found, view: NDArray[np.int64], iou: float) -> dict[int, list[int]]:
+def _neighbours(
+    boxes: NDArray[np.float32], labels: NDArray[np.int64], view: NDArray[np.int64], iou: float
+) -> dict[int, list[int]]:
     """Objects of other views and the same category that overlap enough, best overlap first."""
-    whole = np.concatenate([np.floor(joined.boxes[:, :2]), np.ceil(joined.boxes[:, 2:])], axis=1)
+    whole = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1)
     a, b = overlapping_boxes(whole.astype(np.int32))
-    different = (view[a] != view[b]) & (joined.labels[a] == joined.labels[b])
+    different = (view[a] != view[b]) & (labels[a] == labels[b])
     a, b = a[different], b[different]
-    overlap = _pair_iou(joined.boxes[a], joined.boxes[b])
+    overlap = _pair_iou(boxes[a], boxes[b])
     enough = overlap >= iou
     a, b, overlap = a[enough], b[enough], overlap[enough]
     first, second = np.concatenate([a, b]), np.concatenate([b, a])

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-import numpy as np
-
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.inference.found import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_sartorius.inference.config import Preset
@@ -81,14 +78,3 @@ def _mirrored(boxes: NDArray[np.float32], axis: int, side: int) -> NDArray[np.fl
     result[:, axis] = side - boxes[:, axis + 2]
     result[:, axis + 2] = side - boxes[:, axis]
     return result
-
-
-def join_views(views: Sequence[Found]) -> Found:
-    """Put the objects of all views into one table; nothing is fused yet."""
-    return Found(
-        np.concatenate([view.boxes for view in views]),
-        np.concatenate([view.scores for view in views]),
-        np.concatenate([view.labels for view in views]),
-        np.concatenate([view.mask_probs for view in views]),
-        any(view.capped for view in views),
-    )

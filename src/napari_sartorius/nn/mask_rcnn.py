@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from napari_sartorius.nn.box_head import BoxHead
@@ -20,8 +20,6 @@ from napari_sartorius.nn.targets import mask_targets
 from napari_sartorius.nn.trunk import Trunk
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from napari_sartorius.nn.config import MaskRCNNConfig, PoolerConfig
     from napari_sartorius.nn.targets import Target
 
@@ -107,16 +105,13 @@ class MaskRCNN(nn.Module):
         proposals = self.propose(features, sizes)
         scored = self.score_boxes(features, [p.boxes for p in proposals])
         kept = [_keep_best(s, size, limits) for s, size in zip(scored, sizes, strict=True)]
-        masks = self.predict_masks(features, [boxes for boxes, _, _, _ in kept])
+        masks = self.predict_masks(features, [best.boxes for best in kept])
         results = []
-        for (boxes, scores, labels, capped), mask, proposal in zip(
-            kept, masks, proposals, strict=True
-        ):
-            column = torch.zeros_like(labels) if mask.shape[1] == 1 else labels
-            chosen = mask[torch.arange(len(labels), device=labels.device), column]
-            results.append(
-                Detections(boxes, scores, labels, chosen.float(), capped or proposal.capped)
-            )
+        for best, mask, proposal in zip(kept, masks, proposals, strict=True):
+            column = torch.zeros_like(best.labels) if mask.shape[1] == 1 else best.labels
+            chosen = mask[torch.arange(len(column), device=column.device), column]
+            capped = best.capped or (proposal.capped and _reaches_end(best.proposal, proposal))
+            results.append(Detections(best.boxes, best.scores, best.labels, chosen.float(), capped))
         return results
 
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
@@ -170,9 +165,17 @@ class MaskRCNN(nn.Module):
         return pool_boxes(features, self.pooled_strides, boxes, pooler)
 
 
-def _keep_best(
-    scored: ScoredBoxes, image_size: tuple[int, int], limits: DetectLimits
-) -> tuple[Tensor, Tensor, Tensor, bool]:
+class _Best(NamedTuple):
+    """Final boxes of one image, the proposal each came from, and whether the cap was hit."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    proposal: Tensor
+    capped: bool
+
+
+def _keep_best(scored: ScoredBoxes, image_size: tuple[int, int], limits: DetectLimits) -> _Best:
     """Clip, threshold every class of every box, NMS per class, best first."""
     probabilities = scored.probabilities[:, :-1]
     boxes = clip_boxes(scored.boxes, image_size)
@@ -180,7 +183,18 @@ def _keep_best(
     score = probabilities[row, label]
     box = boxes[row, label if boxes.shape[1] > 1 else torch.zeros_like(label)]
     valid = nonempty(box) & torch.isfinite(score)
-    box, score, label = box[valid], score[valid], label[valid]
+    box, score, label, row = box[valid], score[valid], label[valid], row[valid]
     kept = batched_nms(box, score, label, limits.nms)
     best = kept[: limits.max_detections]
-    return box[best], score[best], label[best], len(kept) > limits.max_detections
+    capped = len(kept) > limits.max_detections
+    return _Best(box[best], score[best], label[best], row[best], capped)
+
+
+def _reaches_end(used: Tensor, proposals: Proposals) -> bool:
+    """Whether a good share of the objects still came from the last twentieth of the proposals.
+
+    Far more boxes are proposed than there are objects, best first, so cutting the list matters
+    only when objects are found up to its end: an even spread would put 5 % of them there.
+    """
+    last = used >= 0.95 * len(proposals.boxes)
+    return bool(last.float().sum() > 0.02 * len(used))

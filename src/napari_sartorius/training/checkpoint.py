@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,14 @@ def load_checkpoint(
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
         return Progress(**state["progress"])
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
+    except (
+        RuntimeError,
+        KeyError,
+        TypeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
         raise UserError(
             f"{path} cannot be resumed ({type(error).__name__}); it is damaged or belongs to "
             "another architecture: choose another output folder or delete the file"

@@ -117,7 +117,7 @@ def _with_unique_names(
     ]
     names = _numbered(names)
     images = [
-        InputImage(path, name, path.stem) for (path, _, _), name in zip(found, names, strict=True)
+        InputImage(path, name, _stem(path)) for (path, _, _), name in zip(found, names, strict=True)
     ]
     taken = {stem.casefold() for stem in known.values()}
     clashes = Counter(image.stem.casefold() for image in images)
@@ -131,6 +131,12 @@ def _with_unique_names(
             taken.add(stem.casefold())
         named.append(replace(image, stem=stem))
     return named
+
+
+def _stem(path: Path) -> str:
+    """File name without its suffix; of ``a.ome.tif`` without both."""
+    stem = path.stem
+    return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -126,7 +126,13 @@ class Journal:
         return record if all((self._output / o).is_file() for o in record.outputs) else None
 
     def add(self, record: Finished, objects: CocoDataset) -> None:
-        """Note that an image is done. `objects` has one image per plane, named by the input."""
+        """Note that an image is done. `objects` has one image per plane, named by the input.
+
+        Raises
+        ------
+        UserError
+            When it cannot be written.
+        """
         if not self._finished or not (self._folder / _SETTINGS).is_file():
             write_text(
                 self._folder / _SETTINGS,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
@@ -19,8 +18,11 @@ from napari_sartorius.io.overlay import write_overlay
 from napari_sartorius.io.table_csv import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
 
     from napari_sartorius.core.categories import Category
     from napari_sartorius.io.coco import CocoDataset, CocoImage
@@ -47,14 +49,12 @@ class OutputError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class SegmentedPlane:
-    """One plane of an image and what was found in it.
+    """What was found in one plane of an image.
 
     Attributes
     ----------
     index
         Position along the image's stack axes, () for a single picture.
-    pixels
-        The plane, kept only when an overlay will be drawn.
     instances
         The objects.
     cell_type
@@ -64,7 +64,6 @@ class SegmentedPlane:
     """
 
     index: tuple[int, ...]
-    pixels: NDArray[Any] | None
     instances: Instances
     cell_type: str
     notices: tuple[str, ...] = ()
@@ -88,50 +87,87 @@ def parse_formats(text: str) -> frozenset[Format]:
     return frozenset(Format(name) for name in names)
 
 
-def write_image_outputs(
-    folder: Path,
-    stem: str,
-    formats: Iterable[Format],
-    picture: ImageData,
-    found: Sequence[SegmentedPlane],
-    categories: Sequence[Category],
-) -> list[str]:
-    """Write label TIFF, object table and overlays of one image, each atomically.
+class ImageOutputs:
+    """Writes what one image's results become, and takes it back when the image fails half-way.
 
-    Returns
-    -------
-    list of str
-        Names of the files, relative to `folder`.
+    Use it as a context manager. Each file is written atomically.
 
-    Raises
-    ------
-    OutputError
-        When a file cannot be written.
+    Parameters
+    ----------
+    folder
+        Where to write.
+    stem
+        What the file names begin with.
+    formats
+        Which outputs to write; those that hold all images are not written here.
+    picture
+        The image, for its axes and pixel size.
+    categories
+        Names and colours.
     """
-    chosen = set(formats)
-    written: list[str] = []
-    try:
-        if Format.LABELS in chosen:
-            written.append(f"{stem}_labels.tif")
-            labels, axes = _label_stack(picture, found)
-            write_labels(folder / written[-1], labels, pixel_size=picture.pixel_size_yx, axes=axes)
-        if Format.CSV in chosen:
-            written.append(f"{stem}_objects.csv")
-            write_table(folder / written[-1], _table(picture, found, categories))
-        if Format.OVERLAY in chosen:
-            for plane in found:
-                assert plane.pixels is not None
-                written.append(f"{stem}{_suffix(picture, plane)}_overlay.png")
-                write_overlay(
-                    folder / written[-1],
-                    plane.pixels,
+
+    def __init__(
+        self,
+        folder: Path,
+        stem: str,
+        formats: Iterable[Format],
+        picture: ImageData,
+        categories: Sequence[Category],
+    ) -> None:
+        self._folder = folder
+        self._stem = stem
+        self._formats = frozenset(formats)
+        self._picture = picture
+        self._categories = categories
+        self.written: list[str] = []
+
+    def __enter__(self) -> ImageOutputs:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            for name in self.written:
+                (self._folder / name).unlink(missing_ok=True)
+
+    def add_plane(self, plane: SegmentedPlane, pixels: NDArray[Any]) -> None:
+        """Draw the overlay of a plane while its pixels are at hand."""
+        if Format.OVERLAY in self._formats:
+            self._write(
+                f"{_suffix(self._picture, plane)}_overlay.png",
+                lambda path: write_overlay(
+                    path,
+                    pixels,
                     plane.instances,
-                    categories=categories,
-                    pixel_size=picture.pixel_size,
-                )
-    except UserError as error:
-        raise OutputError(str(error)) from error
-    return written
+                    categories=self._categories,
+                    pixel_size=self._picture.pixel_size,
+                ),
+            )
+
+    def finish(self, found: Sequence[SegmentedPlane]) -> None:
+        """Write what needs all planes: label TIFF and object table."""
+        picture = self._picture
+        if Format.LABELS in self._formats:
+            labels, axes = _label_stack(picture, found)
+            size = picture.pixel_size_yx
+            self._write(
+                "_labels.tif", lambda path: write_labels(path, labels, pixel_size=size, axes=axes)
+            )
+        if Format.CSV in self._formats:
+            table = _table(picture, found, self._categories)
+            self._write("_objects.csv", lambda path: write_table(path, table))
+
+    def _write(self, end: str, write: Callable[[Path], None]) -> None:
+        name = self._stem + end
+        try:
+            write(self._folder / name)
+        except UserError as error:
+            raise OutputError(str(error)) from error
+        self.written.append(name)
 
 
 def write_run_outputs(folder: Path, formats: Iterable[Format], dataset: CocoDataset) -> list[str]:

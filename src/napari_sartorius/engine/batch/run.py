@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -15,9 +16,9 @@ from napari_sartorius.core.progress import Cancelled, Monitor, SubMonitor
 from napari_sartorius.engine.batch.journal import Finished
 from napari_sartorius.engine.batch.outputs import (
     Format,
+    ImageOutputs,
     OutputError,
     SegmentedPlane,
-    write_image_outputs,
     write_run_outputs,
 )
 from napari_sartorius.engine.walk import walk_planes
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.engine.batch.inputs import InputImage
     from napari_sartorius.engine.batch.journal import Journal
-    from napari_sartorius.inference.segmenter import SegmentResult
+    from napari_sartorius.inference.result import SegmentResult
     from napari_sartorius.io.images import ImageData
 
 _log = logging.getLogger(__name__)
@@ -166,37 +167,37 @@ class BatchRun:
         began = time.perf_counter()
         status = image.path.stat()
         picture = read_image(image.path)
-        found = self._segment(picture, monitor)
-        outputs = write_image_outputs(
-            self.output, image.stem, self.formats, picture, found, self.categories
-        )
-        counts = Counter({category.name: 0 for category in self.categories})
-        for plane in found:
-            counts.update(self.categories[c].name for c in plane.instances.categories.tolist())
-        record = Finished(
-            image.file_name,
-            image.stem,
-            status.st_size,
-            status.st_mtime_ns,
-            tuple(outputs),
-            dict(counts),
-            len(found),
-            round(time.perf_counter() - began, 3),
-            tuple(dict.fromkeys(notice for plane in found for notice in plane.notices)),
-        )
-        journal.add(record, self._dataset(image, picture, found))
+        with ImageOutputs(
+            self.output, image.stem, self.formats, picture, self.categories
+        ) as outputs:
+            found = self._segment(picture, outputs, monitor)
+            outputs.finish(found)
+            counts = Counter({category.name: 0 for category in self.categories})
+            for plane in found:
+                counts.update(self.categories[c].name for c in plane.instances.categories.tolist())
+            record = Finished(
+                image.file_name,
+                image.stem,
+                status.st_size,
+                status.st_mtime_ns,
+                tuple(outputs.written),
+                dict(counts),
+                len(found),
+                round(time.perf_counter() - began, 3),
+                tuple(dict.fromkeys(notice for plane in found for notice in plane.notices)),
+            )
+            journal.add(record, self._dataset(image, picture, found))
         return record
 
-    def _segment(self, picture: ImageData, monitor: Monitor) -> list[SegmentedPlane]:
+    def _segment(
+        self, picture: ImageData, outputs: ImageOutputs, monitor: Monitor
+    ) -> list[SegmentedPlane]:
         found = []
         for index, pixels, share in walk_planes(picture, self.channel, monitor):
             result = self.segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
-            keep = pixels if Format.OVERLAY in self.formats else None
-            found.append(
-                SegmentedPlane(
-                    index, keep, result.instances, result.cell_type, tuple(result.notices)
-                )
-            )
+            plane = SegmentedPlane(index, result.instances, result.cell_type, tuple(result.notices))
+            outputs.add_plane(plane, pixels)
+            found.append(plane)
         return found
 
     def _dataset(
@@ -207,7 +208,10 @@ class BatchRun:
         images: list[CocoImage] = []
         instances: dict[ImageId, Instances] = {}
         for number, plane in enumerate(found, start=1):
-            extra: dict[str, Any] = {"cell_type": plane.cell_type}
+            extra: dict[str, Any] = {
+                "cell_type": plane.cell_type,
+                "source": _path_from(self.output, image.path),
+            }
             if picture.pixel_size_yx is not None:
                 extra["pixel_size_um"] = list(picture.pixel_size_yx)
             if axes:
@@ -215,6 +219,14 @@ class BatchRun:
             images.append(CocoImage(number, image.file_name, width, height, extra))
             instances[number] = plane.instances
         return CocoDataset(images, self.categories, instances, self.info)
+
+
+def _path_from(folder: Path, path: Path) -> str:
+    """Where a file is, seen from a folder, so that results open with their images."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.resolve().as_posix()
 
 
 def _without_file_times(record: Finished) -> dict[str, Any]:

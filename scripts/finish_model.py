@@ -1,0 +1,147 @@
+"""Turn a finished training run into a bundle that ships: tune thresholds, measure, write the card.
+
+    python scripts/finish_model.py models/neurons runs/neurons annotations.json \
+        src/napari_sartorius/zoo/bundled/neurons
+
+Thresholds are tuned per category on the validation split with the default preset, then the split
+is segmented again exactly as a user would, and those figures go into the card. The figures are
+therefore slightly optimistic: thresholds and figures share their images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.evaluation.dataset import evaluate_dataset
+from napari_sartorius.evaluation.threshold_search import search_thresholds
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.segmenter import Segmenter
+from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco
+from napari_sartorius.io.images import planes, read_image
+from napari_sartorius.postprocess.thresholds import majority_category
+from napari_sartorius.training.config import TrainConfig
+from napari_sartorius.zoo import ModelBundle, ModelCard, Thresholds, save_bundle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def main() -> None:
+    """Read the arguments and run the three steps."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", type=Path, help="folder with train.json and card.json")
+    parser.add_argument("run", type=Path, help="folder of the training run")
+    parser.add_argument("data", type=Path, help="COCO JSON with a val split")
+    parser.add_argument("bundle", type=Path, help="folder to write")
+    parser.add_argument("--preset", default="balanced")
+    parser.add_argument("--images", type=int, default=None, help="tune on this many images only")
+    arguments = parser.parse_args()
+    bundle = _bundle(arguments.recipe, arguments.run, arguments.bundle)
+    truth = read_coco(arguments.data).split("val")
+    if arguments.images:
+        step = max(1, len(truth) // arguments.images)
+        keep = {image.id for image in truth.images[::step]}
+        truth = truth.select(lambda image: image.id in keep)
+    tuned = _tune(bundle, truth, arguments.preset)
+    card = bundle.card.with_changes(thresholds={k: v.model_dump() for k, v in tuned.items()})
+    weights = _weights(arguments.run)
+    bundle = save_bundle(arguments.bundle, card, weights)
+    metrics = _measure(bundle, truth, arguments.preset)
+    save_bundle(arguments.bundle, card.with_changes(metrics=metrics), weights)
+    _say(json.dumps({"thresholds": {k: v.score for k, v in tuned.items()}, **metrics}, indent=1))
+
+
+def _bundle(recipe: Path, run: Path, folder: Path) -> ModelBundle:
+    config = TrainConfig.read(run / "config.json")
+    progress = torch.load(run / "last.pt", map_location="cpu", weights_only=True)["progress"]
+    card = ModelCard(
+        **json.loads((recipe / "card.json").read_text()),
+        architecture=config.architecture,
+        normalisation=config.normalisation,
+        schedule=(
+            f"{progress['best_step']} of {config.steps} steps of {config.batch_size} crops of "
+            f"{config.crop} px, {config.optimiser}, running average of the weights; configuration "
+            f"in {recipe.as_posix()}/train.json"
+        ),
+    )
+    return save_bundle(folder, card, _weights(run))
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(
+        run / "best.pt", map_location="cpu", weights_only=True
+    )
+    return weights
+
+
+def _tune(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, Thresholds]:
+    """Best score threshold and smallest size per category, on low-threshold predictions."""
+    names = bundle.card.category_names
+    cases = []
+    detector = bundle.load_network()
+    for name in names:
+        config = SegmentConfig.model_validate(
+            {"preset": preset, "cell_type": name, "min_score": 0.1, "min_size": 0}
+        )
+        segmenter = Segmenter(bundle, config, detector)
+        for image in truth.images:
+            objects = truth.instances[image.id]
+            if names[majority_category(objects) or 0] == name:
+                result = segmenter.segment(_pixels(truth, image))
+                cases.append((objects, result.instances))
+                _say(f"tuned on {len(cases)} of {len(truth)}: {len(result.instances)} objects")
+    found = search_thresholds(cases)
+    return {
+        names[category]: Thresholds(score=one.score_threshold, min_size=one.min_size)
+        for category, one in found.items()
+    }
+
+
+def _measure(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, float]:
+    """Figures of the finished bundle on the same images, cell type decided by the model."""
+    config = SegmentConfig.model_validate({"preset": preset})
+    segmenter = Segmenter(bundle, config)
+    began = time.perf_counter()
+    instances = {
+        image.id: segmenter.segment(_pixels(truth, image)).instances for image in truth.images
+    }
+    seconds = (time.perf_counter() - began) / max(1, len(truth))
+    predicted = replace(truth, instances=instances)
+    result = evaluate_dataset(truth, predicted, monitor=Monitor())
+    _say(result.to_text())
+    _say(f"{seconds:.2f} s per image")
+    return _figures(result.to_dict())
+
+
+def _figures(report: dict[str, Any]) -> dict[str, float]:
+    """Overall and per-category figures, flat and rounded."""
+    figures = {
+        "competition mAP": report["competition_score"],
+        "COCO AP": report["ap"],
+        "COCO AP50": report["ap50"],
+    }
+    for name, category in report["categories"].items():
+        figures[f"competition mAP {name}"] = category["competition_score"]
+    return {key: round(value, 4) for key, value in figures.items() if value is not None}
+
+
+def _pixels(dataset: CocoDataset, image: CocoImage) -> NDArray[Any]:
+    return next(iter(planes(read_image(dataset.image_path(image)))))[1]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""From annotated files on disk to a bundle that segments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_sartorius.core.categories import Category
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
+from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.run import train
+
+from .conftest import disc_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sartorius.training.config import TrainConfig
+
+
+def _write(folder: Path, count: int, splits: bool = False) -> Path:
+    images, instances = [], {}
+    for i in range(count):
+        pixels, masks, categories = disc_image(i)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        extra = {"split": "train" if i < count - 2 else "val"} if splits else {}
+        images.append(CocoImage(i + 1, f"{i}.png", 96, 96, extra))
+        instances[i + 1] = Instances.from_masks(masks, categories=categories)
+    categories_ = [Category(1, "disc", "#ff0000"), Category(2, "square", "#0000ff")]
+    write_coco(folder / "data.json", CocoDataset(images, categories_, instances, folder=folder))
+    return folder / "data.json"
+
+
+class Listener(Monitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+def test_train_writes_a_bundle_that_loads(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = _write(tmp_path, 6, splits=True)
+    bundle = train(data, tmp_path / "run", tiny_config)
+    assert bundle.card.category_names == ["disc", "square"]
+    assert bundle.card.name == "run"
+    assert 8 < bundle.card.cell_diameter < 20
+    assert not bundle.card.one_category_per_image
+    bundle.load_network()
+    listener = Listener()
+    train(data, tmp_path / "run", tiny_config, listener)
+    assert "resumed at step 6 of 6" in listener.notices
+    with pytest.raises(UserError, match="already holds a run"):
+        train(data, tmp_path / "run", tiny_config, resume=False)
+
+
+def test_validation_is_one_in_five_and_never_one_by_accident(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    from napari_sartorius.io.coco import read_coco
+
+    for count, expected in ((5, 2), (6, 2), (20, 4)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        training, validation = split_dataset(
+            read_coco(_write(folder, count)), tiny_config, Monitor()
+        )
+        assert len(validation) == expected
+        assert len(training) == count - expected
+        ids = {image.id for image in training.images}
+        assert not ids & {image.id for image in validation.images}
+
+
+def test_too_few_images_are_said(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    from napari_sartorius.io.coco import read_coco
+
+    listener = Listener()
+    training, validation = split_dataset(read_coco(_write(tmp_path, 3)), tiny_config, listener)
+    assert (len(training), len(validation)) == (3, 0)
+    assert "annotate at least five" in listener.notices[0]
+
+
+def test_a_wrong_split_name_lists_the_right_ones(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    from napari_sartorius.io.coco import read_coco
+
+    config = tiny_config.model_copy(update={"train_split": "training"})
+    with pytest.raises(UserError, match="it has train, val"):
+        split_dataset(read_coco(_write(tmp_path, 5, splits=True)), config, Monitor())
+
+
+def test_an_image_of_another_size_is_named(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    from napari_sartorius.io.coco import read_coco
+
+    data = read_coco(_write(tmp_path, 5))
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "3.png")
+    with pytest.raises(UserError, match=r"3\.png is 8 x 8 pixels"):
+        pack_dataset(data, tiny_config, Monitor())
+
+
+def test_categories_must_fit_the_network(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    architecture = tiny_config.architecture.model_copy(update={"num_classes": 3})
+    config = tiny_config.model_copy(update={"architecture": architecture})
+    with pytest.raises(UserError, match="2 categories"):
+        train(_write(tmp_path, 5), tmp_path / "run", config)

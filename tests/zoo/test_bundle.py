@@ -1,0 +1,154 @@
+"""Bundles come back as they were saved, and damage is one clear sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.nn.build import build_network
+from napari_sartorius.nn.config import MaskRCNNConfig, PyramidConfig, TrunkConfig
+from napari_sartorius.zoo import (
+    CategoryCard,
+    ModelBundle,
+    ModelCard,
+    find_bundle,
+    list_bundles,
+    save_bundle,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _card(**changes: Any) -> ModelCard:
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "title": "Tiny",
+        "description": "For tests.",
+        "categories": (
+            CategoryCard(name="round", colour="#ff0000"),
+            CategoryCard(name="long", colour="#00ff00"),
+        ),
+        "cell_diameter": 12.0,
+        "architecture": MaskRCNNConfig(
+            num_classes=2,
+            trunk=TrunkConfig(name="resnet18", widths=(16, 16, 16, 16)),
+            pyramid=PyramidConfig(width=16),
+        ),
+        "licence": "CC0",
+        "training_data": "none",
+    }
+    return ModelCard(**(fields | changes))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> ModelBundle:
+    torch.manual_seed(0)
+    card = _card()
+    return save_bundle(tmp_path / "tiny", card, build_network(card.architecture).state_dict())
+
+
+def test_weights_come_back_to_half_precision(saved: ModelBundle) -> None:
+    torch.manual_seed(0)
+    original = build_network(saved.card.architecture).state_dict()
+    loaded = ModelBundle.open(saved.path).load_network().state_dict()
+    assert loaded.keys() == original.keys()
+    for name, value in original.items():
+        wanted = value.half().float() if value.dtype.is_floating_point else value
+        torch.testing.assert_close(loaded[name], wanted, rtol=0, atol=0)
+
+
+def test_a_second_save_changes_nothing(saved: ModelBundle, tmp_path: Path) -> None:
+    again = save_bundle(tmp_path / "again", saved.card, saved.load_network().state_dict())
+    assert again.card == saved.card
+
+
+def test_a_zip_is_a_bundle_too(saved: ModelBundle, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in saved.path.iterdir():
+            archive.write(member, member.name)
+    assert ModelBundle.open(path).read_weights() == saved.read_weights()
+
+
+def test_exchanged_weights_are_refused(saved: ModelBundle) -> None:
+    weights = saved.path / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    with pytest.raises(UserError, match="do not match its card"):
+        saved.load_network()
+
+
+def test_weights_of_another_architecture_are_refused(saved: ModelBundle) -> None:
+    card = saved.card.with_changes(
+        architecture=saved.card.architecture.model_copy(
+            update={"pyramid": PyramidConfig(width=32)}
+        ).model_dump()
+    )
+    with pytest.raises(UserError, match="do not fit the network"):
+        ModelBundle(card, saved.path).load_network()
+
+
+def test_missing_weights_are_one_sentence(saved: ModelBundle) -> None:
+    (saved.path / "weights.safetensors").unlink()
+    with pytest.raises(UserError, match=r"no readable weights\.safetensors"):
+        saved.load_network()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}'])
+def test_a_damaged_card_is_one_sentence(saved: ModelBundle, text: str) -> None:
+    (saved.path / "model.json").write_text(text)
+    with pytest.raises(UserError, match="cannot be read"):
+        ModelBundle.open(saved.path)
+
+
+def test_a_folder_without_a_card_is_not_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a model bundle"):
+        ModelBundle.open(tmp_path)
+
+
+def test_infinite_weights_are_not_saved(tmp_path: Path) -> None:
+    card = _card()
+    weights = build_network(card.architecture).state_dict()
+    weights["box_head.class_logits.bias"] += 1e6
+    with pytest.raises(ValueError, match="16-bit"):
+        save_bundle(tmp_path / "huge", card, weights)
+    assert not (tmp_path / "huge" / "model.json").exists()
+
+
+def test_cards_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ValidationError, match="names 1"):
+        _card(categories=(CategoryCard(name="round", colour="#ff0000"),))
+    with pytest.raises(ValidationError, match="unknown categories"):
+        _card(thresholds={"square": {"score": 0.5}})
+    with pytest.raises(ValidationError):
+        _card(colour="red")
+
+
+def test_the_catalogue_lists_user_models_and_survives_damaged_ones(
+    saved: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(saved.path, models / "mine")
+    (models / "broken").mkdir()
+    (models / "broken" / "model.json").write_text("{")
+    monkeypatch.setenv("SARTORIUS_MODELS", str(models))
+    assert "tiny" in [bundle.card.name for bundle in list_bundles()]
+    assert find_bundle("tiny").path == models / "mine"
+    assert find_bundle(saved.path).card == saved.card
+    with pytest.raises(UserError, match=r"known models: .*tiny"):
+        find_bundle("unheard-of")
+
+
+def test_a_card_is_readable_json(saved: ModelBundle) -> None:
+    content = json.loads((saved.path / "model.json").read_text())
+    assert content["architecture"]["trunk"]["stem_stride"] == 1
+    assert len(content["sha256"]) == 64
