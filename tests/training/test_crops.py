@@ -127,3 +127,23 @@ def test_balance_gives_rare_categories_their_share(discs: list[AnnotatedImage]) 
     weights = sampling_weights(discs[:3], "group", "group", 2)
     # Groups are 0, 1, 0: the lone image of group 1 weighs as much as both others.
     np.testing.assert_allclose(weights, [0.25, 0.5, 0.25])
+
+
+def test_colour_mixing_moves_colours_and_leaves_grey() -> None:
+    mask = np.zeros((1, 64, 64), bool)
+    mask[0, 10:30, 10:30] = True
+    ramp = np.linspace(0, 255, 64 * 64).reshape(64, 64)
+    grey = np.repeat(ramp[..., None], 3, 2)
+    red = np.stack([ramp, np.full_like(ramp, 30), np.full_like(ramp, 30)], -1)
+    config = PLAIN.model_copy(update={"colour": 1.0})
+    for pixels, moves in ((grey, False), (red, True)):
+        image = pack_image(
+            "x", pixels, CropMasks.from_full(mask), np.zeros(1, np.int64), Normalisation(), 3
+        )
+        sampler = CropSampler([image], np.ones(1), 64, config, 0)
+        plain = CropSampler([image], np.ones(1), 64, PLAIN, 0)
+        drawn = [
+            float((s.draw(np.random.default_rng(1))[0].std(dim=(1, 2))[0]))
+            for s in (sampler, plain)
+        ]
+        assert (abs(drawn[0] - drawn[1]) > 0.05) == moves

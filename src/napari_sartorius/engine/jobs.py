@@ -129,5 +129,5 @@ def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> Segmenter:
     bundle = find_bundle(config.model)
     device = choose_device(config.device).device
     key = (str(bundle.path), bundle.card.sha256, device)
-    network = cache.get(key, lambda: bundle.load_network(device))
+    network = cache.get(key, lambda: bundle.load_network(device, for_inference=True))
     return Segmenter(bundle, config, network)

@@ -177,7 +177,7 @@ class Segmenter:
         if self._runner is None or self._runner.device != self._effort.device:
             device = self._effort.device
             if self._detector is None:
-                self._detector = self.bundle.load_network(device)
+                self._detector = self.bundle.load_network(device, for_inference=True)
             elif hasattr(self._detector, "to"):
                 self._detector.to(device)
             precision = choose_precision(self.config, device)

@@ -32,22 +32,20 @@ class Trunk(nn.Module):
         options: dict[str, Any] = {}
         if config.widths is not None:
             options["channels"] = config.widths
-        reductions = _feature_info(timm.create_model(config.name, features_only=True)).reduction()
-        wanted = tuple(i for i, stride in enumerate(reductions) if stride in (4, 8, 16, 32))
-        if len(wanted) != 4:
-            raise ValueError(f"{config.name} has no levels with strides 4, 8, 16 and 32")
         self.body = timm.create_model(
             config.name,
             features_only=True,
             in_chans=config.in_channels,
-            out_indices=wanted,
+            out_indices=(-4, -3, -2, -1),
             **options,
         )
+        info = _feature_info(self.body)
+        if tuple(info.reduction()) != (4, 8, 16, 32):
+            raise ValueError(f"{config.name} has no levels with strides 4, 8, 16 and 32")
         if config.stem_stride == 1:
             _remove_stem_stride(self.body, config.name)
         if config.stride_in_1x1:
             _stride_into_1x1(self.body)
-        info = _feature_info(self.body)
         self.strides = tuple(int(r) * config.stem_stride // 2 for r in info.reduction())
         self.channels = tuple(int(c) for c in info.channels())
 

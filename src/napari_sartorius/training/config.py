@@ -26,6 +26,9 @@ class AugmentConfig(BaseModel):
         Largest exponent of a random monotone bend of the grey levels; 1 is off.
     noise
         Largest standard deviation of added Gaussian noise, network units.
+    colour
+        Largest share of each channel that comes from another one: stains differ between labs. No
+        effect on grey images.
     invert
         Probability of turning bright into dark.
     """
@@ -37,6 +40,7 @@ class AugmentConfig(BaseModel):
     brightness: float = Field(default=0.25, ge=0)
     gamma: float = Field(default=1.3, ge=1)
     noise: float = Field(default=0.15, ge=0)
+    colour: float = Field(default=0.0, ge=0, le=1)
     invert: float = Field(default=0.0, ge=0, le=1)
 
 

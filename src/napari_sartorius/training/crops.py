@@ -134,9 +134,15 @@ def _turn(
 def _bend_intensity(
     pixels: NDArray[np.float32], augment: AugmentConfig, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Random gain, shift, monotone bend, noise and inversion, in network units."""
+    """Random gain, shift, monotone bend, colours, noise and inversion, in network units."""
     if augment.invert and rng.random() < augment.invert:
         pixels = -pixels
+    if augment.colour and pixels.shape[2] > 1:
+        # Rows add up to one, so grey stays as it is and only colours move.
+        share = rng.uniform(0, augment.colour)
+        exchanged = np.eye(pixels.shape[2])[rng.permutation(pixels.shape[2])]
+        mix = (1 - share) * np.eye(pixels.shape[2]) + share * exchanged
+        pixels = pixels @ mix.T.astype(np.float32)
     if augment.gamma > 1:
         exponent = np.exp(rng.uniform(-1, 1) * np.log(augment.gamma))
         unit = np.clip((pixels + 4) / 8, 0, 1)

@@ -88,8 +88,11 @@ class ModelBundle:
             )
         return data
 
-    def load_network(self, device: str = "cpu") -> MaskRCNN:
+    def load_network(self, device: str = "cpu", *, for_inference: bool = False) -> MaskRCNN:
         """Network in evaluation mode with this bundle's weights, on `device`.
+
+        With `for_inference` normalisation layers are folded into convolutions: the same result
+        with less work, but the network can no longer be trained or saved.
 
         Raises
         ------
@@ -101,6 +104,7 @@ class ModelBundle:
         from safetensors.torch import load
 
         from napari_sartorius.nn.build import build_network
+        from napari_sartorius.nn.fold import fold_batch_norm
 
         try:
             weights = load(self.read_weights())
@@ -112,6 +116,8 @@ class ModelBundle:
                 "describes; install the model again"
             ) from error
         network.eval()
+        if for_inference:
+            fold_batch_norm(network)
         network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
