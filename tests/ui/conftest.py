@@ -183,6 +183,7 @@ def dock(viewer: ViewerModel, client: FakeClient, qtbot: Any) -> Iterator[Sartor
         preferences=Preferences(default_model="second"),
     )
     qtbot.addWidget(widget)
+    assert widget.segment is not None  # fills it now rather than when it is shown
     yield widget
     widget.shut_down()
 
@@ -200,6 +201,7 @@ def docked(window: Any, client: FakeClient) -> Iterator[SartoriusDock]:
         window, client=client, cards=[make_card("first")], preferences=Preferences()
     )
     window.window.add_dock_widget(widget, name="Sartorius", area="right")
+    assert widget.segment is not None
     yield widget
     widget.shut_down()
 

@@ -23,6 +23,25 @@ def test_says_which_device_will_be_used_and_why(dock, client, qtbot):
     assert dock.segment.run_panel.device_text.text() == reason
 
 
+def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, qtbot):
+    dock = SartoriusDock(window, client, [card_maker()], Preferences())
+    window.window.add_dock_widget(dock)
+    assert dock.tabs.count() == 0
+    dock.show()
+    dock.parent().show()
+    window.window._qt_window.show()
+    qtbot.waitUntil(lambda: dock.tabs.count() == 1)
+    dock.shut_down()
+
+
+def test_closed_before_it_was_filled_starts_nothing(viewer, client, qtbot):
+    dock = SartoriusDock(viewer, client, [], Preferences())
+    qtbot.addWidget(dock)
+    dock.shut_down()
+    qtbot.wait(80)
+    assert dock.tabs.count() == 0
+
+
 def test_unknown_preferred_model_falls_back_to_the_first(viewer, client, card_maker, qtbot):
     dock = SartoriusDock(
         viewer, client, [card_maker("first"), card_maker("second")], Preferences("cuda:3", "gone")
@@ -75,6 +94,7 @@ def test_viewer_process_never_imports_torch():
         viewer = napari.Viewer(show=False)
         dock = SartoriusDock(viewer)
         viewer.window.add_dock_widget(dock)
+        assert dock.segment
         from napari_sartorius.inference.config import SegmentConfig
         import napari_sartorius.engine.jobs
         heavy = {"torch", "torchvision", "timm"} & set(sys.modules)

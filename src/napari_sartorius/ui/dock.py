@@ -1,7 +1,7 @@
 """The dock "Sartorius", which napari makes when the user opens it from the menu.
 
-It appears at once and is filled in the next turn of the event loop, so that neither the imports nor
-the worker process are waited for.
+It appears at once, is filled a moment after it was drawn, and starts its worker process after that:
+nobody waits for imports to see that the click had an effect.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import napari
     from qtpy.QtCore import QSize
+    from qtpy.QtGui import QShowEvent
 
     from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
     from napari_sartorius.ui.segment_tab import SegmentTab
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 350
 _NARROWEST = 300
+_FILL_DELAY_MS = 50
 _PROBE_DELAY_MS = 400
 
 
@@ -67,7 +69,9 @@ class SartoriusDock(QWidget):
         self.setMinimumWidth(_NARROWEST)
         self._probe = QTimer(self)
         self._probe.setSingleShot(True)
-        QTimer.singleShot(0, self._fill)
+        self._filling = QTimer(self)
+        self._filling.setSingleShot(True)
+        self._filling.timeout.connect(self._fill)
 
     @property
     def segment(self) -> SegmentTab:
@@ -96,12 +100,19 @@ class SartoriusDock(QWidget):
         if self._stopped:
             return
         self._stopped = True
+        self._filling.stop()
         if self._segment is None or self._bridge is None:
             return
         self._probe.stop()
         self._viewer.events.theme.disconnect(self._restyle)
         self._segment.stop()
         self._bridge.close()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Fill the tabs soon after the dock was first drawn."""
+        super().showEvent(event)
+        if self._segment is None and not self._stopped:
+            self._filling.start(_FILL_DELAY_MS)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Notice that napari took the widget out of its window: the dock was closed."""

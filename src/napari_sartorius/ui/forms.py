@@ -14,6 +14,9 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 from superqt import QCollapsible
@@ -22,10 +25,11 @@ from napari_sartorius.ui.style import LABEL_WIDTH, set_role
 from napari_sartorius.ui.tooltips import tooltip
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QResizeEvent, QWheelEvent
+    from qtpy.QtGui import QPaintEvent, QResizeEvent, QWheelEvent
 
 _GUESS_WIDTH = 240  # before the first layout
 _NARROWEST = 60
+_TEXT_MARGIN = 4
 
 
 def new_form() -> QFormLayout:
@@ -176,6 +180,23 @@ class Choice(QComboBox):
             super().wheelEvent(event)
         else:
             event.ignore()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint the box with a long entry shortened by an ellipsis, where Qt would cut it."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, field.width() - _TEXT_MARGIN
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def select_data(self, data: object) -> bool:
         """Select the entry with this data; returns False and changes nothing when there is none."""
