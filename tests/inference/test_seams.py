@@ -141,6 +141,21 @@ def test_a_cut_piece_gives_way_to_the_whole_cell_that_covers_it() -> None:
     assert joined.boxes.tolist() == [[62, 5, 95, 25]]
 
 
+def test_pieces_cut_by_one_border_do_not_confirm_each_other() -> None:
+    plan = plan_tiles((150, 150), (80, 80), 16, 16)
+    upper = [i for i, tile in enumerate(plan.tiles) if tile.window.y0 == 0]
+    border = plan.tiles[upper[0]].window.y1
+    shared = plan.tiles[upper[0]].window.intersection(plan.tiles[upper[1]].window)
+    assert shared is not None
+    piece = CropMasks.from_bitmaps(
+        [np.ones((5, 6), bool)], [(shared.x0 + 5, border - 5)], (150, 150)
+    )
+    nothing = Instances.empty((150, 150))
+    parts = [nothing] * len(plan.tiles)
+    parts[upper[0]] = parts[upper[1]] = Instances.from_masks(piece)
+    assert len(join_tiles(parts, plan.tiles, 2.0)) == 0
+
+
 def test_disagreeing_centres_lose_nobody() -> None:
     # Each tile thinks the centre is just on the other side of the line at 70.
     left = _instances([[67, 0, 77, 10]], [0.9], [0])

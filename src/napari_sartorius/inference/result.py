@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-STAGES = ("prepare", "network", "paste", "seams", "filter")
+STAGES = ("load", "prepare", "network", "paste", "seams", "filter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,8 @@ class SegmentResult:
     device
         Where the network ran in the end.
     timings
-        Seconds per stage: prepare, network, paste, seams, filter.
+        Seconds per stage: load (0 but for the first image), prepare, network, paste, seams,
+        filter.
     notices
         What the user must be told: caps hit, fallbacks, limited scale.
     config

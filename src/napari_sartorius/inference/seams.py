@@ -7,7 +7,7 @@ window*, even when one tile sees only part of it. Objects of one category whose 
 1. An object cut by its tile's border gives way to a whole one of the same cell, and to a whole one
    that covers most of what is left of it.
 2. Cut objects that no tile sees whole (cells larger than the overlap) are merged, across as many
-   tiles as they span.
+   tiles as they span, when at least one of the pieces is at home in its tile.
 3. Of several whole views of a cell the one deepest inside its tile stays, because context on all
    sides makes it the most reliable.
 4. An object that no other tile confirms stays only where its own tile is responsible (its core,
@@ -103,6 +103,9 @@ def join_tiles(parts: Sequence[Instances], tiles: Sequence[Tile], margin: float)
     merged = np.zeros(len(found), np.bool_)
     for group in groups:
         merged[group] = True
+    # A cell beyond two borders has its middle at home in some tile; pieces that have not were cut
+    # by one and the same border, and the tile beyond it has seen no such cell.
+    groups = [group for group in groups if not outside[group].all()]
     # 3. whole beside whole: the deepest stays.
     dropped[_shallower(links[~cut[first] & ~cut[second]], depth)] = True
     # 4. unconfirmed: only at home.

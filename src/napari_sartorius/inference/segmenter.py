@@ -125,8 +125,9 @@ class Segmenter:
         book.progress("prepare", 0.0)
         with watch.measure("prepare"):
             prepared = prepare(image, self.bundle.card, self.config, pixel_size)
-            if prepared.notice:
-                book.notice(prepared.notice)
+        if prepared.notice:
+            book.notice(prepared.notice)
+        with watch.measure("load"):
             self._network()
         while True:
             try:

@@ -91,13 +91,17 @@ class CocoDataset:
     def image_path(self, image: CocoImage) -> Path:
         """Path of an image's file; says nothing about whether it exists.
 
-        File names start at `folder`, or at ``info["image_root"]`` (itself relative to `folder`)
-        where results lie in another folder than their images.
+        File names start at `folder`. Where results lie in another folder than their images, the
+        record's ``source`` (a path from `folder`) or ``info["image_root"]`` leads there.
         """
         folder = self.folder or Path()
         beside = folder / image.file_name
+        if beside.exists():
+            return beside
+        if image.extra.get("source"):
+            return folder / str(image.extra["source"])
         root = self.info.get("image_root")
-        return folder / root / image.file_name if root and not beside.exists() else beside
+        return folder / root / image.file_name if root else beside
 
     def select(self, keep: Callable[[CocoImage], bool]) -> CocoDataset:
         """Dataset of the images for which `keep` is true; shares their objects."""
