@@ -97,7 +97,7 @@ class AdvancedPanel(QWidget):
         content = QWidget()
         content.setLayout(inside)
         self.fold = Fold("Advanced", "section")
-        self.fold.addWidget(content)
+        self.fold.add(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.fold)
