@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import grid_sample
 
+from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.inference import paste as paste_module
 from napari_sartorius.inference.paste import paste
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 
@@ -53,6 +57,22 @@ def test_equals_grid_sample(seed: int, side: int, threshold: float) -> None:
         # Rounding may differ by a few units in the last place; leave out the pixels it decides.
         clear = np.abs(expected - threshold) > 1e-4
         np.testing.assert_array_equal(masks.full(i)[clear], (expected >= threshold)[clear])
+
+
+@pytest.mark.parametrize("size", ["crop", "full"])
+@pytest.mark.parametrize("case", ["mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"])
+def test_reproduces_detectron2(shared_golden: Path, case: str, size: str) -> None:
+    with np.load(shared_golden / "networks" / case / f"outputs_{size}.npz") as golden:
+        grids = golden["detections_netscale/mask_prob_first20"]
+        boxes = golden["detections/boxes"][: len(grids)]
+        height, width = golden["input/original_hw"].tolist()
+        rles = json.loads(str(golden["detections/masks_rle_json"]))[: len(grids)]
+    expected = CropMasks.from_rle(rles, (height, width))
+    pasted = paste(grids, boxes, (height, width))
+    for i in range(len(grids)):
+        # Single pixels at probability one half may flip.
+        different = np.count_nonzero(pasted.full(i) != expected.full(i))
+        assert different <= max(1, 0.005 * expected.area()[i])
 
 
 def test_threshold_per_object() -> None:

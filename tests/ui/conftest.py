@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.engine.jobs import DescribeDeviceJob, PlaneResult, SegmentJob
+from napari_sartorius.engine.jobs import DescribeDeviceJob, PlaneResult, SegmentJob, WarmUpJob
 from napari_sartorius.engine.messages import CancelledMessage, FinishedMessage, ProgressMessage
 from napari_sartorius.nn.config import MaskRCNNConfig
 from napari_sartorius.ui.dock import SartoriusDock
@@ -65,6 +65,7 @@ class FakeClient:
         self.handles: list[FakeHandle] = []
         self.listeners: list[Callable[[Any], None]] = []
         self.devices: list[str] = []
+        self.warmed: list[str] = []
         self.submitted = threading.Semaphore(0)
         self.closed = 0
 
@@ -72,6 +73,9 @@ class FakeClient:
         if isinstance(job, DescribeDeviceJob):
             self.devices.append(job.request)
             listener(FinishedMessage(0, FakeDevice()))
+            return FakeHandle()
+        if isinstance(job, WarmUpJob):
+            self.warmed.append(job.config.model)
             return FakeHandle()
         self.jobs.append(job)
         self.listeners.append(listener)

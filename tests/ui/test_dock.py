@@ -23,6 +23,15 @@ def test_says_which_device_will_be_used_and_why(dock, client, qtbot):
     assert dock.segment.run_panel.device_text.text() == reason
 
 
+def test_loads_the_model_while_the_user_looks_around(dock, viewer, client):
+    dock.segment.ask_device()
+    assert client.warmed == []  # no image yet, perhaps no run will come
+    viewer.add_image(np.zeros((20, 20)))
+    dock.segment.ask_device()
+    dock.segment.ask_device()
+    assert client.warmed == ["second"]
+
+
 def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, qtbot):
     dock = SartoriusDock(window, client, [card_maker()], Preferences())
     window.window.add_dock_widget(dock)

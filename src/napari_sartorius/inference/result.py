@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-STAGES = ("load", "prepare", "network", "paste", "seams", "filter")
+STAGES = ("prepare", "network", "paste", "seams", "filter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class SegmentResult:
     device
         Where the network ran in the end.
     timings
-        Seconds per stage: load (0 but for the first image), prepare, network, paste, seams,
-        filter.
+        Seconds per stage: prepare, network, paste, seams, filter; and load when the network had
+        to be loaded first.
     notices
         What the user must be told: caps hit, fallbacks, limited scale.
     config
@@ -73,7 +73,8 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - start
+            spent = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
 
 class NoticeBook(Monitor):

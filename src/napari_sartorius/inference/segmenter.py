@@ -127,8 +127,9 @@ class Segmenter:
             prepared = prepare(image, self.bundle.card, self.config, pixel_size)
         if prepared.notice:
             book.notice(prepared.notice)
-        with watch.measure("load"):
-            self._network()
+        if self._runner is None:
+            with watch.measure("load"):
+                self._network()
         while True:
             try:
                 return self._try(prepared, book, watch)

@@ -41,6 +41,8 @@ class AdvancedPanel(QWidget):
 
     changed = Signal()
     """Emitted on any change in this section."""
+    diameter_shown = Signal(bool)
+    """Emitted when the user wants to see the diameter on the image, or no more."""
     device_changed = Signal(str)
     """Emitted with the requested device when another one is chosen."""
 
@@ -65,6 +67,8 @@ class AdvancedPanel(QWidget):
             self.device.addItem(default_device, default_device)
             self.device.select_data(default_device)
         self.scale_text = quiet()
+        self.guide_button = button("Show this diameter on the image", "link", "diameter_show")
+        self.guide_button.setCheckable(True)
         self.reset_button = button("Back to the model's values", "link", "reset")
         self._build()
         self._connect()
@@ -84,6 +88,7 @@ class AdvancedPanel(QWidget):
         inside.setContentsMargins(0, 2, 0, 0)
         inside.setSpacing(5)
         inside.addLayout(sizes)
+        inside.addLayout(under_field(self.guide_button))
         inside.addLayout(under_field(self.scale_text))
         inside.addLayout(form)
         inside.addWidget(self._scores_title)
@@ -92,7 +97,7 @@ class AdvancedPanel(QWidget):
         content = QWidget()
         content.setLayout(inside)
         self.fold = Fold("Advanced", "section")
-        self.fold.addWidget(content)
+        self.fold.add(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.fold)
@@ -109,6 +114,7 @@ class AdvancedPanel(QWidget):
         self.tile.currentIndexChanged.connect(self._on_change)
         self.device.currentIndexChanged.connect(self._on_device)
         self.reset_button.clicked.connect(self.reset)
+        self.guide_button.toggled.connect(self._on_guide)
 
     def set_card(self, card: ModelCard | None) -> None:
         """Show the values of another model; what the user had set for the last one is dropped."""
@@ -135,6 +141,12 @@ class AdvancedPanel(QWidget):
         if size is not None:
             self.pixel_size.set_start(size)
         self._show_scale()
+
+    @property
+    def shown_diameter(self) -> float:
+        """The diameter that a run would assume, in pixels of the image."""
+        model = self._card.cell_diameter if self._card is not None else 20.0
+        return float(self.diameter.number() or model)
 
     def values(self) -> dict[str, Any]:
         """Return the fields of `SegmentConfig` that the user has set here, and no others."""
@@ -199,6 +211,10 @@ class AdvancedPanel(QWidget):
     def _on_change(self) -> None:
         self._show_scale()
         self.changed.emit()
+
+    def _on_guide(self, on: bool) -> None:
+        self.guide_button.setText("Remove the circle" if on else "Show this diameter on the image")
+        self.diameter_shown.emit(on)
 
     def _on_device(self) -> None:
         self.device_changed.emit(str(self.device.currentData()))

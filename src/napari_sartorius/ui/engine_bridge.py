@@ -6,6 +6,7 @@ delivers in the main thread; the label image is composed on the way, still outsi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sartorius.engine.messages import JobMessage
+    from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.segment_request import SegmentRequest
 
 logger = logging.getLogger(__name__)
@@ -118,6 +120,13 @@ class EngineBridge(QObject):
             self._client.submit(DescribeDeviceJob(request), listen)
         except UserError as error:
             self.device_described.emit(str(error), True)
+
+    def warm_up(self, config: SegmentConfig) -> None:
+        """Let the worker load the model; a failure is told by the run that needs the model."""
+        from napari_sartorius.engine.jobs import WarmUpJob
+
+        with contextlib.suppress(UserError):
+            self._client.submit(WarmUpJob(config))
 
     def close(self) -> None:
         """End the worker and say nothing any more; safe to call twice."""

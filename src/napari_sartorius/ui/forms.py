@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -17,9 +16,9 @@ from qtpy.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
+    QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_sartorius.ui.style import LABEL_WIDTH, set_role
 from napari_sartorius.ui.tooltips import tooltip
@@ -48,7 +47,6 @@ def add_row(form: QFormLayout, text: str, field: QWidget, hint: str = "") -> QLa
     """Add a labelled row and return its label; `hint` names the tooltip of both."""
     label = QLabel(text)
     label.setFixedWidth(LABEL_WIDTH)
-    label.setMinimumHeight(field.sizeHint().height())
     label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     label.setBuddy(field)
     if hint:
@@ -136,27 +134,42 @@ def button(text: str, role: str, hint: str) -> QPushButton:
     return push
 
 
-class Fold(QCollapsible):
-    """A section that opens and closes; its arrow is text, so that it follows the theme."""
+class Fold(QWidget):
+    """A section that opens and closes.
+
+    While it is closed its content is hidden rather than squeezed to no height, so that Qt does not
+    style and lay out what nobody sees; this makes the dock open noticeably sooner.
+    """
 
     def __init__(self, title: str, role: str, parent: QWidget | None = None) -> None:
-        nothing = QPixmap(1, 1)
-        nothing.fill(Qt.GlobalColor.transparent)
-        super().__init__(title, parent, expandedIcon=QIcon(nothing), collapsedIcon=QIcon(nothing))
+        super().__init__(parent)
         self._title = title
-        self.setDuration(0)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.layout().setSpacing(0)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
-        push = self.toggleButton()
-        push.setStyleSheet("")
-        set_role(push, role)
-        self.toggled.connect(self._show_arrow)
-        self._show_arrow(False)
+        self.switch = QPushButton()
+        self.switch.setCheckable(True)
+        set_role(self.switch, role)
+        self.content = QWidget()
+        self.content.hide()
+        self._rows = QVBoxLayout(self.content)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.switch)
+        layout.addWidget(self.content)
+        self.switch.toggled.connect(self._on_switch)
+        self._on_switch(False)
 
-    def _show_arrow(self, is_open: bool) -> None:
-        self.toggleButton().setIcon(QIcon())
-        self.setText(f"{'▾' if is_open else '▸'}  {self._title}")
+    def add(self, widget: QWidget) -> None:
+        """Put a widget below what is inside."""
+        self._rows.addWidget(widget)
+
+    def set_open(self, is_open: bool) -> None:
+        """Open or close the section."""
+        self.switch.setChecked(is_open)
+
+    def _on_switch(self, is_open: bool) -> None:
+        self.switch.setText(f"{'▾' if is_open else '▸'}  {self._title}")
+        self.content.setVisible(is_open)
 
 
 class Choice(QComboBox):

@@ -49,7 +49,7 @@ class ModelCardView(QFrame):
         self.details = quiet()
         self.details.setTextFormat(Qt.TextFormat.RichText)
         self.more = Fold("Details", "fold")
-        self.more.addWidget(self.details)
+        self.more.add(self.details)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(4)

@@ -23,6 +23,7 @@ from napari_sartorius.ui.result_panel import ResultPanel
 from napari_sartorius.ui.result_view import provenance
 from napari_sartorius.ui.run_panel import RunPanel, Tone
 from napari_sartorius.ui.segment_request import SegmentRequest, shown_copy
+from napari_sartorius.ui.size_guide import SizeGuide
 from napari_sartorius.ui.summary import finished_text, sentence
 
 if TYPE_CHECKING:
@@ -65,10 +66,12 @@ class SegmentTab(QWidget):
         self._bridge = bridge
         self._active: SegmentRequest | None = None
         self._notices: list[str] = []
+        self._warmed = False
         self.image = ImagePanel(viewer)
         self.model = ModelPanel(cards, preferences.default_model)
         self.advanced = AdvancedPanel(preferences.default_device)
         self.result = ResultPanel(viewer)
+        self.guide = SizeGuide(viewer)
         self.run_panel = RunPanel()
         self._build()
         self._connect()
@@ -100,6 +103,9 @@ class SegmentTab(QWidget):
         self.image.network_view_asked.connect(self._on_network_view)
         self.model.model_changed.connect(self._on_model)
         self.advanced.device_changed.connect(self.ask_device)
+        self.advanced.diameter_shown.connect(self._on_guide)
+        self.advanced.changed.connect(self._move_guide)
+        self._viewer.layers.events.removed.connect(self._on_layer_removed)
         self.run_panel.run_clicked.connect(self.run)
         self.run_panel.cancel_clicked.connect(self.cancel)
         self.result.copy_asked.connect(self._on_copy)
@@ -180,6 +186,7 @@ class SegmentTab(QWidget):
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""
         self._active = None
+        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.image.stop()
         self.result.stop()
 
@@ -190,11 +197,31 @@ class SegmentTab(QWidget):
         )
         self.run_panel.show_obstacle(self.obstacle())
 
+    def _on_guide(self, on: bool) -> None:
+        layer = self.image.layer
+        if on and layer is not None:
+            self.guide.show(layer, self.advanced.shown_diameter)
+        else:
+            self.guide.hide()
+            self.advanced.guide_button.setChecked(False)
+
+    def _move_guide(self) -> None:
+        layer = self.image.layer
+        if self.guide.is_shown and layer is not None:
+            self.guide.show(layer, self.advanced.shown_diameter)
+
+    def _on_layer_removed(self, event: object = None) -> None:
+        if not self.guide.is_shown:
+            self.advanced.guide_button.setChecked(False)
+
     def _on_model(self, card: ModelCard | None) -> None:
         self.advanced.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
 
     def _on_device(self, reason: str, fallback: bool) -> None:
+        if not self._warmed and self.obstacle() is None:
+            self._warmed = True  # load the model now, while the user is still looking around
+            self._bridge.warm_up(self.config())
         self.run_panel.show_device(reason, Tone.WARNING if fallback else Tone.QUIET)
 
     def _on_progress(self, stage: str, fraction: float, seconds_left: Any) -> None:

@@ -17,7 +17,8 @@ TOOLTIPS = {
     "device": "Where the network runs. Automatic takes the fastest one that works.",
     "diameter": "Typical cell diameter in this image, in pixels. The image is rescaled so that its "
     "cells look to the network as large as those it was trained on.",
-    "diameter_show": "Draws a square grid of this cell size over the image, to compare by eye.",
+    "diameter_show": "Draws a circle of this diameter on the image, to compare with the cells by "
+    "eye; it can be moved.",
     "pixel_size": "Size of one pixel in micrometres. Used to rescale the image when the model "
     "knows its own pixel size, and for the columns in micrometres.",
     "min_size": "Objects with fewer pixels than this are dropped.",
