@@ -42,6 +42,7 @@ STOCK = MaskRCNNConfig(
         anchor_sizes=((32.0,), (64.0,), (128.0,), (256.0,), (512.0,)),
         pre_nms_topk_test=1000,
         post_nms_topk_test=1000,
+        topk_grows=False,
     ),
     box_head=BoxHeadConfig(
         pooler=PoolerConfig(resolution=7, canonical_size=224), width=1024, class_agnostic=False

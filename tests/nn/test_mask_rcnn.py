@@ -126,3 +126,17 @@ def test_a_tree_that_does_not_fit_is_refused() -> None:
         MaskRCNNConfig(num_classes=1, proposals=ProposalConfig(anchor_sizes=((8.0,), (16.0,))))
     with pytest.raises(ValidationError):
         MaskRCNNConfig.model_validate({"num_classes": 1, "trnk": {}})
+
+
+def test_a_larger_image_may_give_more_proposals() -> None:
+    torch.manual_seed(0)
+    proposals = ProposalConfig(
+        pre_nms_topk_test=40, post_nms_topk_test=30, nms_iou=1.0, topk_area=64 * 64
+    )
+    network = build_network(_small().model_copy(update={"proposals": proposals})).eval()
+    with torch.inference_mode():
+        counts = [
+            len(network.propose(network.features(torch.randn(1, 1, h, 64)), [(h, 64)])[0].boxes)
+            for h in (32, 64, 192)
+        ]
+    assert counts == [30, 30, 90]

@@ -67,6 +67,10 @@ class ProposalConfig(_Tree):
     Anchor sizes are the side in input pixels, one tuple per level, equally many on each.
     Ratios are height / width. Cell centres sit at ``(index + anchor_offset) * stride``;
     detectron2 uses offset 0.
+
+    The ``topk`` limits hold for an image of `topk_area` pixels; with `topk_grows` a larger image
+    may give proportionally more proposals when detecting, so that a dense field loses no cells
+    for being large. detectron2's limits do not grow.
     """
 
     anchor_sizes: tuple[tuple[float, ...], ...] = ((14.0,), (28.0,), (56.0,), (112.0,))
@@ -81,6 +85,8 @@ class ProposalConfig(_Tree):
     pre_nms_topk_test: int = 2000
     post_nms_topk_train: int = 500
     post_nms_topk_test: int = 2000
+    topk_grows: bool = True
+    topk_area: int = Field(default=512 * 512, ge=1)
 
 
 class PoolerConfig(_Tree):

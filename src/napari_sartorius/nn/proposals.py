@@ -73,11 +73,9 @@ class ProposalNetwork(nn.Module):
         image_sizes: list[tuple[int, int]],
     ) -> list[Proposals]:
         """Best boxes of each image: top-k per level, clip, drop empty, NMS per level, top-k."""
-        config, training = self.config, self.training
-        pre = config.pre_nms_topk_train if training else config.pre_nms_topk_test
-        post = config.post_nms_topk_train if training else config.post_nms_topk_test
         results = []
         for image, image_size in enumerate(image_sizes):
+            pre, post = self._limits(image_size)
             boxes, scores, levels = [], [], []
             for level, (logit, delta, anchor) in enumerate(
                 zip(logits, deltas, anchors, strict=True)
@@ -90,9 +88,18 @@ class ProposalNetwork(nn.Module):
             box, score, level_of = torch.cat(boxes), torch.cat(scores), torch.cat(levels)
             valid = nonempty(box) & torch.isfinite(score)
             box, score, level_of = box[valid], score[valid], level_of[valid]
-            kept = batched_nms(box, score, level_of, config.nms_iou)
+            kept = batched_nms(box, score, level_of, self.config.nms_iou)
             results.append(Proposals(box[kept[:post]], score[kept[:post]], len(kept) > post))
         return results
+
+    def _limits(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Most proposals per level before and in all after NMS, for an image of this size."""
+        config = self.config
+        if self.training:
+            return config.pre_nms_topk_train, config.post_nms_topk_train
+        growth = image_size[0] * image_size[1] / config.topk_area if config.topk_grows else 1.0
+        growth = max(1.0, growth)
+        return round(config.pre_nms_topk_test * growth), round(config.post_nms_topk_test * growth)
 
     def losses(
         self,
