@@ -51,6 +51,9 @@ class SegmentConfig(BaseModel):
         Smallest mask to keep, in pixels of the input image.
     mask_nms
         Mask IoU, 0..1, from which the lower-scored of two objects is dropped.
+    box_nms
+        IoU, 0..1, from which the lower-scored of two *boxes* of one category is dropped before
+        masks are predicted.
     max_objects_per_tile
         Most objects the network may return for one tile; reaching it is reported.
     tile
@@ -74,6 +77,7 @@ class SegmentConfig(BaseModel):
     score_thresholds: dict[str, Fraction] = Field(default_factory=dict)
     min_size: Annotated[int, Field(ge=0)] | None = None
     mask_nms: Fraction | None = None
+    box_nms: Fraction = 0.5
     max_objects_per_tile: Annotated[int, Field(ge=1)] = 1000
     tile: Literal["auto", "off"] | int = "auto"
     channel: Literal["auto", "luminance"] | int = "auto"

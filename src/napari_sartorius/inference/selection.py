@@ -42,6 +42,8 @@ class Selection:
         The one category to keep, or None.
     majority
         Whether an image shows one category, so that the majority decides.
+    box_nms
+        Largest box IoU with a better object of the same category, before masks are predicted.
     max_objects
         Most objects of one tile.
     """
@@ -54,6 +56,7 @@ class Selection:
     in_image_pixels: bool
     only: int | None
     majority: bool
+    box_nms: float
     max_objects: int
 
     @classmethod
@@ -91,6 +94,7 @@ class Selection:
             in_image_pixels=config.min_size is not None,
             only=None if config.cell_type == "auto" else names.index(config.cell_type),
             majority=card.one_category_per_image,
+            box_nms=config.box_nms,
             max_objects=config.max_objects_per_tile,
         )
 
@@ -102,7 +106,7 @@ class Selection:
         """
         lowest = float(self.score.min() if self.only is None else self.score[self.only])
         share = 0.999 if views == 1 else 0.5
-        return DetectLimits(score=lowest * share, max_detections=self.max_objects)
+        return DetectLimits(lowest * share, self.box_nms, self.max_objects)
 
     def confident(
         self, scores: NDArray[np.float32], labels: NDArray[np.int64]
