@@ -34,6 +34,9 @@ from napari_sartorius.zoo import ModelBundle, ModelCard, Thresholds, save_bundle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.instances import Instances
+    from napari_sartorius.nn.detector import Detector
+
 
 def main() -> None:
     """Read the arguments and run the three steps."""
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="COCO JSON with a val split")
     parser.add_argument("bundle", type=Path, help="folder to write")
     parser.add_argument("--preset", default="balanced")
+    parser.add_argument("--masks", type=float, nargs="+", default=[0.4, 0.5])
     parser.add_argument("--images", type=int, default=None, help="tune on this many images only")
     arguments = parser.parse_args()
     bundle = _bundle(arguments.recipe, arguments.run, arguments.bundle)
@@ -51,7 +55,7 @@ def main() -> None:
         step = max(1, len(truth) // arguments.images)
         keep = {image.id for image in truth.images[::step]}
         truth = truth.select(lambda image: image.id in keep)
-    tuned = _tune(bundle, truth, arguments.preset)
+    tuned = _tune(bundle, truth, arguments.preset, arguments.masks)
     card = bundle.card.with_changes(thresholds={k: v.model_dump() for k, v in tuned.items()})
     weights = _weights(arguments.run)
     bundle = save_bundle(arguments.bundle, card, weights)
@@ -63,16 +67,13 @@ def main() -> None:
 def _bundle(recipe: Path, run: Path, folder: Path) -> ModelBundle:
     config = TrainConfig.read(run / "config.json")
     progress = torch.load(run / "last.pt", map_location="cpu", weights_only=True)["progress"]
-    card = ModelCard(
-        **json.loads((recipe / "card.json").read_text()),
-        architecture=config.architecture,
-        normalisation=config.normalisation,
-        schedule=(
-            f"{progress['best_step']} of {config.steps} steps of {config.batch_size} crops of "
-            f"{config.crop} px, {config.optimiser}, running average of the weights; configuration "
-            f"in {recipe.as_posix()}/train.json"
-        ),
+    schedule = (
+        f"{progress['best_step']} of {config.steps} steps of {config.batch_size} crops of "
+        f"{config.crop} px, {config.optimiser}, running average of the weights; configuration in "
+        f"{recipe.as_posix()}/train.json"
     )
+    fields = {"schedule": schedule} | json.loads((recipe / "card.json").read_text())
+    card = ModelCard(**fields, architecture=config.architecture, normalisation=config.normalisation)
     return save_bundle(folder, card, _weights(run))
 
 
@@ -83,11 +84,34 @@ def _weights(run: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _tune(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, Thresholds]:
-    """Best score threshold and smallest size per category, on low-threshold predictions."""
+def _tune(
+    bundle: ModelBundle, truth: CocoDataset, preset: str, masks: list[float]
+) -> dict[str, Thresholds]:
+    """Best score and mask threshold and smallest size per category.
+
+    The network runs once for each mask threshold, with a low score threshold; score and size are
+    then searched among what it found.
+    """
+    best: dict[str, tuple[float, Thresholds]] = {}
+    detector = bundle.load_network(for_inference=True)
+    names = bundle.card.category_names
+    for mask in masks:
+        card = bundle.card.with_changes(thresholds={name: {"mask": mask} for name in names})
+        cases = _cases(ModelBundle(card, bundle.path), detector, truth, preset)
+        for category, one in search_thresholds(cases).items():
+            _say(f"{names[category]}: mask {mask} gives {one.competition_score:.4f}")
+            if one.competition_score > best.get(names[category], (-1.0,))[0]:
+                limits = Thresholds(score=one.score_threshold, min_size=one.min_size, mask=mask)
+                best[names[category]] = (one.competition_score, limits)
+    return {name: limits for name, (_, limits) in best.items()}
+
+
+def _cases(
+    bundle: ModelBundle, detector: Detector, truth: CocoDataset, preset: str
+) -> list[tuple[Instances, Instances]]:
+    """Truth and low-threshold prediction of every image, searched for its own cell type."""
     names = bundle.card.category_names
     cases = []
-    detector = bundle.load_network()
     for name in names:
         config = SegmentConfig.model_validate(
             {"preset": preset, "cell_type": name, "min_score": 0.1, "min_size": 0}
@@ -96,14 +120,8 @@ def _tune(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, Thr
         for image in truth.images:
             objects = truth.instances[image.id]
             if names[majority_category(objects) or 0] == name:
-                result = segmenter.segment(_pixels(truth, image))
-                cases.append((objects, result.instances))
-                _say(f"tuned on {len(cases)} of {len(truth)}: {len(result.instances)} objects")
-    found = search_thresholds(cases)
-    return {
-        names[category]: Thresholds(score=one.score_threshold, min_size=one.min_size)
-        for category, one in found.items()
-    }
+                cases.append((objects, segmenter.segment(_pixels(truth, image)).instances))
+    return cases
 
 
 def _measure(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, float]:

@@ -143,7 +143,6 @@ def test_colour_mixing_moves_colours_and_leaves_grey() -> None:
         sampler = CropSampler([image], np.ones(1), 64, config, 0)
         plain = CropSampler([image], np.ones(1), 64, PLAIN, 0)
         drawn = [
-            float((s.draw(np.random.default_rng(1))[0].std(dim=(1, 2))[0]))
-            for s in (sampler, plain)
+            float(s.draw(np.random.default_rng(1))[0].std(dim=(1, 2))[0]) for s in (sampler, plain)
         ]
         assert (abs(drawn[0] - drawn[1]) > 0.05) == moves
