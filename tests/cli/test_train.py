@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIG = {
     "architecture": {
         "num_classes": 1,
-        "trunk": {"name": "resnet18", "widths": [8, 8, 8, 8]},
+        "trunk": {"name": "resnet18", "widths": [16, 16, 16, 16]},
         "pyramid": {"width": 8},
         "box_head": {"width": 16, "layers": 1},
         "mask_head": {"width": 8, "layers": 1},

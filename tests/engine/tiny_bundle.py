@@ -24,7 +24,7 @@ def save_tiny_bundle(folder: Path) -> ModelBundle:
     """Write a bundle named "tiny" with the categories "big" and "small"."""
     architecture = MaskRCNNConfig(
         num_classes=2,
-        trunk=TrunkConfig(name="resnet18", widths=(8, 8, 8, 8)),
+        trunk=TrunkConfig(name="resnet18", widths=(16, 16, 16, 16)),
         pyramid=PyramidConfig(width=8),
         box_head=BoxHeadConfig(width=16, layers=1),
         mask_head=MaskHeadConfig(width=8, layers=1),

@@ -33,7 +33,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     """A tiny network with random weights that finds something everywhere."""
     architecture = MaskRCNNConfig(
         num_classes=2,
-        trunk=TrunkConfig(widths=(8, 8, 16, 16)),
+        trunk=TrunkConfig(widths=(16, 16, 16, 16)),
         pyramid=PyramidConfig(width=16),
         box_head=BoxHeadConfig(pooler=PoolerConfig(resolution=7), layers=1, width=32),
         mask_head=MaskHeadConfig(pooler=PoolerConfig(resolution=14), layers=1, width=16),

@@ -22,7 +22,7 @@ def _small(num_classes: int = 2, in_channels: int = 1, stem_stride: int = 1) -> 
             name="resnet18",
             in_channels=in_channels,
             stem_stride=stem_stride,
-            widths=(8, 16, 24, 32),
+            widths=(16, 32, 48, 64),
         ),
         pyramid=PyramidConfig(width=16),
         proposals=ProposalConfig(pre_nms_topk_test=200, post_nms_topk_test=150),
@@ -126,6 +126,8 @@ def test_a_tree_that_does_not_fit_is_refused() -> None:
         MaskRCNNConfig(num_classes=1, proposals=ProposalConfig(anchor_sizes=((8.0,), (16.0,))))
     with pytest.raises(ValidationError):
         MaskRCNNConfig.model_validate({"num_classes": 1, "trnk": {}})
+    with pytest.raises(ValidationError, match="multiples of 16"):
+        TrunkConfig(widths=(8, 16, 32, 64))
 
 
 def test_a_larger_image_may_give_more_proposals() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Tree(BaseModel):
@@ -29,7 +29,8 @@ class TrunkConfig(_Tree):
         Stride of the first convolution. 1 doubles the resolution of every level, which is how the
         11th-place Sartorius system kept cells of ten pixels visible.
     widths
-        Channels of the four residual stages; None keeps timm's own. ResNets only.
+        Channels of the four residual stages, multiples of 16; None keeps timm's own. ResNets
+        only.
     stride_in_1x1
         Bottleneck blocks put their stride in the first 1x1 convolution as the original
         detectron2 ResNets do; False puts it in the 3x3 as torchvision and timm do.
@@ -40,6 +41,15 @@ class TrunkConfig(_Tree):
     stem_stride: Literal[1, 2] = 1
     widths: tuple[int, int, int, int] | None = None
     stride_in_1x1: bool = False
+
+    @field_validator("widths")
+    @classmethod
+    def _full_vectors(cls, widths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        # oneDNN's weight gradient of a strided 1x1 convolution from 8 channels writes outside its
+        # memory (seen with torch 2.15 on AVX-512); 16 channels fill a vector and are safe.
+        if widths is not None and any(width < 16 or width % 16 for width in widths):
+            raise ValueError("widths must be multiples of 16")
+        return widths
 
 
 class PyramidConfig(_Tree):
