@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from napari_sartorius.inference import device as device_module
-from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.device import choose_device, choose_precision, free_memory, probe
 
 if TYPE_CHECKING:
@@ -80,9 +79,9 @@ def test_a_working_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_asked_precision_wins() -> None:
-    assert choose_precision(SegmentConfig(precision="float32"), "cpu") == "float32"
-    assert choose_precision(SegmentConfig(precision="bfloat16"), "cpu") == "bfloat16"
-    assert choose_precision(SegmentConfig(), "mps") == "float32"
+    assert choose_precision("float32", "cpu") == "float32"
+    assert choose_precision("bfloat16", "cpu") == "bfloat16"
+    assert choose_precision("auto", "mps") == "float32"
 
 
 def test_free_memory_is_plausible() -> None:

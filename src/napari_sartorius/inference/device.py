@@ -10,10 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from napari_sartorius.inference.config import SegmentConfig
+from typing import Literal
 
 _log = logging.getLogger(__name__)
 
@@ -62,10 +59,10 @@ def choose_device(request: str = "auto") -> DeviceChoice:
     return DeviceChoice(wanted, f"{_name_of(wanted)} is used because it {asked} and works.")
 
 
-def choose_precision(config: SegmentConfig, device: str) -> Precision:
+def choose_precision(wanted: Literal["auto"] | Precision, device: str) -> Precision:
     """Arithmetic for the network: what was asked for, or bfloat16 where hardware computes it."""
-    if config.precision != "auto":
-        return config.precision
+    if wanted != "auto":
+        return wanted
     return "bfloat16" if _computes_bfloat16(device) else "float32"
 
 

@@ -182,7 +182,7 @@ class Segmenter:
                 self._detector = self.bundle.load_network(device, for_inference=True)
             elif hasattr(self._detector, "to"):
                 self._detector.to(device)
-            precision = choose_precision(self.config, device)
+            precision = choose_precision(self.config.precision, device)
             self._runner = NetworkRunner(self._detector, device, precision, self._views)
         return self._runner
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.inference.device import choose_device, choose_precision
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -82,8 +83,12 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        self.device = torch.device(_choose_device(config.device))
-        self.dtype = _choose_precision(config.precision, self.device)
+        choice = choose_device(config.device)
+        if choice.fallback:
+            monitor.notice(choice.reason)
+        self.device = torch.device(choice.device)
+        precision = choose_precision(config.precision, choice.device)
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self.network: MaskRCNN = build_network(config.architecture)
         if initial is not None:
             monitor.notice(transfer_weights(self.network, initial).sentence())
@@ -213,21 +218,3 @@ def _write_curve(path: Path, rows: list[dict[str, float]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     temporary.replace(path)
-
-
-def _choose_device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "cpu"
-
-
-def _choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported()
-        else:
-            fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if wanted == "bfloat16" else torch.float32

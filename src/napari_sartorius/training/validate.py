@@ -1,14 +1,17 @@
-"""Validation during training: detect, paste, remove overlaps, best threshold per category."""
+"""Validation during training: detect, paste, best score threshold per category."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.evaluation.threshold_search import search_thresholds
+from napari_sartorius.inference.found import Found
+from napari_sartorius.inference.paste import paste
 from napari_sartorius.nn.detector import DetectLimits
 
 if TYPE_CHECKING:
@@ -17,22 +20,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.nn.detector import Detections
     from napari_sartorius.nn.mask_rcnn import MaskRCNN
     from napari_sartorius.training.images import AnnotatedImage
 
-_THRESHOLDS = np.arange(0.1, 0.91, 0.05)
-_IOUS = np.arange(0.5, 0.96, 0.05)
+_SCORES = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
+# Smaller masks are crumbs left over where objects overlapped.
+_SMALLEST_MASK = 20
 
 
 @dataclass
 class ValidationResult:
-    """Competition score overall and per category, and the thresholds that gave it."""
+    """Competition score overall and per category, and the score thresholds that gave it."""
 
     score: float
     per_category: dict[int, float]
     thresholds: dict[int, float]
-    details: dict[str, float] = field(default_factory=dict)
 
 
 @torch.inference_mode()
@@ -43,32 +45,41 @@ def validate(
     device: torch.device,
     dtype: torch.dtype,
 ) -> ValidationResult:
-    """Mean competition score of the images, each scored with its main category's objects.
+    """Mean competition score of the images.
 
-    The threshold of each category is chosen on these same images: good enough to compare steps of
-    one run, not a final figure.
+    Where every image shows one category, as the data of the competition do, only objects of that
+    category count. The threshold of each category is chosen on these same images: good enough to
+    compare steps of one run, not a final figure.
     """
-    table: dict[int, list[NDArray[np.float64]]] = {}
     network.eval()
+    one_type = all(len(np.unique(image.categories)) <= 1 for image in images)
+    cases = []
     for image in images:
         monitor.check()
-        category = int(np.bincount(image.categories).argmax()) if len(image.categories) else 0
-        tensor = _pad(image.pixels, network.size_divisibility).to(device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            found = network.detect(
-                tensor.to(memory_format=torch.channels_last),
-                DetectLimits(score=0.1),
-                [image.pixels.shape[:2]],
-            )[0]
-        table.setdefault(category, []).append(_scores_by_threshold(image, found, category))
-    per_category, thresholds = {}, {}
-    for category, rows in sorted(table.items()):
-        mean = np.mean(rows, axis=0)
-        per_category[category] = float(mean.max())
-        thresholds[category] = float(_THRESHOLDS[mean.argmax()])
-    counts = {category: len(rows) for category, rows in table.items()}
-    total = sum(per_category[c] * n for c, n in counts.items()) / max(1, sum(counts.values()))
-    return ValidationResult(float(total), per_category, thresholds)
+        truth = Instances.from_masks(image.masks, categories=image.categories)
+        cases.append((truth, _predict(network, image, device, dtype)))
+    searched = search_thresholds(
+        cases, scores=_SCORES, sizes=(_SMALLEST_MASK,), same_category=one_type
+    )
+    total = sum(found.competition_score * found.images for found in searched.values())
+    return ValidationResult(
+        score=total / max(1, sum(found.images for found in searched.values())),
+        per_category={c: found.competition_score for c, found in searched.items()},
+        thresholds={c: found.score_threshold for c, found in searched.items()},
+    )
+
+
+def _predict(
+    network: MaskRCNN, image: AnnotatedImage, device: torch.device, dtype: torch.dtype
+) -> Instances:
+    size = (image.pixels.shape[0], image.pixels.shape[1])
+    tensor = _pad(image.pixels, network.size_divisibility)
+    tensor = tensor.to(device, memory_format=torch.channels_last)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        detections = network.detect(tensor, DetectLimits(score=_SCORES[0]), [size])[0]
+    found = Found.from_detections(detections)
+    masks = paste(found.mask_probs, found.boxes, size)
+    return Instances(size, found.boxes, found.scores, found.labels, masks)
 
 
 def _pad(pixels: NDArray[np.float16], multiple: int) -> torch.Tensor:
@@ -77,50 +88,3 @@ def _pad(pixels: NDArray[np.float16], multiple: int) -> torch.Tensor:
     tensor = torch.zeros((1, channels, *shape))
     tensor[0, :, :height, :width] = torch.from_numpy(pixels.astype(np.float32).transpose(2, 0, 1))
     return tensor
-
-
-def _scores_by_threshold(
-    image: AnnotatedImage, found: Detections, category: int
-) -> NDArray[np.float64]:
-    """Competition score of one image at each score threshold."""
-    chosen = torch.nonzero(found.labels == category).flatten()
-    scores = found.scores[chosen].float().cpu().numpy()
-    boxes = found.boxes[chosen].float().cpu().numpy()
-    probabilities = found.mask_probs[chosen].float().cpu().numpy()
-    size = image.pixels.shape[:2]
-    masks = paste_masks(boxes, probabilities, size).remove_overlap()
-    keep = masks.area() >= 20
-    masks, scores = masks[keep], scores[keep]
-    truth = len(image.masks)
-    best = np.zeros(len(scores), np.float32)
-    if len(masks) and truth:
-        best = masks.iou(image.masks).max(axis=1)
-    hits = best[None, :, None] > _IOUS
-    given = (scores[None] >= _THRESHOLDS[:, None])[:, :, None]
-    true_positives = (hits & given).sum(axis=1)
-    predicted = given.sum(axis=1)
-    union = predicted + truth - true_positives
-    ratio = np.where(union > 0, true_positives / np.maximum(union, 1), 0.0)
-    return np.asarray(ratio.mean(axis=1), dtype=np.float64)
-
-
-def paste_masks(
-    boxes: NDArray[np.float32], probabilities: NDArray[np.float32], size: tuple[int, int]
-) -> CropMasks:
-    """Masks of boxes (N, 4) from (N, M, M) probabilities, bilinear, at one half."""
-    bitmaps, origins = [], []
-    side = probabilities.shape[-1] if len(probabilities) else 1
-    for box, probability in zip(boxes, probabilities, strict=True):
-        x0, y0 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
-        x1, y1 = min(size[1], int(np.ceil(box[2]))), min(size[0], int(np.ceil(box[3])))
-        x = (np.arange(x0, x1) + 0.5 - box[0]) / (box[2] - box[0]) * side - 0.5
-        y = (np.arange(y0, y1) + 0.5 - box[1]) / (box[3] - box[1]) * side - 0.5
-        padded = np.pad(probability, 1)
-        x_low = np.clip(np.floor(x), -1, side - 1).astype(int)
-        y_low = np.clip(np.floor(y), -1, side - 1).astype(int)
-        fx, fy = (x - x_low).clip(0, 1), (y - y_low).clip(0, 1)
-        rows = padded[y_low + 1] * (1 - fy)[:, None] + padded[y_low + 2] * fy[:, None]
-        value = rows[:, x_low + 1] * (1 - fx) + rows[:, x_low + 2] * fx
-        bitmaps.append(value >= 0.5)
-        origins.append((x0, y0))
-    return CropMasks.from_bitmaps(bitmaps, np.array(origins, np.int32).reshape(-1, 2), size)
