@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,12 +45,8 @@ def save_checkpoint(
         "random": torch.get_rng_state(),
         "progress": vars(progress),
     }
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    with atomic_write(path) as temporary:
+        torch.save(state, temporary)
 
 
 def load_checkpoint(

@@ -15,6 +15,7 @@ from torch import nn
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.inference.device import choose_device, choose_precision
+from napari_sartorius.io.atomic import atomic_write, write_text
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -112,7 +113,7 @@ class Trainer:
     def fit(self) -> FitResult:
         """Train to the last step or until validation stops improving."""
         config, progress = self.config, self.progress
-        (self.folder / "config.json").write_text(config.model_dump_json(indent=1))
+        write_text(self.folder / "config.json", config.model_dump_json(indent=1))
         sums: dict[str, float] = {}
         counted, bad_steps, began = 0, 0, time.perf_counter()
         stopped_early = progress.validations_since_best >= config.patience
@@ -192,9 +193,8 @@ class Trainer:
             progress.best_score = row.get("score", 0.0)
             progress.best_step = progress.step
             progress.validations_since_best = 0
-            temporary = self.folder / "best.tmp"
-            torch.save(self.average.network.state_dict(), temporary)
-            temporary.replace(self.folder / "best.pt")
+            with atomic_write(self.folder / "best.pt") as temporary:
+                torch.save(self.average.network.state_dict(), temporary)
         else:
             progress.validations_since_best += 1
         self.monitor.notice(f"step {progress.step}: " + json.dumps(_rounded(row)))
@@ -212,9 +212,7 @@ def _rounded(row: dict[str, float]) -> dict[str, float]:
 
 def _write_curve(path: Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="") as stream:
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, names)
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)

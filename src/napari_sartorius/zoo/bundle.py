@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.atomic import write_bytes
 from napari_sartorius.zoo.card import ModelCard
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ def save_bundle(folder: Path, card: ModelCard, weights: Mapping[str, Tensor]) ->
         if value.dtype == torch.float16 and not torch.isfinite(value).all():
             raise ValueError(f"weight {name} does not fit 16-bit floats")
     data = save(halved)
-    _write_whole(folder / WEIGHTS_FILE, data)
+    write_bytes(folder / WEIGHTS_FILE, data)
     sealed = card.with_changes(sha256=hashlib.sha256(data).hexdigest())
-    _write_whole(folder / CARD_FILE, (sealed.model_dump_json(indent=1) + "\n").encode())
+    write_bytes(folder / CARD_FILE, (sealed.model_dump_json(indent=1) + "\n").encode())
     return ModelBundle(sealed, folder)
 
 
@@ -151,15 +151,6 @@ def _read_member(path: Path, name: str) -> bytes:
         return (path / name).read_bytes()
     with zipfile.ZipFile(path) as archive:
         return archive.read(name)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def _first_problem(error: Exception) -> str:
