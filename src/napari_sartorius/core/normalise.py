@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Percentiles of a very large image are taken from about this many evenly spaced pixels.
 _SAMPLE = 4_000_000
 # ITU-R 601 weights of red, green and blue.
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def to_channels(image: NDArray[Any], channels: Literal[1, 3]) -> NDArray[Any]:
     if image.shape[-1] == channels:
         return image
     if channels == 1:
-        return (image.astype(np.float32) @ _LUMINANCE)[..., None]
+        return (image.astype(np.float32) @ LUMINANCE)[..., None]
     return np.repeat(image, channels, axis=-1)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.normalise import LUMINANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,6 @@ ChannelChoice: TypeAlias = Literal["auto", "luminance"] | int
 
 SMALLEST_SIDE = 4
 """Images narrower than this many pixels cannot show a cell."""
-
-# Rec. 601, what most microscopes' own software uses to show colour as grey.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def plane_axes(image: ImageData) -> str:
@@ -154,7 +152,7 @@ def _colours(plane: NDArray[Any], channel: ChannelChoice) -> NDArray[Any]:
     if plane.shape[-1] < 3:  # grey, perhaps with transparency
         return np.ascontiguousarray(plane[..., 0])
     plane = plane[..., :3]
-    return plane.astype(np.float32) @ _LUMA if channel == "luminance" else plane
+    return plane.astype(np.float32) @ LUMINANCE if channel == "luminance" else plane
 
 
 def _finite(image: ImageData, index: tuple[int, ...], plane: NDArray[Any]) -> NDArray[Any]:
