@@ -10,7 +10,7 @@ from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.config import MaskRCNNConfig, ProposalConfig, PyramidConfig, TrunkConfig
 from napari_sartorius.nn.detector import DetectLimits
-from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, sample
+from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, match_pairs, sample
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
 from napari_sartorius.nn.trunk import Trunk
 
@@ -105,7 +105,9 @@ def test_matching_knows_positive_background_and_ignored() -> None:
     matched = match_boxes(candidates, truth, 0.7, 0.3)
     assert matched.tolist() == [0, IGNORED, BACKGROUND, BACKGROUND]
     # The small object has no good candidate; its best one is taken nevertheless.
-    assert match_boxes(candidates, truth, 0.7, 0.3, keep_best=True)[3] == 1
+    pairs = (torch.tensor([0, 1, 3]), torch.tensor([0, 0, 1]))
+    kept = match_pairs(candidates, truth, pairs, 0.7, 0.3)
+    assert kept.tolist() == [0, IGNORED, BACKGROUND, 1]
     assert (match_boxes(candidates, truth[:0], 0.7, 0.3) == BACKGROUND).all()
     positive, negative = sample(torch.tensor([0, 1, 2, -1, -1, -1, -1, -2]), 4, 0.5)
     assert len(positive) == 2
@@ -118,7 +120,7 @@ def test_boxes_are_pooled_from_the_level_of_their_size() -> None:
     config = _small().box_head.pooler
     maps = [torch.full((1, 2, 512 // s, 512 // s), float(s)) for s in (2, 4, 8, 16)]
     pooled = pool_boxes(maps, (2, 4, 8, 16), [boxes], config)
-    assert pooled[:, 0, 3, 3].tolist() == [2, 4, 8, 16]
+    torch.testing.assert_close(pooled[:, 0, 3, 3], torch.tensor([2.0, 4, 8, 16]))
 
 
 def test_a_tree_that_does_not_fit_is_refused() -> None:

@@ -44,3 +44,57 @@ def grid_anchors(
         anchors = centres + cell_anchors(level_sizes, config.anchor_ratios)
         levels.append(anchors.reshape(-1, 4).to(device))
     return tuple(levels)
+
+
+def overlapping_anchors(
+    config: ProposalConfig,
+    shapes: tuple[tuple[int, int], ...],
+    strides: tuple[int, ...],
+    boxes: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """All pairs of an anchor and a box that may overlap, found from the grid and not by trying.
+
+    Parameters
+    ----------
+    config, shapes, strides
+        As for `grid_anchors`.
+    boxes
+        (G, 4) xyxy in network pixels.
+
+    Returns
+    -------
+    tuple of Tensor
+        (P,) int64 anchor, counted through all levels, and (P,) int64 box, in ascending order of
+        the box. Every overlapping pair is there; a few that only touch may be too.
+    """
+    anchors, owners = [], []
+    start = 0
+    for level_sizes, (rows, columns), stride in zip(
+        config.anchor_sizes, shapes, strides, strict=True
+    ):
+        cells = cell_anchors(level_sizes, config.anchor_ratios).to(boxes.device)
+        first_x, count_x = _reach(boxes[:, 0::2], cells[:, 0::2], columns, stride, config)
+        first_y, count_y = _reach(boxes[:, 1::2], cells[:, 1::2], rows, stride, config)
+        count = (count_x * count_y).flatten()
+        owner = torch.repeat_interleave(torch.arange(len(count), device=boxes.device), count)
+        within = torch.arange(len(owner), device=boxes.device) - (count.cumsum(0) - count)[owner]
+        wide = count_x.flatten()[owner]
+        row = first_y.flatten()[owner] + torch.div(within, wide, rounding_mode="floor")
+        column = first_x.flatten()[owner] + within % wide
+        anchors.append(start + (row * columns + column) * len(cells) + owner % len(cells))
+        owners.append(torch.div(owner, len(cells), rounding_mode="floor"))
+        start += rows * columns * len(cells)
+    anchor, owner = torch.cat(anchors), torch.cat(owners)
+    order = torch.argsort(owner, stable=True)
+    return anchor[order], owner[order]
+
+
+def _reach(
+    spans: Tensor, cells: Tensor, length: int, stride: int, config: ProposalConfig
+) -> tuple[Tensor, Tensor]:
+    """First grid index and number of them, (G, A), at which cell spans meet box spans (G, 2)."""
+    low = (spans[:, 0:1] - cells[None, :, 1]) / stride - config.anchor_offset
+    high = (spans[:, 1:2] - cells[None, :, 0]) / stride - config.anchor_offset
+    first = low.floor().clamp(min=0).long()
+    last = high.ceil().clamp(max=length - 1).long()
+    return first, (last - first + 1).clamp(min=0)

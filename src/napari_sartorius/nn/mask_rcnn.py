@@ -119,7 +119,7 @@ class MaskRCNN(nn.Module):
         features = self.features(batch)
         logits, deltas = self.proposals.head(features)
         anchors = self.proposals.anchors(features)
-        losses = self.proposals.losses(logits, deltas, anchors, targets)
+        losses = self.proposals.losses(features, logits, deltas, anchors, targets)
         sizes = [(batch.shape[2], batch.shape[3])] * len(batch)
         found = self.proposals.select(
             [x.detach() for x in logits], [x.detach() for x in deltas], anchors, sizes

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torchvision.ops import roi_align
 
+from napari_sartorius.nn.bag_pooling import bag_pool
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -44,6 +46,9 @@ def pool_boxes(
     rois = torch.cat([image[:, None].to(flat.dtype), flat], dim=1)
     level = assign_levels(flat, config.canonical_size, len(strides))
     side = config.resolution
+    if flat.device.type == "cpu" and config.sampling_ratio > 0:
+        used = list(features[: len(strides)])
+        return bag_pool(used, strides, level, rois, side, config.sampling_ratio)
     pooled = features[0].new_zeros((len(flat), features[0].shape[1], side, side))
     for i, stride in enumerate(strides):
         chosen = torch.nonzero(level == i).flatten()

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
-from napari_sartorius.nn.anchors import grid_anchors
+from napari_sartorius.nn.anchors import grid_anchors, overlapping_anchors
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, nonempty
 from napari_sartorius.nn.detector import Proposals
-from napari_sartorius.nn.matching import match_boxes, sample
+from napari_sartorius.nn.matching import match_pairs, sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,6 +103,7 @@ class ProposalNetwork(nn.Module):
 
     def losses(
         self,
+        features: list[Tensor],
         logits: list[Tensor],
         deltas: list[Tensor],
         anchors: tuple[Tensor, ...],
@@ -112,11 +113,13 @@ class ProposalNetwork(nn.Module):
         config = self.config
         all_anchors, all_logits = torch.cat(anchors), torch.cat(logits, dim=1)
         all_deltas = torch.cat(deltas, dim=1)
+        shapes = tuple((int(f.shape[2]), int(f.shape[3])) for f in features)
         objectness = all_logits.new_zeros(())
         box_loss = all_logits.new_zeros(())
         for image, target in enumerate(targets):
-            matched = match_boxes(
-                all_anchors, target.boxes, config.positive_iou, config.negative_iou, keep_best=True
+            pairs = overlapping_anchors(config, shapes, self.strides, target.boxes)
+            matched = match_pairs(
+                all_anchors, target.boxes, pairs, config.positive_iou, config.negative_iou
             )
             positive, negative = sample(matched, config.batch_per_image, config.positive_fraction)
             chosen = torch.cat([positive, negative])
