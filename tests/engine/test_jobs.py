@@ -13,6 +13,7 @@ import tifffile
 from tiny_bundle import save_tiny_bundle
 
 import napari_sartorius as ns
+from napari_sartorius.core.channels import choose_colours
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.client import WorkerClient
 from napari_sartorius.engine.context import WarmCache
@@ -171,9 +172,24 @@ def test_python_load_and_segment(
     assert len(higher) < len(instances)
 
 
+@pytest.mark.parametrize("choice", [2, "luminance", "hematoxylin"])
+def test_python_segments_the_chosen_part_of_the_colours(
+    bundle: ModelBundle, image: np.ndarray, choice: int | str
+) -> None:
+    colours = np.stack([image, image[::-1], image[:, ::-1]], axis=-1).astype(np.uint8)
+    model = ns.load_model(bundle.path, device="cpu")
+    expected = ns.segment(choose_colours(colours, choice), model, preset="fast")  # type: ignore[arg-type]
+    found = ns.segment(colours, model, preset="fast", channel=choice)
+    assert len(found) > 0
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+    with pytest.raises(UserError, match="channel"):
+        ns.segment(image, model, channel=2)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        ({"channel": "pink"}, "channel cannot be 'pink'"),
         ({"diametre": 3}, "There is no segmentation option diametre"),
         ({"preset": "turbo"}, "preset cannot be 'turbo'"),
         ({"tile": 3}, "too small"),

@@ -67,6 +67,13 @@ def test_one_channel_of_many(grey: NDArray[np.uint8]) -> None:
     )
 
 
+def test_of_a_plane_without_channels_nothing_is_chosen_again(grey: NDArray[np.uint8]) -> None:
+    for choice in (2, "luminance", "hematoxylin"):
+        config = SegmentConfig(channel=choice)
+        seen = network_view(grey, CARD, config)
+        np.testing.assert_array_equal(seen, network_view(grey, CARD, SegmentConfig()))
+
+
 def test_luminance_for_a_colour_model(grey: NDArray[np.uint8]) -> None:
     colour_card = SimpleNamespace(**(vars(CARD) | {"input_channels": 3}))
     image = np.stack([grey, grey // 2, grey // 3], axis=2)
@@ -105,7 +112,7 @@ def test_scale_changes_the_size(grey: NDArray[np.uint8]) -> None:
         (np.array([[0.0, np.inf]]), {}, "NaN or infinite"),
         (np.zeros((4, 4, 7)), {}, "7 channels"),
         (np.zeros((4, 4, 3)), {"channel": 3}, "channel 3"),
-        (np.zeros((4, 4)), {"channel": 1}, "channel 1"),
+        (np.zeros((4, 4, 2)), {"channel": 2}, "channel 2"),
     ],
 )
 def test_unusable_images(image: Any, config: dict[str, int], words: str) -> None:

@@ -53,6 +53,13 @@ def segment(
     tile: Annotated[
         str, typer.Option(help="auto, off, or the edge of the tiles in pixels.")
     ] = "auto",
+    channel: Annotated[
+        str,
+        typer.Option(
+            help="Of colour images: auto, luminance, hematoxylin (nuclei of stained tissue), or a "
+            "number from 0."
+        ),
+    ] = "auto",
     json: Annotated[
         bool, typer.Option("--json", help="Print a machine-readable summary on stdout.")
     ] = False,
@@ -75,6 +82,7 @@ def segment(
         pixel_size=pixel_size,
         min_score=min_score,
         tile=_tile(tile),
+        channel=_channel(channel),
     )
     chosen = parse_formats(formats)
     try:
@@ -102,6 +110,10 @@ def _tile(value: str) -> str | int:
         raise UserError(
             f"--tile cannot be {value!r}: use auto, off, or a number of pixels."
         ) from None
+
+
+def _channel(value: str) -> str | int:
+    return int(value) if value.isdecimal() else value
 
 
 def _report(summary: BatchSummary, output: Path, json: bool) -> None:

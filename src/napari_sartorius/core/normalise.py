@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_sartorius.core.channels import LUMINANCE
 from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 # Percentiles of a very large image are taken from about this many evenly spaced pixels.
 _SAMPLE = 4_000_000
-# ITU-R 601 weights of red, green and blue.
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
-from napari_sartorius.io.images import ChannelChoice, ImageData, plane_axes, plane_shape, planes
+from napari_sartorius.io.images import ImageData, plane_axes, plane_shape, planes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from napari_sartorius.core.channels import ChannelChoice
 
 _MOST_UNNAMED = 2
 _NAMED = set("TZ")

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from napari_sartorius.core.channels import ChannelChoice
+
 Preset = Literal["fast", "balanced", "best"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -60,8 +62,9 @@ class SegmentConfig(BaseModel):
         Edge of the square tiles in input pixels, ``"auto"`` to plan them from memory, ``"off"``
         for the whole image at once.
     channel
-        Index of the channel of a colour image, ``"luminance"``, or ``"auto"`` (the one channel
-        that there is, all three for a colour model, else luminance).
+        Index of the channel of a colour image, ``"luminance"``, ``"hematoxylin"`` (nuclei of
+        stained tissue), or ``"auto"`` (the one channel that there is, all three for a colour
+        model, else luminance).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -80,7 +83,7 @@ class SegmentConfig(BaseModel):
     box_nms: Fraction = 0.5
     max_objects_per_tile: Annotated[int, Field(ge=1)] = 1000
     tile: Literal["auto", "off"] | int = "auto"
-    channel: Literal["auto", "luminance"] | int = "auto"
+    channel: ChannelChoice = "auto"
 
     @field_validator("device")
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.core.channels import ChannelChoice, choose_colours
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Scaling, measure, to_channels
 from napari_sartorius.inference.rescale import Rescaler, choose_scale
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _SAMPLE = 4_000_000
 # Rows looked at in one go when searching for NaN.
 _CHECK_ROWS = 512
-_Channel = int | Literal["auto", "luminance"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class PreparedImage:
     """
 
     pixels: NDArray[Any]
-    channel: _Channel
+    channel: ChannelChoice
     channels: Literal[1, 3]
     scaling: Scaling
     rescaler: Rescaler
@@ -82,7 +82,8 @@ def prepare(
     Parameters
     ----------
     image : (Y, X) or (Y, X, C)
-        Any real number type; C is 1 to 4 unless the configuration chooses a channel.
+        Any real number type; C is 1 to 4 unless the configuration chooses a channel. With two
+        axes there is nothing left to choose.
     card, config
         What the model expects and what the user wants.
     pixel_size
@@ -97,11 +98,13 @@ def prepare(
     pixels = _with_channel_axis(np.asarray(image))
     _check_numbers(pixels)
     channels: Literal[1, 3] = 3 if card.input_channels == 3 else 1
-    _check_channel(pixels, config.channel)
+    # Two axes: whoever read the image has chosen the channel already.
+    channel: ChannelChoice = "auto" if np.ndim(image) == 2 else config.channel
+    _check_channel(pixels, channel)
     scale = choose_scale(card, config, pixel_size)
     rescaler = Rescaler(pixels.shape[:2], scale.factor)
-    scaling = _measure(pixels, config.channel, channels, card.normalisation)
-    return PreparedImage(pixels, config.channel, channels, scaling, rescaler, scale.notice)
+    scaling = _measure(pixels, channel, channels, card.normalisation)
+    return PreparedImage(pixels, channel, channels, scaling, rescaler, scale.notice)
 
 
 def network_view(
@@ -145,7 +148,7 @@ def _check_numbers(pixels: NDArray[Any]) -> None:
             )
 
 
-def _check_channel(pixels: NDArray[Any], channel: _Channel) -> None:
+def _check_channel(pixels: NDArray[Any], channel: ChannelChoice) -> None:
     count = pixels.shape[2]
     if isinstance(channel, int):
         if channel >= count:
@@ -160,18 +163,16 @@ def _check_channel(pixels: NDArray[Any], channel: _Channel) -> None:
 
 
 def _choose_channel(
-    pixels: NDArray[Any], channel: _Channel, channels: Literal[1, 3]
+    pixels: NDArray[Any], channel: ChannelChoice, channels: Literal[1, 3]
 ) -> NDArray[Any]:
-    if isinstance(channel, int):
-        pixels = pixels[..., channel : channel + 1]
-    elif channel == "luminance":
-        pixels = to_channels(pixels, 1)
+    if channel != "auto":
+        pixels = choose_colours(pixels, channel)
     return to_channels(pixels, channels)
 
 
 def _measure(
     pixels: NDArray[Any],
-    channel: _Channel,
+    channel: ChannelChoice,
     channels: Literal[1, 3],
     normalisation: Normalisation,
 ) -> Scaling:

@@ -7,7 +7,6 @@ from pathlib import Path
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.image_data import ImageData, PixelSource, image_from_array
 from napari_sartorius.io.planes import (
-    ChannelChoice,
     channel_count,
     plane_axes,
     plane_shape,
@@ -19,7 +18,6 @@ from napari_sartorius.io.tiff_reading import read_tiff
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "ChannelChoice",
     "ImageData",
     "PixelSource",
     "channel_count",

@@ -6,12 +6,12 @@ its file, and where pixels that no network can use (NaN, complex, a single value
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sartorius.core.channels import ChannelChoice, choose_colours
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.normalise import LUMINANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.io.image_data import ImageData
-
-ChannelChoice: TypeAlias = Literal["auto", "luminance"] | int
 
 SMALLEST_SIDE = 4
 """Images narrower than this many pixels cannot show a cell."""
@@ -57,6 +55,7 @@ def planes(
     channel
         ``"auto"``: colours stay together, of a C axis the first channel is taken.
         ``"luminance"``: colours are weighted to grey (Rec. 601), channels of a C axis averaged.
+        ``"hematoxylin"``: the amount of that dye in a colour image.
         A number: that channel of the C axis, else that colour, counted from 0.
 
     Yields
@@ -101,12 +100,21 @@ def _check(image: ImageData, channel: ChannelChoice) -> None:
             f"{image.where} is only {height} x {width} pixels, expected at least "
             f"{SMALLEST_SIDE} x {SMALLEST_SIDE}: choose an image that can show a cell."
         )
+    if channel == "hematoxylin" and not _has_colours(image):
+        raise UserError(
+            f"{image.where} is grey, and a stain can only be told apart in a colour image: choose "
+            "the channel auto."
+        )
     if isinstance(channel, int) and not 0 <= channel < channel_count(image):
         count = channel_count(image)
         choice = "only channel 0" if count == 1 else f"channels 0 to {count - 1}"
         raise UserError(
             f"{image.where} has {choice}, and channel {channel} was asked for: choose one of these."
         )
+
+
+def _has_colours(image: ImageData) -> bool:
+    return "S" in image.axes and image.pixels.shape[image.axes.index("S")] >= 3
 
 
 def read_plane(
@@ -143,16 +151,8 @@ def read_plane(
     if "S" not in kept:
         return plane
     # With both, the number chose the channel and says nothing about colours.
-    return _colours(plane, "auto" if "C" in image.axes and channel != "luminance" else channel)
-
-
-def _colours(plane: NDArray[Any], channel: ChannelChoice) -> NDArray[Any]:
-    if isinstance(channel, int):
-        return np.ascontiguousarray(plane[..., channel])
-    if plane.shape[-1] < 3:  # grey, perhaps with transparency
-        return np.ascontiguousarray(plane[..., 0])
-    plane = plane[..., :3]
-    return plane.astype(np.float32) @ LUMINANCE if channel == "luminance" else plane
+    by_number = "C" in image.axes and isinstance(channel, int)
+    return choose_colours(plane, "auto" if by_number else channel)
 
 
 def _finite(image: ImageData, index: tuple[int, ...], plane: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.core.channels import ChannelChoice
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.samples.public import immunohistochemistry
@@ -24,6 +25,8 @@ class DemoImage:
         Grey or RGB.
     model : str
         Name of the bundled model that is made for it.
+    channel : ChannelChoice
+        Which part of its colours shows the objects.
     truth : Instances or None
         All objects, where they are known.
     """
@@ -31,6 +34,7 @@ class DemoImage:
     name: str
     pixels: NDArray[np.uint8]
     model: str
+    channel: ChannelChoice = "auto"
     truth: Instances | None = None
 
 
@@ -38,6 +42,6 @@ def demo_images() -> list[DemoImage]:
     """Return a real micrograph of nuclei and a generated phase-contrast scene; no internet."""
     scene, truth = phase_contrast_scene()
     return [
-        DemoImage("immunohistochemistry", immunohistochemistry(), "nuclei"),
-        DemoImage("phase_contrast", scene, "neurons", truth),
+        DemoImage("immunohistochemistry", immunohistochemistry(), "nuclei", "hematoxylin"),
+        DemoImage("phase_contrast", scene, "neurons", truth=truth),
     ]

@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-_CHANNEL_TEXTS = ("Automatic", "Brightness", "Red", "Green", "Blue")
-_CHANNEL_VALUES: tuple[str | int, ...] = ("auto", "luminance", 0, 1, 2)
+    from napari_sartorius.core.channels import ChannelChoice
+
+_CHANNELS: tuple[tuple[str, ChannelChoice], ...] = (
+    ("Automatic", "auto"),
+    ("Brightness", "luminance"),
+    ("Hematoxylin stain", "hematoxylin"),
+    ("Red", 0),
+    ("Green", 1),
+    ("Blue", 2),
+)
 
 
 def is_image(layer: Layer) -> bool:
@@ -56,7 +64,7 @@ class ImagePanel(QWidget):
         self.layers = LayerChoice(viewer, is_image, "no image yet")
         self.facts = quiet()
         self.channel = Choice()
-        for text, value in zip(_CHANNEL_TEXTS, _CHANNEL_VALUES, strict=True):
+        for text, value in _CHANNELS:
             self.channel.addItem(text, value)
         self.slices = Choice()
         self.slices.addItem("The slice shown now", "current")
@@ -89,7 +97,7 @@ class ImagePanel(QWidget):
         return self.layers.layer
 
     @property
-    def channel_value(self) -> str | int:
+    def channel_value(self) -> ChannelChoice:
         """The channel as `SegmentConfig` wants it."""
         layer = self.layer
         return self.channel.currentData() if layer is not None and layer.rgb else "auto"

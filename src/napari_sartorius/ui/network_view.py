@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.channels import choose_colours
 from napari_sartorius.core.normalise import normalise, to_channels
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.image_source import PlaneChoice
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.channels import ChannelChoice
     from napari_sartorius.zoo.card import ModelCard
 
 NAME = "seen by the network"
 
 
 def network_pixels(
-    plane: NDArray[np.generic], card: ModelCard, channel: str | int
+    plane: NDArray[np.generic], card: ModelCard, channel: ChannelChoice
 ) -> NDArray[np.float32]:
     """Return one plane as the model's network sees it, (Y, X) or (Y, X, 3) float32.
 
@@ -32,7 +34,7 @@ def network_pixels(
         Pixels of the image.
     card : ModelCard
         Whose network it is.
-    channel : str or int
+    channel : ChannelChoice
         As in `SegmentConfig.channel`.
 
     Raises
@@ -40,17 +42,15 @@ def network_pixels(
     UserError
         If the pixels hold NaN or infinity, or are not real numbers.
     """
-    if plane.ndim == 3 and isinstance(channel, int):
-        plane = plane[..., channel]
-    elif plane.ndim == 3 and channel == "luminance":
-        plane = to_channels(plane, 1)[..., 0]
+    if plane.ndim == 3 and channel != "auto":
+        plane = choose_colours(plane, channel)
     seen = normalise(to_channels(plane, 3 if card.input_channels == 3 else 1), card.normalisation)
     grey = seen.shape[-1] == 1 or bool(np.array_equal(seen[..., 0], seen[..., 1]))
     return seen[..., 0] if grey else seen
 
 
 def add_network_view(
-    viewer: ViewerModel, layer: Image, card: ModelCard, channel: str | int
+    viewer: ViewerModel, layer: Image, card: ModelCard, channel: ChannelChoice
 ) -> Image:
     """Add the slice of `layer` that is shown now as the network sees it, and return the new layer.
 

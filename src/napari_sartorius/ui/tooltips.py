@@ -5,7 +5,8 @@ from __future__ import annotations
 TOOLTIPS = {
     "image": "The image layer to segment. The newest image is chosen for you.",
     "channel": "What the network sees of a colour image. Automatic uses what the model was trained "
-    "on: all colours for a colour model, brightness for a grey one.",
+    "on: all colours for a colour model, brightness for a grey one. Hematoxylin is "
+    "the blue dye of nuclei in tissue sections, separated from brown or pink stains.",
     "slices": "Segment the slice that is shown now, or every slice of the time series or stack, "
     "one after the other.",
     "network_view": "Adds the image as the network receives it, after its brightness was "

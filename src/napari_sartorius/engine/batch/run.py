@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_sartorius.core.categories import Category
+from napari_sartorius.core.channels import ChannelChoice
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor, SubMonitor
 from napari_sartorius.engine.batch.journal import Finished
@@ -23,7 +24,7 @@ from napari_sartorius.engine.batch.outputs import (
 )
 from napari_sartorius.engine.walk import walk_planes
 from napari_sartorius.io.coco import CocoDataset, CocoImage, ImageId
-from napari_sartorius.io.images import ChannelChoice, plane_axes, read_image
+from napari_sartorius.io.images import plane_axes, read_image, read_plane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,9 +197,17 @@ class BatchRun:
         for index, pixels, share in walk_planes(picture, self.channel, monitor):
             result = self.segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
             plane = SegmentedPlane(index, result.instances, result.cell_type, tuple(result.notices))
-            outputs.add_plane(plane, pixels)
+            outputs.add_plane(plane, self._picture_of(picture, index, pixels))
             found.append(plane)
         return found
+
+    def _picture_of(
+        self, picture: ImageData, index: tuple[int, ...], pixels: NDArray[Any]
+    ) -> NDArray[Any]:
+        """What people know the plane as: in its colours, although the network saw a stain."""
+        if self.channel in ("luminance", "hematoxylin") and "S" in picture.axes:
+            return read_plane(picture, index)
+        return pixels
 
     def _dataset(
         self, image: InputImage, picture: ImageData, found: Sequence[SegmentedPlane]
