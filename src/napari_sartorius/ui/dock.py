@@ -1,6 +1,6 @@
 """The dock "Sartorius", which napari makes when the user opens it from the menu.
 
-It appears at once, is filled a moment after it was drawn, and starts its worker process after that:
+It appears at once, is filled as soon as it was drawn, and starts its worker process after that:
 nobody waits for imports to see that the click had an effect.
 """
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 350
 _NARROWEST = 300
-_FILL_DELAY_MS = 50
 _PROBE_DELAY_MS = 400
 
 
@@ -109,10 +108,10 @@ class SartoriusDock(QWidget):
         self._bridge.close()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Fill the tabs soon after the dock was first drawn."""
+        """Fill the tabs as soon as the dock was first drawn."""
         super().showEvent(event)
         if self._segment is None and not self._stopped:
-            self._filling.start(_FILL_DELAY_MS)
+            self._filling.start(0)  # Qt draws before it runs timers
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Notice that napari took the widget out of its window: the dock was closed."""
@@ -138,9 +137,9 @@ class SartoriusDock(QWidget):
             # the worker inherits this, so both sides of the engine look in the same place
             os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
         if client is None:
-            from napari_sartorius.engine.client import WorkerClient
+            from napari_sartorius.ui.late_client import LateClient
 
-            client = WorkerClient()
+            client = LateClient()
         if cards is None:
             from napari_sartorius.zoo import list_bundles
 
