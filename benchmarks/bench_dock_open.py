@@ -75,8 +75,9 @@ def main() -> None:
         "dock_open",
         "Opening the dock",
         "From asking for the dock to seeing it, imports included, in an open viewer; median of "
-        f"{_ROUNDS} new processes each, with byte code compiled beforehand as by pip. The other side "
-        "is a magicgui function without arguments. The dock draws its frame first, then fills it.",
+        f"{_ROUNDS} new processes each, with byte code compiled beforehand as by pip. The other "
+        "side is a magicgui function without arguments. The dock draws its frame first, then what "
+        "is inside.",
         rows,
     )
 

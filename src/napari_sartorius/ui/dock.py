@@ -10,7 +10,9 @@ import os
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
+
+from napari_sartorius.ui.close_guard import CloseGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +70,7 @@ class SartoriusDock(QWidget):
         self.setMinimumWidth(_NARROWEST)
         self._probe = QTimer(self)
         self._probe.setSingleShot(True)
+        self._guard = CloseGuard(self._would_lose_a_run, self)
         self._filling = QTimer(self)
         self._filling.setSingleShot(True)
         self._filling.timeout.connect(self._fill)
@@ -100,6 +103,7 @@ class SartoriusDock(QWidget):
             return
         self._stopped = True
         self._filling.stop()
+        self._guard.stop()
         if self._segment is None or self._bridge is None:
             return
         self._probe.stop()
@@ -110,6 +114,7 @@ class SartoriusDock(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Fill the tabs as soon as the dock was first drawn."""
         super().showEvent(event)
+        self._guard.watch(self)
         if self._segment is None and not self._stopped:
             self._filling.start(0)  # Qt draws before it runs timers
 
@@ -120,8 +125,12 @@ class SartoriusDock(QWidget):
             return
         if self.parent() is not None:
             self._was_docked = True
+            self._guard.watch(self)
         elif self._was_docked:
             self.shut_down()
+
+    def _would_lose_a_run(self) -> bool:
+        return self._segment is not None and self._segment.would_lose_a_run()
 
     def _fill(self) -> None:
         """Build the tabs, once."""
@@ -149,8 +158,12 @@ class SartoriusDock(QWidget):
         self._restyle()
         self.tabs.addTab(self._segment, "Segment")
         self._viewer.events.theme.connect(self._restyle)
-        # holds the client only: the widget itself is gone when `destroyed` comes
+        # napari deletes a closed window and all in it; this holds the client only, because the
+        # widget itself is gone when `destroyed` comes
         self.destroyed.connect(lambda *_: client.close())
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut_down)
         self._probe.timeout.connect(self._segment.ask_device)
         self._probe.start(_PROBE_DELAY_MS)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

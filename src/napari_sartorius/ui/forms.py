@@ -26,7 +26,7 @@ from napari_sartorius.ui.tooltips import tooltip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qtpy.QtGui import QPaintEvent, QResizeEvent, QWheelEvent
+    from qtpy.QtGui import QEnterEvent, QPaintEvent, QResizeEvent, QWheelEvent
 
 _GUESS_WIDTH = 240  # before the first layout
 _NARROWEST = 60
@@ -92,13 +92,14 @@ def heading(text: str) -> QLabel:
 class WrappedLabel(QLabel):
     """Text that wraps to the width it is given, and asks for just the height that this needs.
 
-    Qt's own label asks for the height of a narrow column, which leaves gaps and scroll bars.
+    Qt's own label asks for the height of a narrow column, which leaves gaps and scroll bars. The
+    text can be selected; since Qt needs a whole text document for that, only once the pointer is
+    over it.
     """
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
         self.setWordWrap(True)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -111,6 +112,11 @@ class WrappedLabel(QLabel):
     def minimumSizeHint(self) -> QSize:
         """Return the same: the text is never cut."""
         return self.sizeHint()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Let the text be selected from now on."""
+        super().enterEvent(event)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for another height when the width has changed."""

@@ -1,4 +1,4 @@
-"""Puts results into the viewer as label layers: that of a run, and a copy of what a filter shows."""
+"""Puts label layers into the viewer: the result of a run, and a copy of what a filter shows."""
 
 from __future__ import annotations
 

@@ -223,6 +223,14 @@ class SegmentTab(QWidget):
         self._bridge.cancel()
         self._on_cancelled()
 
+    def would_lose_a_run(self) -> bool:
+        """Whether a run goes on whose result the user still can get.
+
+        It cannot be had any more once its image was removed from the viewer, which is also what
+        napari does first when a script closes the viewer: scripts are not asked.
+        """
+        return self._active is not None and self._active.why_stale(self._viewer.layers) is None
+
     def ask_device(self) -> None:
         """Ask the worker which device a run would use, without making the user wait for it."""
         self.run_panel.show_device("Looking at the hardware …")
