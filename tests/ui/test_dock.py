@@ -54,17 +54,17 @@ def test_closed_before_it_was_filled_starts_nothing(viewer, client, qtbot):
 def test_advanced_is_made_when_it_is_opened(dock, viewer):
     viewer.add_image(np.zeros((20, 20)), scale=(0.5, 0.5), units=("um", "um"))
     tab = dock.segment
-    assert not tab.advanced_fold.is_made
+    assert not tab.advanced_section.is_made
     assert tab.config().device == "auto"
-    assert not tab.advanced_fold.is_made
-    tab.advanced_fold.set_open(True)
-    assert tab.advanced_fold.is_made
+    assert not tab.advanced_section.is_made
+    tab.advanced_section.set_open(True)
+    assert tab.advanced_section.is_made
     assert not tab.advanced.isHidden()
     assert tab.advanced.diameter.text() == "20 px (model)"
     assert tab.advanced.pixel_size.text() == "0.5 µm (image)"
     assert "2 times" not in tab.advanced.scale_text.text()
     tab.advanced.diameter.set_number(33.0)
-    tab.advanced_fold.set_open(False)
+    tab.advanced_section.set_open(False)
     assert tab.advanced.isHidden()
     assert tab.config().diameter == 33.0
 
@@ -78,7 +78,7 @@ def test_preferred_device_counts_although_advanced_was_never_opened(
     assert dock.segment.config().device == "cuda:3"
     dock.segment.ask_device()
     assert client.devices == ["cuda:3"]
-    assert not dock.segment.advanced_fold.is_made
+    assert not dock.segment.advanced_section.is_made
     assert dock.segment.advanced.device.currentData() == "cuda:3"
     dock.shut_down()
 

@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui import image_source
-from napari_sartorius.ui.forms import Fold, rule
+from napari_sartorius.ui.advanced_section import AdvancedSection
+from napari_sartorius.ui.forms import rule
 from napari_sartorius.ui.image_panel import ImagePanel
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import RunPanel, Tone
@@ -67,21 +68,20 @@ class SegmentTab(QWidget):
         self._warmed = False
         self.image = ImagePanel(viewer)
         self.model = ModelPanel(cards, preferences.default_model)
-        self._default_device = preferences.default_device
-        self._advanced: AdvancedPanel | None = None
-        self.advanced_fold = Fold("Advanced", "section", self._make_advanced)
+        self.advanced_section = AdvancedSection(preferences.default_device, self._on_advanced)
         self._result: ResultPanel | None = None
         self.guide = SizeGuide(viewer)
         self.run_panel = RunPanel()
         self._build()
         self._connect()
+        self.advanced_section.set_card(self.model.card)
         self._on_image()
         self._on_labels()
 
     @property
     def advanced(self) -> AdvancedPanel:
         """What is inside "Advanced"."""
-        return self.advanced_fold.content
+        return self.advanced_section.panel
 
     @property
     def result(self) -> ResultPanel:
@@ -91,7 +91,7 @@ class SegmentTab(QWidget):
 
             self._result = ResultPanel(self._viewer, self.scroll.widget())
             self._result.copy_asked.connect(self._on_copy)
-            self._column.insertWidget(self._column.indexOf(self.advanced_fold) + 1, self._result)
+            self._column.insertWidget(self._column.indexOf(self.advanced_section) + 1, self._result)
         return self._result
 
     def _build(self) -> None:
@@ -104,7 +104,7 @@ class SegmentTab(QWidget):
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll.setWidget(inside)  # while it is empty: otherwise Qt lays it out once more
-        for panel in (self.image, rule(), self.model, rule(), self.advanced_fold):
+        for panel in (self.image, rule(), self.model, rule(), self.advanced_section):
             column.addWidget(panel)
         column.addStretch(1)
         layout = QVBoxLayout(self)
@@ -128,20 +128,10 @@ class SegmentTab(QWidget):
         self._bridge.cancelled.connect(self._on_cancelled)
         self._bridge.device_described.connect(self._on_device)
 
-    def _make_advanced(self) -> AdvancedPanel:
-        from napari_sartorius.ui.advanced_panel import AdvancedPanel
-
-        panel = self._advanced = AdvancedPanel(self._default_device)
-        panel.set_card(self.model.card)
-        panel.set_layer_pixel_size(self._pixel_size())
+    def _on_advanced(self, panel: AdvancedPanel) -> None:
         panel.device_changed.connect(self.ask_device)
         panel.diameter_shown.connect(self._on_guide)
         panel.changed.connect(self._move_guide)
-        return panel
-
-    def _pixel_size(self) -> float | None:
-        layer = self.image.layer
-        return image_source.pixel_size_um(layer) if layer is not None else None
 
     def _on_labels(self, event: object = None) -> None:
         """Make the section "Result" as soon as there are labels that can become a result."""
@@ -149,12 +139,6 @@ class SegmentTab(QWidget):
 
         if self._result is None and any(isinstance(one, Labels) for one in self._viewer.layers):
             self.result.layers.refresh()
-
-    @property
-    def _device(self) -> str:
-        """The device that the user asks for."""
-        panel = self._advanced
-        return str(panel.device.currentData()) if panel is not None else self._default_device
 
     def obstacle(self) -> str | None:
         """Return one sentence saying why Run is disabled, or None when it is not."""
@@ -178,14 +162,13 @@ class SegmentTab(QWidget):
             raise UserError("Install a model first: none was found.")
         from napari_sartorius.inference.config import SegmentConfig
 
-        advanced = self._advanced.values() if self._advanced is not None else {}
         try:
             return SegmentConfig(
                 model=card.name,
                 cell_type=self.model.cell_type_value,
                 preset=self.model.preset.value,
                 channel=self.image.channel_value,
-                **({"device": self._device} | advanced),
+                **self.advanced_section.values(),
             )
         except ValidationError as error:
             first = error.errors()[0]
@@ -234,7 +217,7 @@ class SegmentTab(QWidget):
     def ask_device(self) -> None:
         """Ask the worker which device a run would use, without making the user wait for it."""
         self.run_panel.show_device("Looking at the hardware …")
-        self._bridge.describe_device(self._device)
+        self._bridge.describe_device(self.advanced_section.device)
 
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""
@@ -246,8 +229,10 @@ class SegmentTab(QWidget):
             self._result.stop()
 
     def _on_image(self) -> None:
-        if self._advanced is not None:
-            self._advanced.set_layer_pixel_size(self._pixel_size())
+        layer = self.image.layer
+        self.advanced_section.set_layer_pixel_size(
+            image_source.pixel_size_um(layer) if layer is not None else None
+        )
         self.run_panel.show_obstacle(self.obstacle())
 
     def _on_guide(self, on: bool) -> None:
@@ -264,12 +249,11 @@ class SegmentTab(QWidget):
             self.guide.show(layer, self.advanced.shown_diameter)
 
     def _on_layer_removed(self, event: object = None) -> None:
-        if self._advanced is not None and not self.guide.is_shown:
-            self._advanced.guide_button.setChecked(False)
+        if self.advanced_section.is_made and not self.guide.is_shown:
+            self.advanced.guide_button.setChecked(False)
 
     def _on_model(self, card: ModelCard | None) -> None:
-        if self._advanced is not None:
-            self._advanced.set_card(card)
+        self.advanced_section.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
 
     def _on_device(self, reason: str, fallback: bool) -> None:
