@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QEnterEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.nn.config import MaskRCNNConfig
+from napari_sartorius.ui import settings
 from napari_sartorius.ui.advanced_panel import AdvancedPanel
+from napari_sartorius.ui.forms import quiet
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import duration
 from napari_sartorius.ui.settings import Preferences, read_preferences
@@ -118,6 +123,42 @@ def test_figures_read_naturally():
 def test_every_hint_is_a_full_sentence():
     for name, text in TOOLTIPS.items():
         assert text[0].isupper() and text.endswith("."), name
+
+
+@pytest.fixture
+def preferences_file(tmp_path, monkeypatch):
+    """Where napari would keep this plugin's preferences; asking napari itself is an error."""
+    file = tmp_path / "napari-sartorius.yaml"
+    monkeypatch.setattr(settings, "_preferences_file", lambda: file)
+    monkeypatch.setattr(settings, "_ask_napari", lambda: pytest.fail("manifests were parsed again"))
+    return file
+
+
+def test_preferences_are_read_from_napari_s_file_alone(preferences_file):
+    assert read_preferences() == Preferences()
+    preferences_file.write_text("segment:\n  default_device: cpu\n  default_model: ' nuclei '\n")
+    assert read_preferences() == Preferences("cpu", "nuclei", "")
+
+
+@pytest.mark.parametrize("text", ["", "segment: 3", "- a", "segment: [", "segment: {other: 1}"])
+def test_damaged_preferences_are_the_defaults(preferences_file, text):
+    preferences_file.write_text(text)
+    assert read_preferences() == Preferences()
+
+
+def test_preferences_in_the_environment_are_left_to_napari(preferences_file, monkeypatch):
+    monkeypatch.setenv("NAPARI_SEGMENT_DEFAULT_DEVICE", "cpu")
+    monkeypatch.setattr(settings, "_ask_napari", lambda: Preferences("cpu"))
+    assert read_preferences() == Preferences("cpu")
+
+
+def test_text_can_be_selected_when_the_pointer_is_over_it(qtbot):
+    label = quiet("CC BY 4.0")
+    qtbot.addWidget(label)
+    label.resize(200, 30)
+    point = QPointF(5, 5)
+    QApplication.sendEvent(label, QEnterEvent(point, point, point))
+    assert label.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
 
 
 def test_preferences_default_without_a_registered_manifest(npe2pm):

@@ -51,6 +51,38 @@ def test_closed_before_it_was_filled_starts_nothing(viewer, client, qtbot):
     assert dock.tabs.count() == 0
 
 
+def test_advanced_is_made_when_it_is_opened(dock, viewer):
+    viewer.add_image(np.zeros((20, 20)), scale=(0.5, 0.5), units=("um", "um"))
+    tab = dock.segment
+    assert not tab.advanced_section.is_made
+    assert tab.config().device == "auto"
+    assert not tab.advanced_section.is_made
+    tab.advanced_section.set_open(True)
+    assert tab.advanced_section.is_made
+    assert not tab.advanced.isHidden()
+    assert tab.advanced.diameter.text() == "20 px (model)"
+    assert tab.advanced.pixel_size.text() == "0.5 µm (image)"
+    assert "2 times" not in tab.advanced.scale_text.text()
+    tab.advanced.diameter.set_number(33.0)
+    tab.advanced_section.set_open(False)
+    assert tab.advanced.isHidden()
+    assert tab.config().diameter == 33.0
+
+
+def test_preferred_device_counts_although_advanced_was_never_opened(
+    viewer, client, card_maker, qtbot
+):
+    viewer.add_image(np.zeros((20, 20)))
+    dock = SartoriusDock(viewer, client, [card_maker()], Preferences("cuda:3"))
+    qtbot.addWidget(dock)
+    assert dock.segment.config().device == "cuda:3"
+    dock.segment.ask_device()
+    assert client.devices == ["cuda:3"]
+    assert not dock.segment.advanced_section.is_made
+    assert dock.segment.advanced.device.currentData() == "cuda:3"
+    dock.shut_down()
+
+
 def test_unknown_preferred_model_falls_back_to_the_first(viewer, client, card_maker, qtbot):
     dock = SartoriusDock(
         viewer, client, [card_maker("first"), card_maker("second")], Preferences("cuda:3", "gone")
@@ -94,7 +126,7 @@ def test_both_themes_style_the_dock(window, docked):
     assert docked.styleSheet() != dark
 
 
-def test_viewer_process_never_imports_torch():
+def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_seen():
     program = """
         import sys
         import napari
@@ -104,6 +136,10 @@ def test_viewer_process_never_imports_torch():
         dock = SartoriusDock(viewer)
         viewer.window.add_dock_widget(dock)
         assert dock.segment
+        late = {"advanced_panel", "result_panel", "segment_request", "network_view"}
+        late = {f"napari_sartorius.ui.{name}" for name in late}
+        late |= {f"napari_sartorius.{name}" for name in ("engine.client", "inference.config")}
+        print("early:", sorted(late & set(sys.modules)))
         from napari_sartorius.inference.config import SegmentConfig
         import napari_sartorius.engine.jobs
         heavy = {"torch", "torchvision", "timm"} & set(sys.modules)
@@ -120,6 +156,7 @@ def test_viewer_process_never_imports_torch():
         env=_environment(),
     )
     assert "heavy: []" in done.stdout, done.stdout + done.stderr
+    assert "early: []" in done.stdout, done.stdout
 
 
 def _environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ import signal
 import sys
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_sartorius.engine.client import WorkerClient
@@ -86,3 +87,16 @@ def test_killed_worker_is_one_sentence_and_the_next_run_works(
     tab.image.layers.choose(viewer.layers["discs"])
     run(real_dock, qtbot)
     qtbot.waitUntil(lambda: len(viewer.layers) == 3)
+
+
+def test_closing_napari_during_a_run_leaves_no_worker(window, qtbot):
+    dock = SartoriusDock(window, preferences=Preferences("cpu", "nuclei"))
+    window.window.add_dock_widget(dock)
+    window.add_image(np.tile(blobs(), (8, 8)), name="many")
+    tab = dock.segment
+    tab.run()
+    qtbot.waitUntil(lambda: "·" in tab.run_panel.stage.text(), timeout=PATIENCE_MS)
+    worker = psutil.Process(dock.bridge._client.worker_pid)
+    assert worker.is_running()
+    window.close()
+    qtbot.waitUntil(lambda: not worker.is_running(), timeout=20_000)

@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Labels, Layer
+from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 
+from napari_sartorius.io.napari_hooks import get_coco_reader, write_coco_file
+from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.label_colours import build_colormap, hex_to_rgba, object_palette
 from napari_sartorius.ui.layer_writer import label_dtype
 from napari_sartorius.ui.result_view import ResultView, is_result
+from napari_sartorius.ui.settings import Preferences
 
 
 @pytest.fixture
@@ -144,6 +148,66 @@ def test_layer_from_a_file_can_be_filtered_too(dock, viewer):
     assert layer.get_color(5)[3] == 0.0
     assert layer.get_color(9)[3] == 1.0
     assert dock.segment.result.categories_box.isHidden()
+
+
+@pytest.fixture
+def reopened(shown, viewer, tmp_path):
+    """The dock, a result, and the layer that comes back from the COCO file it was saved to."""
+    dock, fresh = shown
+    path = str(tmp_path / "cells.json")
+    write_coco_file(path, [layer.as_layer_data_tuple() for layer in viewer.layers])
+    read = get_coco_reader(path)
+    for data in read(path):
+        viewer.add_layer(Layer.create(*data))
+    return dock, fresh, viewer.layers[-1]
+
+
+def test_reopened_result_looks_like_the_fresh_one(reopened):
+    dock, fresh, layer = reopened
+    assert layer is not fresh
+    assert dock.segment.result.layers.layer is layer
+    np.testing.assert_array_equal(layer.data, fresh.data)
+    colours = np.array([layer.get_color(n) for n in (1, 2, 3)])
+    np.testing.assert_allclose(colours, [fresh.get_color(n) for n in (1, 2, 3)])
+    np.testing.assert_allclose(colours, object_palette()[1:4], atol=1e-6)
+
+
+def test_reopened_result_is_filtered_at_once(reopened):
+    dock, fresh, layer = reopened
+    slide(dock, 0.5)
+    assert visible(layer) == [1, 2]
+    panel = dock.segment.result
+    assert list(panel.category_checks) == ["round", "long"]
+    panel.category_checks["round"].setChecked(False)
+    panel._redraw.timeout.emit()
+    assert visible(layer) == [2]
+    panel.colour_by.setCurrentIndex(1)
+    panel._redraw.timeout.emit()
+    np.testing.assert_allclose(layer.get_color(2), hex_to_rgba("#56b4e9"), atol=1e-6)
+    assert visible(fresh) == [1, 2, 3]
+
+
+def test_result_that_was_there_before_the_dock_is_coloured_when_it_opens(
+    reopened, viewer, client, card_maker, qtbot
+):
+    first, _, layer = reopened
+    first.shut_down()
+    layer.colormap = CyclicLabelColormap(colors=np.ones((3, 4)))
+    second = SartoriusDock(viewer, client, [card_maker()], Preferences())
+    qtbot.addWidget(second)
+    assert second.segment.result.layers.layer is layer
+    np.testing.assert_allclose(layer.get_color(1), object_palette()[1], atol=1e-6)
+    second.shut_down()
+
+
+def test_colours_that_the_user_gave_are_kept(dock, viewer, shown):
+    _, layer = shown
+    own = DirectLabelColormap(color_dict={None: "red", 0: "transparent", 1: "blue"})
+    features, metadata = layer.features, layer.metadata
+    copy = viewer.add_labels(layer.data, features=features, metadata=metadata, colormap=own)
+    np.testing.assert_allclose(copy.get_color(1), (0, 0, 1, 1))
+    slide(dock, 0.5)  # asking for a filter asks for its colours
+    assert visible(copy) == [1, 2]
 
 
 def test_ordinary_labels_are_no_result(dock, viewer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import Choice, Fold, add_row, button, new_form, quiet, under_field
+from napari_sartorius.ui.forms import Choice, add_row, button, new_form, quiet, under_field
 from napari_sartorius.ui.spins import OptionalSpin
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _NOTICEABLE = 1.05
 
 
 class AdvancedPanel(QWidget):
-    """The collapsible section "Advanced" of the Segment tab.
+    """What is inside the section "Advanced" of the Segment tab; made when it is first opened.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class AdvancedPanel(QWidget):
         add_row(form, "Device", self.device, "device")
         self._scores = new_form()
         self._scores_title = quiet("Lowest score to keep")
-        inside = QVBoxLayout()
+        inside = QVBoxLayout(self)
         inside.setContentsMargins(0, 2, 0, 0)
         inside.setSpacing(5)
         inside.addLayout(sizes)
@@ -94,13 +94,6 @@ class AdvancedPanel(QWidget):
         inside.addWidget(self._scores_title)
         inside.addLayout(self._scores)
         inside.addWidget(self.reset_button)
-        content = QWidget()
-        content.setLayout(inside)
-        self.fold = Fold("Advanced", "section")
-        self.fold.add(content)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.fold)
 
     def _connect(self) -> None:
         for spin in (

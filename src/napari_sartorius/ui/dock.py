@@ -1,6 +1,6 @@
 """The dock "Sartorius", which napari makes when the user opens it from the menu.
 
-It appears at once, is filled a moment after it was drawn, and starts its worker process after that:
+It appears at once, is filled as soon as it was drawn, and starts its worker process after that:
 nobody waits for imports to see that the click had an effect.
 """
 
@@ -10,7 +10,9 @@ import os
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
+
+from napari_sartorius.ui.close_guard import CloseGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 350
 _NARROWEST = 300
-_FILL_DELAY_MS = 50
 _PROBE_DELAY_MS = 400
 
 
@@ -69,6 +70,7 @@ class SartoriusDock(QWidget):
         self.setMinimumWidth(_NARROWEST)
         self._probe = QTimer(self)
         self._probe.setSingleShot(True)
+        self._guard = CloseGuard(self._would_lose_a_run, self)
         self._filling = QTimer(self)
         self._filling.setSingleShot(True)
         self._filling.timeout.connect(self._fill)
@@ -101,6 +103,7 @@ class SartoriusDock(QWidget):
             return
         self._stopped = True
         self._filling.stop()
+        self._guard.stop()
         if self._segment is None or self._bridge is None:
             return
         self._probe.stop()
@@ -109,10 +112,11 @@ class SartoriusDock(QWidget):
         self._bridge.close()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Fill the tabs soon after the dock was first drawn."""
+        """Fill the tabs as soon as the dock was first drawn."""
         super().showEvent(event)
+        self._guard.watch(self)
         if self._segment is None and not self._stopped:
-            self._filling.start(_FILL_DELAY_MS)
+            self._filling.start(0)  # Qt draws before it runs timers
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Notice that napari took the widget out of its window: the dock was closed."""
@@ -121,8 +125,12 @@ class SartoriusDock(QWidget):
             return
         if self.parent() is not None:
             self._was_docked = True
+            self._guard.watch(self)
         elif self._was_docked:
             self.shut_down()
+
+    def _would_lose_a_run(self) -> bool:
+        return self._segment is not None and self._segment.would_lose_a_run()
 
     def _fill(self) -> None:
         """Build the tabs, once."""
@@ -138,9 +146,9 @@ class SartoriusDock(QWidget):
             # the worker inherits this, so both sides of the engine look in the same place
             os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
         if client is None:
-            from napari_sartorius.engine.client import WorkerClient
+            from napari_sartorius.ui.late_client import LateClient
 
-            client = WorkerClient()
+            client = LateClient()
         if cards is None:
             from napari_sartorius.zoo import list_bundles
 
@@ -150,8 +158,12 @@ class SartoriusDock(QWidget):
         self._restyle()
         self.tabs.addTab(self._segment, "Segment")
         self._viewer.events.theme.connect(self._restyle)
-        # holds the client only: the widget itself is gone when `destroyed` comes
+        # napari deletes a closed window and all in it; this holds the client only, because the
+        # widget itself is gone when `destroyed` comes
         self.destroyed.connect(lambda *_: client.close())
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut_down)
         self._probe.timeout.connect(self._segment.ask_device)
         self._probe.start(_PROBE_DELAY_MS)
 

@@ -14,19 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.engine.messages import (
-    CancelledMessage,
-    CrashedMessage,
-    FailedMessage,
-    FinishedMessage,
-    NoticeMessage,
-    ProgressMessage,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sartorius.engine.messages import JobMessage
+    from napari_sartorius.engine.messages import FinishedMessage, JobMessage
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.segment_request import SegmentRequest
 
@@ -109,6 +101,11 @@ class EngineBridge(QObject):
     def describe_device(self, request: str) -> None:
         """Ask the worker which device `request` leads to; `device_described` follows."""
         from napari_sartorius.engine.jobs import DescribeDeviceJob
+        from napari_sartorius.engine.messages import (
+            CrashedMessage,
+            FailedMessage,
+            FinishedMessage,
+        )
 
         def listen(message: JobMessage) -> None:
             if isinstance(message, FinishedMessage):
@@ -151,21 +148,24 @@ class EngineBridge(QObject):
             self._end_ticket(ticket, self.failed, str(error))
 
     def _listen(self, message: JobMessage, request: SegmentRequest, ticket: int) -> None:
+        # imported here, in the engine's thread: the dock opens sooner without
+        from napari_sartorius.engine import messages
+
         if ticket != self._ticket:
             return
-        if isinstance(message, ProgressMessage):
+        if isinstance(message, messages.ProgressMessage):
             self._emit(self.progressed, message.stage, message.fraction, message.seconds_left)
-        elif isinstance(message, NoticeMessage):
+        elif isinstance(message, messages.NoticeMessage):
             self._emit(self.noticed, message.text)
-        elif isinstance(message, FinishedMessage):
+        elif isinstance(message, messages.FinishedMessage):
             self._compose(message, request, ticket)
-        elif isinstance(message, FailedMessage):
+        elif isinstance(message, messages.FailedMessage):
             logger.error("%s\n%s", message.sentence, message.traceback_text)
             self._end_ticket(ticket, self.failed, message.sentence)
-        elif isinstance(message, CrashedMessage):
+        elif isinstance(message, messages.CrashedMessage):
             logger.error("%s\n%s", message.sentence, message.log_tail)
             self._end_ticket(ticket, self.failed, message.sentence)
-        elif isinstance(message, CancelledMessage):
+        elif isinstance(message, messages.CancelledMessage):
             self._end_ticket(ticket, self.cancelled)
 
     def _compose(self, message: FinishedMessage, request: SegmentRequest, ticket: int) -> None:

@@ -24,7 +24,9 @@ from napari_sartorius.ui.style import LABEL_WIDTH, set_role
 from napari_sartorius.ui.tooltips import tooltip
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QPaintEvent, QResizeEvent, QWheelEvent
+    from collections.abc import Callable
+
+    from qtpy.QtGui import QEnterEvent, QPaintEvent, QResizeEvent, QWheelEvent
 
 _GUESS_WIDTH = 240  # before the first layout
 _NARROWEST = 60
@@ -43,8 +45,13 @@ def new_form() -> QFormLayout:
     return form
 
 
-def add_row(form: QFormLayout, text: str, field: QWidget, hint: str = "") -> QLabel:
-    """Add a labelled row and return its label; `hint` names the tooltip of both."""
+def add_row(
+    form: QFormLayout, text: str, field: QWidget, hint: str = "", position: int = -1
+) -> QLabel:
+    """Add a labelled row (the last one by default) and return its label.
+
+    `hint` names the tooltip of both.
+    """
     label = QLabel(text)
     label.setFixedWidth(LABEL_WIDTH)
     label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -52,7 +59,7 @@ def add_row(form: QFormLayout, text: str, field: QWidget, hint: str = "") -> QLa
     if hint:
         label.setToolTip(tooltip(hint))
         field.setToolTip(tooltip(hint))
-    form.addRow(label, field)
+    form.insertRow(position, label, field)
     return label
 
 
@@ -85,13 +92,14 @@ def heading(text: str) -> QLabel:
 class WrappedLabel(QLabel):
     """Text that wraps to the width it is given, and asks for just the height that this needs.
 
-    Qt's own label asks for the height of a narrow column, which leaves gaps and scroll bars.
+    Qt's own label asks for the height of a narrow column, which leaves gaps and scroll bars. The
+    text can be selected; since Qt needs a whole text document for that, only once the pointer is
+    over it.
     """
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
         self.setWordWrap(True)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -104,6 +112,11 @@ class WrappedLabel(QLabel):
     def minimumSizeHint(self) -> QSize:
         """Return the same: the text is never cut."""
         return self.sizeHint()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Let the text be selected from now on."""
+        super().enterEvent(event)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for another height when the width has changed."""
@@ -137,31 +150,49 @@ def button(text: str, role: str, hint: str) -> QPushButton:
 class Fold(QWidget):
     """A section that opens and closes.
 
-    While it is closed its content is hidden rather than squeezed to no height, so that Qt does not
-    style and lay out what nobody sees; this makes the dock open noticeably sooner.
+    What is inside is made when the section is first opened: Qt takes noticeable time to style even
+    what nobody sees, and most sections are never opened.
+
+    Parameters
+    ----------
+    title : str
+        What the switch says.
+    role : str
+        Look of the switch.
+    make : callable
+        Makes what is inside; called once.
     """
 
-    def __init__(self, title: str, role: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str, role: str, make: Callable[[], QWidget], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._title = title
+        self._make = make
+        self._content: QWidget | None = None
         self.switch = QPushButton()
         self.switch.setCheckable(True)
         set_role(self.switch, role)
-        self.content = QWidget()
-        self.content.hide()
-        self._rows = QVBoxLayout(self.content)
-        self._rows.setContentsMargins(0, 0, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.switch)
-        layout.addWidget(self.content)
         self.switch.toggled.connect(self._on_switch)
         self._on_switch(False)
 
-    def add(self, widget: QWidget) -> None:
-        """Put a widget below what is inside."""
-        self._rows.addWidget(widget)
+    @property
+    def is_made(self) -> bool:
+        """Whether what is inside was made already."""
+        return self._content is not None
+
+    @property
+    def content(self) -> QWidget:
+        """What is inside."""
+        if self._content is None:
+            self._content = self._make()
+            self.layout().addWidget(self._content)
+            self._content.setVisible(self.switch.isChecked())
+        return self._content
 
     def set_open(self, is_open: bool) -> None:
         """Open or close the section."""
@@ -169,7 +200,8 @@ class Fold(QWidget):
 
     def _on_switch(self, is_open: bool) -> None:
         self.switch.setText(f"{'▾' if is_open else '▸'}  {self._title}")
-        self.content.setVisible(is_open)
+        if is_open or self._content is not None:
+            self.content.setVisible(is_open)
 
 
 class Choice(QComboBox):

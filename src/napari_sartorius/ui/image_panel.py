@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
@@ -21,6 +22,8 @@ from napari_sartorius.ui.forms import (
 from napari_sartorius.ui.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
@@ -34,6 +37,7 @@ _CHANNELS: tuple[tuple[str, ChannelChoice], ...] = (
     ("Green", 1),
     ("Blue", 2),
 )
+_SLICES = (("The slice shown now", "current"), ("All slices", "all"))
 
 
 def is_image(layer: Layer) -> bool:
@@ -63,19 +67,11 @@ class ImagePanel(QWidget):
         self._connected: Image | None = None
         self.layers = LayerChoice(viewer, is_image, "no image yet")
         self.facts = quiet()
-        self.channel = Choice()
-        for text, value in _CHANNELS:
-            self.channel.addItem(text, value)
-        self.slices = Choice()
-        self.slices.addItem("The slice shown now", "current")
-        self.slices.addItem("All slices", "all")
         self.network_view = button("Show what the network sees", "link", "network_view")
 
         self._form = new_form()
         top = new_form()
         add_row(top, "Layer", self.layers, "image")
-        add_row(self._form, "Channel", self.channel, "channel")
-        add_row(self._form, "Slices", self.slices, "slices")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
@@ -86,8 +82,6 @@ class ImagePanel(QWidget):
         layout.addLayout(under_field(self.network_view))
 
         self.layers.layer_changed.connect(self._on_layer)
-        self.channel.currentIndexChanged.connect(self.changed)
-        self.slices.currentIndexChanged.connect(self.changed)
         self.network_view.clicked.connect(self.network_view_asked)
         self._on_layer(self.layers.layer)
 
@@ -95,6 +89,30 @@ class ImagePanel(QWidget):
     def layer(self) -> Image | None:
         """The chosen image."""
         return self.layers.layer
+
+    # Both menus are made for the first image that has channels or slices: a menu costs Qt more than
+    # everything else in this section, and most images need neither.
+
+    @cached_property
+    def channel(self) -> Choice:
+        """The menu of channels, for colour images."""
+        return self._add_menu(0, "Channel", "channel", _CHANNELS)
+
+    @cached_property
+    def slices(self) -> Choice:
+        """The menu of slices, for stacks."""
+        return self._add_menu(-1, "Slices", "slices", _SLICES)
+
+    def _add_menu(
+        self, row: int, title: str, hint: str, entries: Iterable[tuple[str, str | int]]
+    ) -> Choice:
+        menu = Choice()
+        for text, value in entries:
+            menu.addItem(text, value)
+        add_row(self._form, title, menu, hint, row)
+        set_row_visible(self._form, menu, False)
+        menu.currentIndexChanged.connect(self.changed)
+        return menu
 
     @property
     def channel_value(self) -> ChannelChoice:
@@ -107,7 +125,7 @@ class ImagePanel(QWidget):
         layer = self.layer
         if layer is None:
             raise LookupError("no image layer is chosen")
-        if self.slices.currentData() == "all" or not image_source.leading_shape(layer):
+        if not image_source.leading_shape(layer) or self.slices.currentData() == "all":
             return image_source.PlaneChoice.everything(layer)
         return image_source.PlaneChoice.current(layer, tuple(self._viewer.dims.point))
 
@@ -139,9 +157,11 @@ class ImagePanel(QWidget):
     def _show_facts(self) -> None:
         layer = self.layer
         self.network_view.setEnabled(layer is not None)
-        set_row_visible(self._form, self.channel, layer is not None and bool(layer.rgb))
         stack = layer is not None and bool(image_source.leading_shape(layer))
-        set_row_visible(self._form, self.slices, stack)
+        needed = {"channel": layer is not None and bool(layer.rgb), "slices": stack}
+        for name, visible in needed.items():
+            if visible or name in vars(self):
+                set_row_visible(self._form, getattr(self, name), visible)
         if layer is None:
             self.facts.setText("Drop an image on the window, or choose File > Open Sample.")
             return

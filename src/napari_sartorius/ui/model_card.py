@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.forms import Fold, quiet
 from napari_sartorius.ui.style import set_role
@@ -46,15 +46,23 @@ class ModelCardView(QFrame):
         self.categories = quiet(role="body")
         self.categories.setTextFormat(Qt.TextFormat.RichText)
         self.licence = quiet()
-        self.details = quiet()
-        self.details.setTextFormat(Qt.TextFormat.RichText)
-        self.more = Fold("Details", "fold")
-        self.more.add(self.details)
+        self._details_text = ""
+        self.more = Fold("Details", "fold", self._make_details)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(4)
         for widget in (self.description, self.categories, self.licence, self.more):
             layout.addWidget(widget)
+
+    @property
+    def details(self) -> QLabel:
+        """The rest of the facts."""
+        return self.more.content
+
+    def _make_details(self) -> QLabel:
+        details = quiet(self._details_text)
+        details.setTextFormat(Qt.TextFormat.RichText)
+        return details
 
     def show_card(self, card: ModelCard | None) -> None:
         """Fill in a card, or say that there is no model."""
@@ -74,6 +82,8 @@ class ModelCardView(QFrame):
             ("Known failures", html.escape(" ".join(card.known_failures))),
             ("Cite", html.escape(card.citation)),
         ]
-        self.details.setText(
-            "".join(f"<p style='margin:2px 0'><b>{k}</b>&nbsp; {v}</p>" for k, v in rows if v)
+        self._details_text = "".join(
+            f"<p style='margin:2px 0'><b>{k}</b>&nbsp; {v}</p>" for k, v in rows if v
         )
+        if self.more.is_made:
+            self.details.setText(self._details_text)

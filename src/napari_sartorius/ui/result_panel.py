@@ -118,9 +118,12 @@ class ResultPanel(QWidget):
         self.setVisible(layer is not None)
         if layer is None:
             return
-        if layer not in self._views:
+        is_new = layer not in self._views
+        if is_new:
             self._views[layer] = ResultView(layer)
         self._show_view()
+        if is_new and self._views[layer].may_colour():
+            self._apply()
 
     def _connect(self, layer: Labels | None) -> None:
         if self._connected is not None:

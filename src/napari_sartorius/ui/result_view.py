@@ -117,6 +117,16 @@ class ResultView:
         finally:
             self._applying = False
 
+    def may_colour(self) -> bool:
+        """Whether the layer is one of ours, of a run or of a file, with napari's own colours.
+
+        Colours that the user has given single labels are left alone.
+        """
+        from napari.utils.colormaps import DirectLabelColormap
+
+        ours = METADATA_KEY in self.layer.metadata
+        return ours and not isinstance(self.layer.colormap, DirectLabelColormap)
+
     def stop(self) -> None:
         """Leave the layer as it looks now."""
         self.layer.events.colormap.disconnect(self._on_foreign_colormap)

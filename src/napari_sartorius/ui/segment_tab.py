@@ -4,42 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_error, show_warning
 from pydantic import ValidationError
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.ui import image_source
-from napari_sartorius.ui.advanced_panel import AdvancedPanel
+from napari_sartorius.ui.advanced_section import AdvancedSection
 from napari_sartorius.ui.forms import rule
 from napari_sartorius.ui.image_panel import ImagePanel
-from napari_sartorius.ui.layer_writer import METADATA_KEY, to_layer
 from napari_sartorius.ui.model_panel import ModelPanel
-from napari_sartorius.ui.network_view import add_network_view
-from napari_sartorius.ui.result_panel import ResultPanel
-from napari_sartorius.ui.result_view import provenance
 from napari_sartorius.ui.run_panel import RunPanel, Tone
-from napari_sartorius.ui.segment_request import SegmentRequest, shown_copy
 from napari_sartorius.ui.size_guide import SizeGuide
-from napari_sartorius.ui.summary import finished_text, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
 
+    from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.ui.advanced_panel import AdvancedPanel
     from napari_sartorius.ui.engine_bridge import EngineBridge
     from napari_sartorius.ui.layer_writer import ComposedLabels
+    from napari_sartorius.ui.result_panel import ResultPanel
     from napari_sartorius.ui.result_view import ResultView
+    from napari_sartorius.ui.segment_request import SegmentRequest
     from napari_sartorius.ui.settings import Preferences
     from napari_sartorius.zoo.card import ModelCard
 
 
 class SegmentTab(QWidget):
     """Choose an image and a model, run, and look at the result.
+
+    What is not seen at first (the content of "Advanced", the section "Result") is imported and
+    made when it is needed.
 
     Parameters
     ----------
@@ -69,29 +68,45 @@ class SegmentTab(QWidget):
         self._warmed = False
         self.image = ImagePanel(viewer)
         self.model = ModelPanel(cards, preferences.default_model)
-        self.advanced = AdvancedPanel(preferences.default_device)
-        self.result = ResultPanel(viewer)
+        self.advanced_section = AdvancedSection(preferences.default_device, self._on_advanced)
+        self._result: ResultPanel | None = None
         self.guide = SizeGuide(viewer)
         self.run_panel = RunPanel()
         self._build()
         self._connect()
-        self.advanced.set_card(self.model.card)
+        self.advanced_section.set_card(self.model.card)
         self._on_image()
+        self._on_labels()
+
+    @property
+    def advanced(self) -> AdvancedPanel:
+        """What is inside "Advanced"."""
+        return self.advanced_section.panel
+
+    @property
+    def result(self) -> ResultPanel:
+        """The section "Result"."""
+        if self._result is None:
+            from napari_sartorius.ui.result_panel import ResultPanel
+
+            self._result = ResultPanel(self._viewer, self.scroll.widget())
+            self._result.copy_asked.connect(self._on_copy)
+            self._column.insertWidget(self._column.indexOf(self.advanced_section) + 1, self._result)
+        return self._result
 
     def _build(self) -> None:
         inside = QWidget()
-        column = QVBoxLayout(inside)
+        column = self._column = QVBoxLayout(inside)
         column.setContentsMargins(2, 0, 8, 6)
         column.setSpacing(8)
-        panels = (self.image, rule(), self.model, rule(), self.advanced, self.result)
-        for panel in panels:
-            column.addWidget(panel)
-        column.addStretch(1)
         self.scroll = QScrollArea()
         self.scroll.setWidgetResizable(True)
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inside)
+        self.scroll.setWidget(inside)  # while it is empty: otherwise Qt lays it out once more
+        for panel in (self.image, rule(), self.model, rule(), self.advanced_section):
+            column.addWidget(panel)
+        column.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
@@ -102,19 +117,28 @@ class SegmentTab(QWidget):
         self.image.changed.connect(self._on_image)
         self.image.network_view_asked.connect(self._on_network_view)
         self.model.model_changed.connect(self._on_model)
-        self.advanced.device_changed.connect(self.ask_device)
-        self.advanced.diameter_shown.connect(self._on_guide)
-        self.advanced.changed.connect(self._move_guide)
+        self._viewer.layers.events.inserted.connect(self._on_labels)
         self._viewer.layers.events.removed.connect(self._on_layer_removed)
         self.run_panel.run_clicked.connect(self.run)
         self.run_panel.cancel_clicked.connect(self.cancel)
-        self.result.copy_asked.connect(self._on_copy)
         self._bridge.progressed.connect(self._on_progress)
         self._bridge.noticed.connect(self._on_notice)
         self._bridge.finished.connect(self._on_finished)
         self._bridge.failed.connect(self._on_failed)
         self._bridge.cancelled.connect(self._on_cancelled)
         self._bridge.device_described.connect(self._on_device)
+
+    def _on_advanced(self, panel: AdvancedPanel) -> None:
+        panel.device_changed.connect(self.ask_device)
+        panel.diameter_shown.connect(self._on_guide)
+        panel.changed.connect(self._move_guide)
+
+    def _on_labels(self, event: object = None) -> None:
+        """Make the section "Result" as soon as there are labels that can become a result."""
+        from napari.layers import Labels
+
+        if self._result is None and any(isinstance(one, Labels) for one in self._viewer.layers):
+            self.result.layers.refresh()
 
     def obstacle(self) -> str | None:
         """Return one sentence saying why Run is disabled, or None when it is not."""
@@ -136,13 +160,15 @@ class SegmentTab(QWidget):
         card = self.model.card
         if card is None:
             raise UserError("Install a model first: none was found.")
+        from napari_sartorius.inference.config import SegmentConfig
+
         try:
             return SegmentConfig(
                 model=card.name,
                 cell_type=self.model.cell_type_value,
                 preset=self.model.preset.value,
                 channel=self.image.channel_value,
-                **self.advanced.values(),
+                **self.advanced_section.values(),
             )
         except ValidationError as error:
             first = error.errors()[0]
@@ -154,6 +180,8 @@ class SegmentTab(QWidget):
         layer, card = self.image.layer, self.model.card
         if self._active is not None or layer is None or card is None or self.obstacle():
             return
+        from napari_sartorius.ui.segment_request import SegmentRequest
+
         try:
             request = SegmentRequest.from_layer(
                 layer,
@@ -178,21 +206,31 @@ class SegmentTab(QWidget):
         self._bridge.cancel()
         self._on_cancelled()
 
+    def would_lose_a_run(self) -> bool:
+        """Whether a run goes on whose result the user still can get.
+
+        It cannot be had any more once its image was removed from the viewer, which is also what
+        napari does first when a script closes the viewer: scripts are not asked.
+        """
+        return self._active is not None and self._active.why_stale(self._viewer.layers) is None
+
     def ask_device(self) -> None:
         """Ask the worker which device a run would use, without making the user wait for it."""
         self.run_panel.show_device("Looking at the hardware …")
-        self._bridge.describe_device(str(self.advanced.device.currentData()))
+        self._bridge.describe_device(self.advanced_section.device)
 
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""
         self._active = None
+        self._viewer.layers.events.inserted.disconnect(self._on_labels)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.image.stop()
-        self.result.stop()
+        if self._result is not None:
+            self._result.stop()
 
     def _on_image(self) -> None:
         layer = self.image.layer
-        self.advanced.set_layer_pixel_size(
+        self.advanced_section.set_layer_pixel_size(
             image_source.pixel_size_um(layer) if layer is not None else None
         )
         self.run_panel.show_obstacle(self.obstacle())
@@ -211,11 +249,11 @@ class SegmentTab(QWidget):
             self.guide.show(layer, self.advanced.shown_diameter)
 
     def _on_layer_removed(self, event: object = None) -> None:
-        if not self.guide.is_shown:
+        if self.advanced_section.is_made and not self.guide.is_shown:
             self.advanced.guide_button.setChecked(False)
 
     def _on_model(self, card: ModelCard | None) -> None:
-        self.advanced.set_card(card)
+        self.advanced_section.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
 
     def _on_device(self, reason: str, fallback: bool) -> None:
@@ -229,6 +267,8 @@ class SegmentTab(QWidget):
             self.run_panel.show_progress(stage, fraction, seconds_left)
 
     def _on_notice(self, text: str) -> None:
+        from napari_sartorius.ui.summary import sentence
+
         text = sentence(text)
         if self._active is not None and text not in self._notices:
             self._notices.append(text)
@@ -244,12 +284,10 @@ class SegmentTab(QWidget):
             self.run_panel.say(stale, Tone.WARNING)
             show_warning(stale)
             return
-        layer = to_layer(composed, request.layer, request.choice)
-        earlier = self.result.layers.layer
-        if earlier is not None and provenance(earlier).get("image") == request.layer.name:
-            earlier.visible = False  # two results on top of each other cannot be read
-        self._viewer.add_layer(layer)
-        self.result.show_layer(layer)
+        from napari_sartorius.ui.result_layers import add_result
+        from napari_sartorius.ui.summary import finished_text, sentence
+
+        add_result(self._viewer, self.result, request, composed)
         found = map(sentence, composed.metadata.get("notices", ()))
         notices = list(dict.fromkeys([*self._notices, *found]))
         self.run_panel.say(finished_text(composed))
@@ -276,6 +314,8 @@ class SegmentTab(QWidget):
         layer, card = self.image.layer, self.model.card
         if layer is None or card is None:
             return
+        from napari_sartorius.ui.network_view import add_network_view
+
         try:
             add_network_view(self._viewer, layer, card, self.image.channel_value)
         except UserError as error:
@@ -283,17 +323,6 @@ class SegmentTab(QWidget):
             show_error(str(error))
 
     def _on_copy(self, view: ResultView) -> None:
-        import pandas as pd
+        from napari_sartorius.ui.result_layers import add_shown_copy
 
-        source = view.layer
-        features = {name: source.features[name].to_numpy() for name in source.features}
-        labels, table = shown_copy(np.asarray(source.data), features, view.hidden())
-        copied = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-        self._viewer.add_labels(
-            labels,
-            name=f"{source.name} shown",
-            features=pd.DataFrame(table),
-            metadata={METADATA_KEY: dict(source.metadata.get(METADATA_KEY, {}))},
-            opacity=source.opacity,
-            **{name: getattr(source, name) for name in copied if hasattr(source, name)},
-        )
+        add_shown_copy(self._viewer, view)

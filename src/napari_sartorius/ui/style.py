@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.theme import get_theme
+from qtpy.QtCore import Qt
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -90,6 +91,7 @@ def set_role(widget: QWidget, role: str) -> None:
         return
     widget.setProperty("role", role)
     style = widget.style()
-    if style is not None:
+    # one that was never shown will be polished then
+    if style is not None and widget.testAttribute(Qt.WidgetAttribute.WA_WState_Polished):
         style.unpolish(widget)
         style.polish(widget)
