@@ -79,11 +79,11 @@ def main() -> None:
     tab.result.colour_by.setCurrentIndex(1)
     tab.result.contour.setChecked(True)
     shoot(viewer, "filtered")
-    tab.advanced.fold.set_open(True)
+    tab.advanced_section.set_open(True)
     wait(0.3)
     tab.scroll.ensureWidgetVisible(tab.advanced)
     shoot(viewer, "advanced")
-    tab.advanced.fold.set_open(False)
+    tab.advanced_section.set_open(False)
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "cells.json")
