@@ -12,6 +12,7 @@ from napari_sartorius.nn.config import MaskRCNNConfig, ProposalConfig, PyramidCo
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, match_pairs, sample
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
+from napari_sartorius.nn.targets import Target
 from napari_sartorius.nn.trunk import Trunk
 
 
@@ -60,6 +61,29 @@ def test_stages_compose_to_detect() -> None:
     assert masks[0].shape == (5, 2, 28, 28)
     assert float(proposals[1].boxes[:, 2].max()) <= 90
     assert float(proposals[1].boxes[:, 3].max()) <= 60
+
+
+@pytest.mark.parametrize("class_agnostic", [True, False])
+def test_nothing_to_find_is_no_error(class_agnostic: bool) -> None:
+    config = _small()
+    head = config.box_head.model_copy(update={"class_agnostic": class_agnostic})
+    network = build_network(config.model_copy(update={"box_head": head})).eval()
+    with torch.inference_mode():
+        features = network.features(torch.zeros(1, 1, 64, 64))
+        (scored,) = network.score_boxes(features, [torch.zeros(0, 4)])
+    assert scored.boxes.shape == (0, 1 if class_agnostic else 2, 4)
+    nothing = Target(
+        boxes=torch.zeros(0, 4),
+        labels=torch.zeros(0, dtype=torch.long),
+        bits=torch.zeros(1, dtype=torch.uint8),
+        offsets=torch.zeros(0, dtype=torch.long),
+        bitmap_boxes=torch.zeros(0, 4, dtype=torch.long),
+        scale=(1.0, 1.0),
+    )
+    losses = network.train().losses(torch.randn(1, 1, 64, 64), [nothing])
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert losses["box"].item() == losses["mask"].item() == 0
 
 
 def test_limits_are_honoured_and_reported() -> None:
