@@ -438,3 +438,26 @@ def test_what_was_written_of_an_image_that_fails_is_taken_back(
     monkeypatch.setattr(segmenter, "segment", fail_on_last)
     assert run("segment", stack, "-o", out, "--model", "squares").exit_code == 1
     assert not out.exists()
+
+
+def test_what_a_killed_run_left_half_written_is_ignored_and_removed(
+    run: Run, segmenter: ThresholdSegmenter, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("segment", pictures, "-o", out, "--model", "squares", "--resume")
+    assert run(*arguments).exit_code == 0
+    first = (out / "instances.json").read_bytes()
+    # Killed after the record of an image was written whole but before it took its name.
+    records = out / ".sartorius-run" / "images"
+    nameless = records / ".field2.0123abcd.part.json"
+    (records / "field2.json").rename(nameless)
+    half = out / ".field2_labels.89abcdef.part.tif"
+    half.write_bytes(b"half")
+    for path in (nameless, half):
+        os.utime(path, (0, 0))
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert len(segmenter.seen) == 4
+    assert (out / "instances.json").read_bytes() == first
+    assert not nameless.exists()
+    assert not half.exists()
