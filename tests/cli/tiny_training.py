@@ -12,18 +12,13 @@ from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
+from tiny_models import tiny_architecture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG: dict[str, Any] = {
-    "architecture": {
-        "num_classes": 1,
-        "trunk": {"name": "resnet18", "widths": [16, 16, 16, 16]},
-        "pyramid": {"width": 8},
-        "box_head": {"width": 16, "layers": 1},
-        "mask_head": {"width": 8, "layers": 1},
-    },
+    "architecture": tiny_architecture(num_classes=1).model_dump(mode="json"),
     "crop": 64,
     "batch_size": 1,
     "steps": 2,
