@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Property tests are not timed: a busy machine is no failure.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+# What several rooms' tests share is imported by its name, also by processes that tests start.
+sys.path.insert(0, str(Path(__file__).parent))
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 

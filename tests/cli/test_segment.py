@@ -6,7 +6,8 @@ import csv
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ import tifffile
 from cli_fakes import ThresholdSegmenter, squares
 from PIL import Image
 
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.io import planes, tiff_reading
 from napari_sartorius.io.coco import read_coco
+from napari_sartorius.io.images import read_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +99,56 @@ def test_a_stack_is_done_plane_by_plane(
     assert [row["t"] for row in rows] == ["0"] * 2 + ["2"] * 5
     assert float(rows[0]["area_um2"]) == 4.0
     assert {"series_t0_overlay.png", "series_t2_overlay.png"} <= set(listing(out))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_volume_is_never_whole_in_memory(
+    run: Run,
+    segmenter: ThresholdSegmenter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str | None,
+) -> None:
+    volume = np.stack([squares(n) for n in range(8)]).astype(np.float32)
+    path = tmp_path / "volume.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(iter(volume), shape=volume.shape, dtype=volume.dtype, compression=compression)
+    monkeypatch.setattr(tiff_reading, "EAGER_BYTES", 0)
+    assert isinstance(
+        read_image(path).pixels, np.memmap if compression is None else tiff_reading.TiffPages
+    )
+    steps: list[str] = []
+    painted: list[weakref.ref[Any]] = []
+    read, look, paint = planes.read_plane, segmenter.segment, CropMasks.to_labels
+
+    def reading(image: Any, *rest: Any) -> Any:
+        steps.append("read")
+        plane = read(image, *rest)
+        assert plane.shape == (64, 64)
+        return plane
+
+    def looking(image: Any, **options: Any) -> Any:
+        steps.append("look")
+        return look(image, **options)
+
+    def painting(masks: CropMasks, *rest: Any) -> Any:
+        # The writer holds one or two at a time; not the eight of the volume.
+        assert sum(label() is not None for label in painted) <= 3
+        labels = paint(masks, *rest)
+        painted.append(weakref.ref(labels))
+        return labels
+
+    monkeypatch.setattr(planes, "read_plane", reading)
+    monkeypatch.setattr(segmenter, "segment", looking)
+    monkeypatch.setattr(CropMasks, "to_labels", painting)
+    options = ("--model", "squares", "--format", "labels")
+    result = run("segment", path, "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    assert steps == ["read", "look"] * 8
+    assert len(painted) == 8
+    labels = tifffile.imread(tmp_path / "out" / "volume_labels.tif")
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels > 0, volume > 100)
 
 
 def test_broken_files_are_reported_at_the_end(
@@ -438,3 +492,26 @@ def test_what_was_written_of_an_image_that_fails_is_taken_back(
     monkeypatch.setattr(segmenter, "segment", fail_on_last)
     assert run("segment", stack, "-o", out, "--model", "squares").exit_code == 1
     assert not out.exists()
+
+
+def test_what_a_killed_run_left_half_written_is_ignored_and_removed(
+    run: Run, segmenter: ThresholdSegmenter, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("segment", pictures, "-o", out, "--model", "squares", "--resume")
+    assert run(*arguments).exit_code == 0
+    first = (out / "instances.json").read_bytes()
+    # Killed after the record of an image was written whole but before it took its name.
+    records = out / ".sartorius-run" / "images"
+    nameless = records / ".field2.0123abcd.part.json"
+    (records / "field2.json").rename(nameless)
+    half = out / ".field2_labels.89abcdef.part.tif"
+    half.write_bytes(b"half")
+    for path in (nameless, half):
+        os.utime(path, (0, 0))
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert len(segmenter.seen) == 4
+    assert (out / "instances.json").read_bytes() == first
+    assert not nameless.exists()
+    assert not half.exists()

@@ -5,15 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from cli_fakes import squares
-from PIL import Image
+from tiny_training import CONFIG, write_squares
 
-from napari_sartorius.core.categories import Category
-from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
 from napari_sartorius.zoo import ModelBundle
 
 if TYPE_CHECKING:
@@ -24,39 +18,11 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Result]
 
-CONFIG = {
-    "architecture": {
-        "num_classes": 1,
-        "trunk": {"name": "resnet18", "widths": [16, 16, 16, 16]},
-        "pyramid": {"width": 8},
-        "box_head": {"width": 16, "layers": 1},
-        "mask_head": {"width": 8, "layers": 1},
-    },
-    "crop": 64,
-    "batch_size": 1,
-    "steps": 2,
-    "validate_every": 2,
-    "checkpoint_every": 1,
-    "device": "cpu",
-}
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Four annotated pictures, two of them for validation."""
-    images, instances = [], {}
-    for number in (1, 2, 3, 4):
-        picture = squares(5 + number)
-        Image.fromarray(picture).save(tmp_path / f"{number}.png")
-        count = 5 + number
-        origins = np.array([(4 + 8 * (i % 7), 4 + 8 * (i // 7)) for i in range(count)])
-        masks = CropMasks.from_bitmaps([np.ones((4, 4), bool)] * count, origins, (64, 64))
-        split = {"split": "train" if number < 3 else "val"}
-        images.append(CocoImage(number, f"{number}.png", 64, 64, split))
-        instances[number] = Instances.from_masks(masks)
-    path = tmp_path / "annotations.json"
-    write_coco(path, CocoDataset(images, [Category(1, "square")], dict(instances)))
-    return path
+    return write_squares(tmp_path)
 
 
 @pytest.mark.slow

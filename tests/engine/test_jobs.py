@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
-from tiny_bundle import save_tiny_bundle
 
 import napari_sartorius as ns
 from napari_sartorius.core.channels import choose_colours
@@ -27,6 +26,7 @@ from napari_sartorius.engine.jobs import (
 from napari_sartorius.engine.messages import JobMessage, NoticeMessage, ProgressMessage
 from napari_sartorius.engine.settings import segment_config
 from napari_sartorius.io.images import image_from_array
+from tiny_models import save_tiny_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,6 +32,7 @@ class DiscDetector:
     error: Exception | None = None
     capped: bool = False
     batches: list[tuple[int, ...]] = field(default_factory=list)
+    limits: list[DetectLimits | None] = field(default_factory=list)
     device: str = "cpu"
 
     def to(self, device: Any) -> DiscDetector:
@@ -50,6 +51,7 @@ class DiscDetector:
         if self.error is not None:
             raise self.error
         self.batches.append(tuple(batch.shape))
+        self.limits.append(limits)
         sizes = image_sizes or [(batch.shape[2], batch.shape[3])] * len(batch)
         return [
             self._find(image[0, :h, :w].float().numpy(), limits or DetectLimits())

@@ -41,7 +41,7 @@ def _random_boxes(count: int, size: tuple[int, int], seed: int) -> NDArray[np.fl
     return np.concatenate([centres - sides / 2, centres + sides / 2], 1).astype(np.float32)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000),
     side=st.sampled_from([1, 2, 7, 14, 28]),

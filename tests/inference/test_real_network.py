@@ -6,55 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.segmenter import Segmenter
-from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.config import (
-    BoxHeadConfig,
-    MaskHeadConfig,
-    MaskRCNNConfig,
-    PoolerConfig,
-    PyramidConfig,
-    TrunkConfig,
-)
-from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
-from napari_sartorius.zoo.card import CategoryCard, ModelCard, Thresholds
+from napari_sartorius.zoo import Thresholds
+from tiny_models import save_tiny_bundle
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from napari_sartorius.zoo import ModelBundle
 
 SIZE = (130, 180)
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
-    """A tiny network with random weights that finds something everywhere."""
-    architecture = MaskRCNNConfig(
-        num_classes=2,
-        trunk=TrunkConfig(widths=(16, 16, 16, 16)),
-        pyramid=PyramidConfig(width=16),
-        box_head=BoxHeadConfig(pooler=PoolerConfig(resolution=7), layers=1, width=32),
-        mask_head=MaskHeadConfig(pooler=PoolerConfig(resolution=14), layers=1, width=16),
-    )
-    card = ModelCard(
-        name="random",
-        title="Random weights",
-        description="For tests.",
-        categories=(
-            CategoryCard(name="a", colour="#ff0000"),
-            CategoryCard(name="b", colour="#00ff00"),
-        ),
-        cell_diameter=20.0,
-        architecture=architecture,
-        thresholds={n: Thresholds(score=0.2, min_size=1) for n in "ab"},
-        licence="none",
-        training_data="none",
-    )
-    torch.manual_seed(0)
-    folder: Path = tmp_path_factory.mktemp("models") / "random"
-    return save_bundle(folder, card, build_network(architecture).state_dict())
+    """Random weights that find something everywhere."""
+    some = {name: Thresholds(score=0.2, min_size=1) for name in ("big", "small")}
+    return save_tiny_bundle(tmp_path_factory.mktemp("models") / "random", thresholds=some)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -52,7 +52,7 @@ def _same(tiled: Instances, whole: Instances) -> bool:
     return len(set(rows[matched])) == len(set(columns[matched])) == len(whole)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 1000), largest=st.sampled_from([96, 112, 128, 160]))
 def test_scattered_discs(
     disc_detector: Any, discs: Any, scattered: Any, seed: int, largest: int

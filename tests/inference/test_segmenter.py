@@ -159,12 +159,74 @@ def test_score_and_size_limits(card: Any, disc_detector: Any, scene: Any) -> Non
     assert len(large) == np.count_nonzero(everything.masks.area() >= 300)
 
 
-def test_top_k_is_reported(card: Any, disc_detector: Any, scene: Any) -> None:
+@pytest.mark.parametrize("tile", ["off", 600])
+def test_top_k_is_reported(card: Any, disc_detector: Any, scene: Any, tile: Any) -> None:
     listener = Listener()
-    result = make(card, disc_detector(), max_objects_per_tile=50).segment(scene, monitor=listener)
+    result = make(card, disc_detector(), max_objects_per_tile=50, tile=tile).segment(
+        scene, monitor=listener
+    )
     assert len(result.instances) == 50
     assert "max_objects_per_tile is 50" in listener.notices[0]
+    assert "choose smaller tiles" in listener.notices[0]
     assert result.notices == listener.notices
+
+
+@pytest.mark.parametrize("preset", ["fast", "best"])
+def test_a_tile_with_too_many_objects_is_split(
+    card: Any, disc_detector: Any, scene: Any, preset: str
+) -> None:
+    whole = make(card, disc_detector(), preset=preset).segment(scene)
+    count = len(whole.instances)
+    listener, detector = Listener(), disc_detector()
+    result = make(card, detector, max_objects_per_tile=count // 2, preset=preset).segment(
+        scene, monitor=listener
+    )
+    assert whole.tiles == 1
+    assert result.tiles == 4
+    assert result.notices == []
+    assert len(result.instances) == count
+    np.testing.assert_array_equal(result.instances.masks.to_labels() > 0, scene > 0.5)
+    assert listener.fractions == sorted(listener.fractions)
+    assert max(max(batch[2:]) for batch in detector.batches[-4:]) < 560
+
+
+def test_only_the_dense_part_of_an_image_is_split(
+    card: Any, disc_detector: Any, discs: Any, scattered: Any
+) -> None:
+    size = (1100, 1100)
+    centres, radii = scattered(size, 40, (8, 14), 3)
+    dense = (centres < 620).all(axis=1)
+    sparse = ~dense & (np.arange(len(centres)) % 4 == 0)
+    image = discs(size, centres[dense | sparse], radii[dense | sparse])
+    plain = make(card, disc_detector()).segment(image)
+    assert plain.tiles == 4
+    result = make(card, disc_detector(), max_objects_per_tile=200).segment(image)
+    # The tile of the dense corner becomes four; the others stay.
+    assert result.tiles == 7
+    assert result.notices == []
+    assert len(result.instances) == len(plain.instances) == np.count_nonzero(dense | sparse)
+    np.testing.assert_array_equal(
+        result.instances.masks.to_labels() > 0, plain.instances.masks.to_labels() > 0
+    )
+
+
+def test_a_cap_in_the_smallest_tiles_is_reported(card: Any, disc_detector: Any, scene: Any) -> None:
+    detector = disc_detector(capped=True)
+    result = make(card, detector).segment(scene)
+    # 420 x 560 becomes 4 tiles of 272 x 336; parts of those would be smaller than 256.
+    assert result.tiles == 4
+    assert len(result.notices) == 1
+    assert "4 of 4 tiles" in result.notices[0]
+    assert "as small as is sensible" in result.notices[0]
+    np.testing.assert_array_equal(result.instances.masks.to_labels() > 0, scene > 0.5)
+
+
+def test_only_wanted_objects_count_for_a_cap(card: Any, disc_detector: Any, scene: Any) -> None:
+    detector = disc_detector()
+    make(card, detector, score_thresholds={"dim": 0.4}, min_score=0.6).segment(scene)
+    np.testing.assert_allclose(detector.limits[0].wanted, [0.4, 0.6])
+    make(card, detector, cell_type="bright").segment(scene)
+    np.testing.assert_allclose(detector.limits[-1].wanted, [np.inf, 0.3])
 
 
 def test_same_input_same_result(card: Any, disc_detector: Any, scene: Any) -> None:

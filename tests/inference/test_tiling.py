@@ -8,7 +8,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sartorius.inference.tiling import automatic_limits, largest_tile, plan_tiles
+from napari_sartorius.inference.tiling import (
+    automatic_limits,
+    largest_tile,
+    plan_tiles,
+    split_tile,
+)
 
 
 @given(
@@ -71,3 +76,48 @@ def test_a_slightly_larger_image_stays_whole() -> None:
     assert automatic_limits((800, 1100), 768, 4000) == (800, 1100)
     assert automatic_limits((800, 1100), 768, 900) == (768, 768)
     assert automatic_limits((3000, 3000), 768, 4000) == (768, 768)
+
+
+@given(
+    height=st.integers(100, 900),
+    width=st.integers(100, 900),
+    largest=st.integers(128, 800),
+    overlap=st.integers(0, 60),
+    stride=st.sampled_from([1, 8, 16, 32]),
+    smallest=st.integers(128, 256),
+)
+def test_split(
+    height: int, width: int, largest: int, overlap: int, stride: int, smallest: int
+) -> None:
+    size = (height, width)
+    for tile in plan_tiles(size, (largest, largest), overlap, stride).tiles:
+        plan = split_tile(tile, overlap, stride, smallest)
+        if plan is None:
+            for length in tile.window.shape:
+                half = (length + overlap) / 2
+                assert half < smallest or length <= half + 2 * stride
+            continue
+        assert len(plan.tiles) in (2, 4)
+        seen, owners = np.zeros(size, bool), np.zeros(size, np.int64)
+        for part in plan.tiles:
+            window, core = part.window, part.core
+            seen[window.y0 : window.y1, window.x0 : window.x1] = True
+            owners[core.y0 : core.y1, core.x0 : core.x1] += 1
+            assert core.intersection(window) == core
+            assert (window.y0 - tile.window.y0) % stride == 0
+            assert (window.x0 - tile.window.x0) % stride == 0
+            assert window.shape < tile.window.shape
+            for part_length, whole in zip(window.shape, tile.window.shape, strict=True):
+                assert part_length <= whole
+                assert part_length == whole or part_length >= smallest - 2 * stride
+            assert part.inner == (
+                window.y0 > 0,
+                window.x0 > 0,
+                window.y1 < height,
+                window.x1 < width,
+            )
+        window, core = tile.window, tile.core
+        assert seen.sum() == seen[window.y0 : window.y1, window.x0 : window.x1].sum()
+        assert seen[window.y0 : window.y1, window.x0 : window.x1].all()
+        assert owners.sum() == owners[core.y0 : core.y1, core.x0 : core.x1].sum()
+        assert (owners[core.y0 : core.y1, core.x0 : core.x1] == 1).all()

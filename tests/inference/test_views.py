@@ -42,7 +42,7 @@ def test_looking_back_is_the_exact_inverse(view: View, disc_detector: Any, discs
     np.testing.assert_array_equal(again.mask_probs, raw.mask_probs.numpy())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 12))
 def test_equal_views_change_nothing(seed: int, count: int) -> None:
     generator = np.random.default_rng(seed)

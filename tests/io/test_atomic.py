@@ -130,3 +130,27 @@ def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         fail()
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    stale = []
+    for name in ("last.pt", "no_suffix", "two.dots.tif"):
+        with atomic.atomic_write(tmp_path / name) as temporary:
+            stale.append(temporary)
+            temporary.write_text("x")
+    with atomic.atomic_folder(tmp_path / "bundle") as temporary:
+        stale.append(temporary)
+    for path in stale[:3]:
+        path.write_text("half")
+    stale[3].mkdir()
+    (stale[3] / "model.json").write_text("half")
+    kept = ["last.pt", "no_suffix", "two.dots.tif", "bundle", ".hidden.part.pt", "a.00000000.part"]
+    for name in kept[4:]:
+        (tmp_path / name).write_text("the user's own")
+    assert all(atomic.is_leftover(path) for path in stale)
+    assert atomic.remove_leftovers(tmp_path, older_than=3600) == []
+    os.utime(stale[0], (0, 0))
+    assert atomic.remove_leftovers(tmp_path, older_than=3600) == [stale[0]]
+    assert set(atomic.remove_leftovers(tmp_path)) == set(stale[1:])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    assert atomic.remove_leftovers(tmp_path / "nowhere") == []

@@ -24,7 +24,7 @@ _POLYGON = st.lists(_COORDINATES, min_size=6, max_size=24).map(lambda v: v[: len
 _OBJECT = st.lists(_POLYGON, min_size=1, max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(_OBJECT, min_size=1, max_size=4))
 def test_same_pixels_as_pycocotools(objects: list[list[list[float]]]) -> None:
     masks = decode_segmentations(objects, ["a"] * len(objects), (_HEIGHT, _WIDTH))

@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.config import MaskRCNNConfig, ProposalConfig, PyramidConfig, TrunkConfig
-from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.nn.detector import DetectLimits, Proposals, ScoredBoxes
+from napari_sartorius.nn.mask_rcnn import _keep_best
 from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, match_pairs, sample
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
+from napari_sartorius.nn.targets import Target
 from napari_sartorius.nn.trunk import Trunk
 
 
@@ -62,6 +64,29 @@ def test_stages_compose_to_detect() -> None:
     assert float(proposals[1].boxes[:, 3].max()) <= 60
 
 
+@pytest.mark.parametrize("class_agnostic", [True, False])
+def test_nothing_to_find_is_no_error(class_agnostic: bool) -> None:
+    config = _small()
+    head = config.box_head.model_copy(update={"class_agnostic": class_agnostic})
+    network = build_network(config.model_copy(update={"box_head": head})).eval()
+    with torch.inference_mode():
+        features = network.features(torch.zeros(1, 1, 64, 64))
+        (scored,) = network.score_boxes(features, [torch.zeros(0, 4)])
+    assert scored.boxes.shape == (0, 1 if class_agnostic else 2, 4)
+    nothing = Target(
+        boxes=torch.zeros(0, 4),
+        labels=torch.zeros(0, dtype=torch.long),
+        bits=torch.zeros(1, dtype=torch.uint8),
+        offsets=torch.zeros(0, dtype=torch.long),
+        bitmap_boxes=torch.zeros(0, 4, dtype=torch.long),
+        scale=(1.0, 1.0),
+    )
+    losses = network.train().losses(torch.randn(1, 1, 64, 64), [nothing])
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert losses["box"].item() == losses["mask"].item() == 0
+
+
 def test_limits_are_honoured_and_reported() -> None:
     torch.manual_seed(0)
     network = build_network(_small()).eval()
@@ -78,6 +103,51 @@ def test_limits_are_honoured_and_reported() -> None:
     nothing = network.detect(batch, DetectLimits(score=1.0))[0]
     assert nothing.mask_probs.shape == (0, 28, 28)
     assert not nothing.capped
+
+
+@pytest.mark.parametrize(
+    ("at_end_only", "doubled", "wanted", "expected"),
+    [
+        (0, 0, 0.5, False),
+        (4, 0, 0.5, True),
+        # Earlier proposals show the same objects: a shorter list would have cost nothing.
+        (0, 4, 0.5, False),
+        # Objects that nobody wants cannot be missed.
+        (4, 0, 0.95, False),
+        # A few in the end of a long list happen by chance.
+        (2, 0, 0.5, False),
+    ],
+)
+def test_a_cut_list_of_proposals_counts_when_wanted_objects_are_found_at_its_end_only(
+    at_end_only: int, doubled: int, wanted: float, expected: bool
+) -> None:
+    count = 100
+    boxes = torch.arange(count)[:, None] * torch.tensor([[20.0, 0, 20, 0]])
+    boxes = boxes + torch.tensor([[0.0, 0, 10, 10]])
+    score = torch.full((count,), 0.01)
+    score[:50] = 0.9
+    last = count - torch.arange(1, at_end_only + doubled + 1)
+    score[last] = 0.92
+    boxes[last[:doubled]] = boxes[:doubled].clone()
+    probabilities = torch.stack([score, 1 - score], dim=1)
+    scored = ScoredBoxes(probabilities, boxes[:, None])
+    limits = DetectLimits(score=0.1, wanted=(wanted,))
+    size = (10, 20 * count)
+    for cut in (True, False):
+        proposals = Proposals(boxes, torch.zeros(count), cut)
+        best = _keep_best(scored, proposals, size, limits)
+        assert len(best.scores) == 50 + at_end_only
+        assert best.capped == (cut and expected)
+
+
+def test_the_cap_counts_when_it_drops_wanted_objects() -> None:
+    boxes = torch.arange(9)[:, None] * 20.0 + torch.tensor([[0.0, 0, 10, 10]])
+    score = torch.linspace(0.9, 0.1, 9)
+    scored = ScoredBoxes(torch.stack([score, 1 - score], dim=1), boxes[:, None])
+    proposals = Proposals(boxes, torch.zeros(9))
+    for wanted, expected in (((), True), ((0.45,), True), ((0.55,), False)):
+        limits = DetectLimits(score=0.05, max_detections=4, wanted=wanted)
+        assert _keep_best(scored, proposals, (200, 200), limits).capped is expected
 
 
 def test_detection_is_repeatable() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,46 +13,23 @@ from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.config import MaskRCNNConfig, PyramidConfig, TrunkConfig
+from napari_sartorius.nn.config import PyramidConfig
 from napari_sartorius.zoo import (
     CategoryCard,
     ModelBundle,
-    ModelCard,
     find_bundle,
     list_bundles,
     save_bundle,
 )
+from tiny_models import save_tiny_bundle, tiny_card
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _card(**changes: Any) -> ModelCard:
-    fields: dict[str, Any] = {
-        "name": "tiny",
-        "title": "Tiny",
-        "description": "For tests.",
-        "categories": (
-            CategoryCard(name="round", colour="#ff0000"),
-            CategoryCard(name="long", colour="#00ff00"),
-        ),
-        "cell_diameter": 12.0,
-        "architecture": MaskRCNNConfig(
-            num_classes=2,
-            trunk=TrunkConfig(name="resnet18", widths=(16, 16, 16, 16)),
-            pyramid=PyramidConfig(width=16),
-        ),
-        "licence": "CC0",
-        "training_data": "none",
-    }
-    return ModelCard(**(fields | changes))
-
-
 @pytest.fixture
 def saved(tmp_path: Path) -> ModelBundle:
-    torch.manual_seed(0)
-    card = _card()
-    return save_bundle(tmp_path / "tiny", card, build_network(card.architecture).state_dict())
+    return save_tiny_bundle(tmp_path / "tiny", thresholds={})
 
 
 def test_weights_come_back_to_half_precision(saved: ModelBundle) -> None:
@@ -116,7 +93,7 @@ def test_a_folder_without_a_card_is_not_a_bundle(tmp_path: Path) -> None:
 
 
 def test_infinite_weights_are_not_saved(tmp_path: Path) -> None:
-    card = _card()
+    card = tiny_card()
     weights = build_network(card.architecture).state_dict()
     weights["box_head.class_logits.bias"] += 1e6
     with pytest.raises(ValueError, match="16-bit"):
@@ -126,11 +103,11 @@ def test_infinite_weights_are_not_saved(tmp_path: Path) -> None:
 
 def test_cards_refuse_what_does_not_fit() -> None:
     with pytest.raises(ValidationError, match="names 1"):
-        _card(categories=(CategoryCard(name="round", colour="#ff0000"),))
+        tiny_card(categories=(CategoryCard(name="round", colour="#ff0000"),))
     with pytest.raises(ValidationError, match="unknown categories"):
-        _card(thresholds={"square": {"score": 0.5}})
+        tiny_card(thresholds={"square": {"score": 0.5}})
     with pytest.raises(ValidationError):
-        _card(colour="red")
+        tiny_card(colour="red")
 
 
 def test_the_catalogue_lists_user_models_and_survives_damaged_ones(

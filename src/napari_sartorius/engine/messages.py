@@ -13,66 +13,64 @@ from napari_sartorius.engine.wire import Packed
 
 
 @dataclass(frozen=True, slots=True)
-class StartedMessage:
-    """The worker has begun the job; until then it was waiting in the queue."""
+class _OfJob:
+    """What is said about one job, by its id."""
 
     job_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class ProgressMessage:
+class StartedMessage(_OfJob):
+    """The worker has begun the job; until then it was waiting in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressMessage(_OfJob):
     """How far the job is: a stage name, the fraction of the whole job (0..1), seconds left."""
 
-    job_id: int
     stage: str
     fraction: float
     seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeMessage:
+class NoticeMessage(_OfJob):
     """Something that the user must be told although the job goes on (a cap was hit, ...)."""
 
-    job_id: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedMessage:
+class FinishedMessage(_OfJob):
     """The job is done and `result` is whatever its `run` returned."""
 
-    job_id: int
     result: Any
 
 
 @dataclass(frozen=True, slots=True)
-class FailedMessage:
+class FailedMessage(_OfJob):
     """The job raised: one sentence for the user, the traceback for the log.
 
     `fatal` says that the worker is not fit for another job (a broken CUDA context for example);
     the client then replaces it, which the user does not notice.
     """
 
-    job_id: int
     sentence: str
     traceback_text: str = ""
     fatal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class CrashedMessage:
+class CrashedMessage(_OfJob):
     """The worker process died: one sentence for the user, the last lines it wrote for the log."""
 
-    job_id: int
     sentence: str
     log_tail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class CancelledMessage:
+class CancelledMessage(_OfJob):
     """The job ended because the user asked for it; there is no result."""
-
-    job_id: int
 
 
 JobMessage: TypeAlias = (
@@ -95,23 +93,19 @@ class HelloMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultMessage:
+class ResultMessage(_OfJob):
     """Worker to viewer: the result of a job, packed so that a bad one cannot break the channel."""
 
-    job_id: int
     payload: Packed
 
 
 @dataclass(frozen=True, slots=True)
-class JobRequest:
+class JobRequest(_OfJob):
     """Viewer to worker: run this job."""
 
-    job_id: int
     payload: Packed
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRequest:
+class CancelRequest(_OfJob):
     """Viewer to worker: stop this job at its next check."""
-
-    job_id: int

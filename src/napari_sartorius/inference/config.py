@@ -57,10 +57,11 @@ class SegmentConfig(BaseModel):
         IoU, 0..1, from which the lower-scored of two *boxes* of one category is dropped before
         masks are predicted.
     max_objects_per_tile
-        Most objects the network may return for one tile; reaching it is reported.
+        Most objects the network may return for one tile. A tile that reaches it is split when
+        tiles are automatic; where that is not possible it is reported.
     tile
-        Edge of the square tiles in input pixels, ``"auto"`` to plan them from memory, ``"off"``
-        for the whole image at once.
+        Edge of the square tiles in input pixels, ``"auto"`` to plan them from memory and split
+        those with too many objects, ``"off"`` for the whole image at once.
     channel
         Index of the channel of a colour image, ``"luminance"``, ``"hematoxylin"`` (nuclei of
         stained tissue), or ``"auto"`` (the one channel that there is, all three for a colour

@@ -7,31 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.device import choose_device, choose_precision
-from napari_sartorius.inference.fuse import fuse_views
 from napari_sartorius.inference.memory import Effort
 from napari_sartorius.inference.network import NetworkRunner
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.inference.prepare import prepare
 from napari_sartorius.inference.result import NoticeBook, SegmentResult, Stopwatch
 from napari_sartorius.inference.seams import join_tiles, to_image_tile
 from napari_sartorius.inference.selection import Selection
+from napari_sartorius.inference.tile_walk import FoundInTile, TileWalk, cap_words
+from napari_sartorius.inference.tiling import split_tile
 from napari_sartorius.inference.views import views_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import DeviceChoice
-    from napari_sartorius.inference.found import Found
     from napari_sartorius.inference.prepare import PreparedImage
     from napari_sartorius.inference.tiling import Tile, TilePlan
     from napari_sartorius.nn.detector import Detector
@@ -186,14 +182,18 @@ class Segmenter:
             self._runner = NetworkRunner(self._detector, device, precision, self._views)
         return self._runner
 
+    @property
+    def _overlap(self) -> int:
+        """Network pixels that neighbouring tiles share at least."""
+        return max(_SMALLEST_OVERLAP, round(_LONGEST_CELL * self.bundle.card.cell_diameter))
+
     def _plan(self, prepared: PreparedImage) -> tuple[TilePlan, int]:
-        diameter = self.bundle.card.cell_diameter
         return memory.plan(
             prepared.rescaler.size,
             self.config,
             self._effort,
             scale=1.0 / prepared.rescaler.to_image[0],
-            overlap=max(_SMALLEST_OVERLAP, round(_LONGEST_CELL * diameter)),
+            overlap=self._overlap,
             stride=self._network().detector.size_divisibility,
         )
 
@@ -214,25 +214,27 @@ class Segmenter:
         plan, batch = self._plan(prepared)
         self._tried = batch, max(plan.padded)
         scale = prepared.rescaler.to_image
-        parts: list[Instances] = []
-        capped = 0
-        for start in range(0, len(plan.tiles), batch):
-            book.check()
-            tiles = plan.tiles[start : start + batch]
-            for tile, found in zip(
-                tiles, self._look(prepared, tiles, plan.padded, watch), strict=True
-            ):
-                capped += any(self._selection.is_capped(view) for view in found)
-                with watch.measure("paste"):
-                    parts.append(self._paste(found, tile, prepared, scale))
-            done = min(start + batch, len(plan.tiles)) / len(plan.tiles)
-            book.progress("network", done * _TILES_DONE)
+        walk = TileWalk(self._network(), self._selection, prepared, self._split, watch, book)
+        done = 0
+        found: list[FoundInTile] = []
+        for one in walk.find(plan, batch):
+            found.append(one)
+            height, width = one.tile.core.shape
+            done += height * width
+            share = done / (plan.image_size[0] * plan.image_size[1])
+            book.progress("network", share * _TILES_DONE)
         book.check()
+        capped = sum(one.capped for one in found)
         if capped:
-            book.notice(_cap_words(capped, len(plan.tiles), self.config.max_objects_per_tile))
+            book.notice(cap_words(capped, len(found), self.config))
         with watch.measure("seams"):
-            tiles_in_image = [to_image_tile(t, scale, prepared.image_size) for t in plan.tiles]
-            joined = join_tiles(parts, tiles_in_image, _CUT_MARGIN * max(scale))
+            # Parts of a split tile go where they belong in the reading order.
+            found.sort(key=lambda one: (one.tile.window.y0, one.tile.window.x0))
+            joined = join_tiles(
+                [one.instances for one in found],
+                [to_image_tile(one.tile, scale, prepared.image_size) for one in found],
+                _CUT_MARGIN * max(scale),
+            )
         book.progress("seams", _SEAMS_DONE)
         book.check()
         with watch.measure("filter"):
@@ -247,43 +249,13 @@ class Segmenter:
             notices=book.notices,
             config=self.config,
             precision=self._network().precision,
-            tiles=len(plan.tiles),
+            tiles=len(found),
             scale=1.0 / scale[0],
         )
 
-    def _look(
-        self,
-        prepared: PreparedImage,
-        tiles: Sequence[Tile],
-        padded: tuple[int, int],
-        watch: Stopwatch,
-    ) -> list[list[Found]]:
-        with watch.measure("prepare"):
-            windows = [prepared.window(tile.window) for tile in tiles]
-        with watch.measure("network"):
-            limits = self._selection.network_limits(len(self._views))
-            return self._network().run(windows, padded, limits)
-
-    def _paste(
-        self,
-        views: Sequence[Found],
-        tile: Tile,
-        prepared: PreparedImage,
-        scale: tuple[float, float],
-    ) -> Instances:
-        """Fuse the views of a tile and put its confident objects at their place in the image."""
-        found, agreement = fuse_views(views, self._selection.confident)
-        corner = np.array([tile.window.x0, tile.window.y0] * 2, np.float32)
-        boxes = (found.boxes + corner) * np.array([scale[1], scale[0]] * 2, np.float32)
-        limits = self._selection.mask[found.labels]
-        masks = paste(found.mask_probs, boxes, prepared.image_size, limits)
-        columns = {"agreement": agreement} if len(views) > 1 else {}
-        return Instances(prepared.image_size, boxes, found.scores, found.labels, masks, columns)
-
-
-def _cap_words(capped: int, tiles: int, limit: int) -> str:
-    where = "the image" if tiles == 1 else f"{capped} of {tiles} tiles"
-    return (
-        f"{where} reached a limit on the number of objects (max_objects_per_tile is {limit}), so "
-        "cells may be missing; raise the limit or choose smaller tiles"
-    )
+    def _split(self, tile: Tile) -> TilePlan | None:
+        """Parts of a tile; None when it is small enough, or when the user chose the tiles."""
+        if self.config.tile != "auto":
+            return None
+        stride = self._network().detector.size_divisibility
+        return split_tile(tile, self._overlap, stride, memory.SMALLEST_EDGE)

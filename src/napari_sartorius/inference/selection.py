@@ -16,7 +16,6 @@ from napari_sartorius.postprocess.overlap import remove_overlap
 if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.inference.found import Found
     from napari_sartorius.zoo.card import ModelCard
 
 ALL_TYPES = "all"
@@ -106,7 +105,10 @@ class Selection:
         """
         lowest = float(self.score.min() if self.only is None else self.score[self.only])
         share = 0.999 if views == 1 else 0.5
-        return DetectLimits(lowest * share, self.box_nms, self.max_objects)
+        wanted = self.score.copy()
+        if self.only is not None:
+            wanted[np.arange(len(wanted)) != self.only] = np.inf
+        return DetectLimits(lowest * share, self.box_nms, self.max_objects, tuple(wanted.tolist()))
 
     def confident(
         self, scores: NDArray[np.float32], labels: NDArray[np.int64]
@@ -116,14 +118,6 @@ class Selection:
         if self.only is not None:
             keep &= labels == self.only
         return np.asarray(keep, dtype=np.bool_)
-
-    def is_capped(self, found: Found) -> bool:
-        """Whether a top-k limit may have cost objects of a tile.
-
-        A network always has more proposals than it looks at; that costs objects only where a
-        good part of them turn out to be some.
-        """
-        return found.capped and len(found) > self.max_objects // 4
 
     def finish(self, found: Instances, area_factor: float) -> tuple[Instances, str]:
         """Decide the cell type, then remove doubles, overlaps and crumbs.

@@ -41,6 +41,10 @@ class Rectangle:
         y1, x1 = min(self.y1, other.y1), min(self.x1, other.x1)
         return Rectangle(y0, x0, y1, x1) if y0 < y1 and x0 < x1 else None
 
+    def moved(self, dy: int, dx: int) -> Rectangle:
+        """Return the same pixels where the origin lies `dy` higher and `dx` further left."""
+        return Rectangle(self.y0 + dy, self.x0 + dx, self.y1 + dy, self.x1 + dx)
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -116,6 +120,41 @@ def plan_tiles(
     return TilePlan(image_size, tuple(tiles), (height, width))
 
 
+def split_tile(tile: Tile, overlap: int, stride: int, smallest: int) -> TilePlan | None:
+    """Cut a tile into two overlapping parts along each axis that is long enough: mostly four.
+
+    Parameters
+    ----------
+    tile
+        Its window begins at a multiple of the stride.
+    overlap, stride : int
+        As in `plan_tiles`.
+    smallest : int
+        An axis whose halves, with `overlap`, would be shorter than this is not cut. (A larger
+        overlap than half of this shortens the parts a little, as `plan_tiles` limits it.)
+
+    Returns
+    -------
+    TilePlan
+        Parts that cover the tile's window and partition its core, in pixels of the image; None
+        when the tile is too small to be cut.
+    """
+    window, core = tile.window, tile.core
+    height, width = (_half(n, overlap, stride, smallest) for n in window.shape)
+    plan = plan_tiles(window.shape, (height, width), overlap, stride)
+    if len(plan.tiles) == 1:
+        return None
+    parts = []
+    for part in plan.tiles:
+        own = core.intersection(part.core.moved(window.y0, window.x0))
+        if own is not None:
+            # Where a part does not end inside the tile it ends where the tile does.
+            top, left, bottom, right = (a or b for a, b in zip(part.inner, tile.inner, strict=True))
+            inside = part.window.moved(window.y0, window.x0)
+            parts.append(Tile(inside, own, (top, left, bottom, right)))
+    return TilePlan(window.shape, tuple(parts), plan.padded)
+
+
 def largest_tile(budget: int, bytes_per_pixel: float, stride: int) -> int:
     """Edge of the largest square tile whose activations fit in `budget` bytes."""
     edge = int((max(budget, 0) / bytes_per_pixel) ** 0.5)
@@ -171,6 +210,12 @@ def _plan_axis(length: int, largest: int, overlap: int, stride: int) -> tuple[li
         for start, (low, high) in zip(starts, _pairs(cuts), strict=True)
     ]
     return spans, size
+
+
+def _half(length: int, overlap: int, stride: int, smallest: int) -> int:
+    """Length of the two parts of an axis, or the axis itself when they would be too short."""
+    half = _round_up(-(-(length + _round_up(max(overlap, 1), stride)) // 2), stride)
+    return half if smallest <= half < length else length
 
 
 def _middle(end: int, start: int) -> int:

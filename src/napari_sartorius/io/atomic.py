@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,9 +114,49 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file or folder is a temporary one of this module, by its name."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: Path, older_than: float = 0.0) -> list[Path]:
+    """Remove temporary files that killed programs left in a folder, not in those below it.
+
+    A kill leaves no time to tidy up, so whoever owns a folder calls this when it starts again.
+
+    Parameters
+    ----------
+    folder
+        Where to look; it need not exist.
+    older_than
+        Seconds without a change after which a file belongs to nobody; more than 0 where another
+        program may be writing to the same folder.
+
+    Returns
+    -------
+    list of Path
+        What was removed. What cannot be removed stays, it harms nobody.
+    """
+    newest = time.time() - older_than
+    removed = []
+    for path in sorted(folder.glob(".*.part*")):
+        with contextlib.suppress(OSError):
+            if not is_leftover(path) or path.lstat().st_mtime > newest:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            removed.append(path)
+    return removed
+
+
 def _beside(path: Path) -> Path:
     # The real suffix stays last: writers choose the format by it.
     return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.part(\..*)?")
 
 
 def _flush(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.images import read_image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -54,9 +56,54 @@ def write_labels(
     """
     labels = smallest_unsigned(labels, str(path))
     axes = axes or _OME_AXES.get(labels.ndim, "")
-    if len(axes) != labels.ndim or not axes.endswith("YX") or set(axes) - set("TZYX"):
+    _write(path, labels, labels.shape, labels.dtype, axes, pixel_size, description)
+
+
+def write_label_planes(
+    path: str | Path,
+    planes: Iterable[NDArray[Any]],
+    shape: tuple[int, ...],
+    dtype: Any,
+    *,
+    axes: str,
+    pixel_size: float | tuple[float, float] | None = None,
+) -> None:
+    """Write a stack of label images as `write_labels` does, with one plane in memory at a time.
+
+    Parameters
+    ----------
+    path
+        File to make or replace, atomically.
+    planes
+        (Y, X) integers each, in the order of the stack; asked for one after the other.
+    shape, axes
+        Of the whole stack, for example ``(5, 512, 512)`` and ``"TYX"``.
+    dtype
+        Unsigned type that holds all labels.
+    pixel_size
+        As for `write_labels`.
+
+    Raises
+    ------
+    UserError
+        When the axes do not fit, or the file cannot be written.
+    """
+    stack = (np.ascontiguousarray(plane, dtype) for plane in planes)
+    _write(path, stack, shape, np.dtype(dtype), axes, pixel_size, None)
+
+
+def _write(
+    path: str | Path,
+    data: NDArray[Any] | Iterator[NDArray[Any]],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    axes: str,
+    pixel_size: float | tuple[float, float] | None,
+    description: str | None,
+) -> None:
+    if len(axes) != len(shape) or not axes.endswith("YX") or set(axes) - set("TZYX"):
         raise UserError(
-            f"{path}: labels of shape {labels.shape} with axes {axes!r} cannot be saved as TIFF, "
+            f"{path}: labels of shape {shape} with axes {axes!r} cannot be saved as TIFF, "
             "expected (y, x) or a stack of up to (t, z, y, x): save one slice at a time."
         )
     metadata: dict[str, Any] = {"axes": axes}
@@ -71,9 +118,11 @@ def write_labels(
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
-            labels,
+            data,
+            shape=shape,
+            dtype=dtype,
             ome=True,
-            bigtiff=labels.nbytes > 3 * 2**30,
+            bigtiff=math.prod(shape) * dtype.itemsize > 3 * 2**30,
             photometric="minisblack",
             compression="zlib",
             software="napari-sartorius",

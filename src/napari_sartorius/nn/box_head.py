@@ -57,7 +57,7 @@ class BoxHead(nn.Module):
         """
         foreground = torch.nonzero(labels < self.num_classes).flatten()
         wanted = encode_deltas(proposals[foreground], truth[foreground], self.config.delta_weights)
-        given = deltas[foreground].reshape(len(foreground), -1, 4)
+        given = deltas[foreground].reshape(len(foreground), deltas.shape[1] // 4, 4)
         column = 0 if self.config.class_agnostic else labels[foreground]
         given = given[torch.arange(len(foreground), device=given.device), column]
         return {

@@ -25,9 +25,9 @@ def encode_deltas(anchors: Tensor, boxes: Tensor, weights: tuple[float, ...]) ->
 
 def apply_deltas(anchors: Tensor, deltas: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Boxes (N, k, 4) from anchors (N, 4) and k sets of deltas (N, k * 4)."""
-    deltas = deltas.float().reshape(len(anchors), -1, 4) / deltas.new_tensor(
-        weights, dtype=torch.float32
-    )
+    # Not reshape(n, -1, 4), which cannot guess the middle when there are no boxes.
+    deltas = deltas.float().reshape(len(anchors), deltas.shape[1] // 4, 4)
+    deltas = deltas / deltas.new_tensor(weights)
     size = (anchors[:, 2:] - anchors[:, :2])[:, None]
     centre = anchors[:, None, :2] + 0.5 * size
     centre = centre + deltas[..., :2] * size

@@ -20,11 +20,15 @@ class DetectLimits:
         Boxes of one category that overlap a better one by more than this IoU are dropped, 0..1.
     max_detections
         At most this many boxes per image, best first.
+    wanted
+        Score per category from which an object will be kept by whoever asks; empty when all are.
+        It drops nothing: it says which objects count when a limit is reported.
     """
 
     score: float = 0.05
     nms: float = 0.5
     max_detections: int = 1000
+    wanted: tuple[float, ...] = ()
 
 
 @dataclass
@@ -42,7 +46,7 @@ class Detections:
     mask_probs
         (N, M, M) float32, 0..1: the mask of the predicted category inside its box.
     capped
-        True when a top-k limit (proposals or detections) may have dropped objects.
+        True when a top-k limit (proposals or detections) has probably cost wanted objects.
     """
 
     boxes: Tensor

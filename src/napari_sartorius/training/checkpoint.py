@@ -21,13 +21,44 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """Where a run stands: steps done, best validation and how long ago it was."""
+    """Where a run stands, so that a resumed run goes on as if it had never stopped.
+
+    Attributes
+    ----------
+    step
+        Steps done.
+    best_score, best_step, validations_since_best
+        The best validation and how long ago it was.
+    rows
+        The curve, one row per validation.
+    loss_sums, loss_steps, loss_seconds
+        Sums of the losses since the last validation, over how many steps and seconds.
+    """
 
     step: int = 0
     best_score: float = -1.0
     best_step: int = 0
     validations_since_best: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
+    loss_sums: dict[str, float] = field(default_factory=dict)
+    loss_steps: int = 0
+    loss_seconds: float = 0.0
+
+    def add_step(self, losses: dict[str, float], seconds: float) -> None:
+        """Count a step and its losses (none when it was skipped)."""
+        self.step += 1
+        self.loss_steps += 1
+        self.loss_seconds += seconds
+        for name, value in losses.items():
+            self.loss_sums[name] = self.loss_sums.get(name, 0.0) + value
+
+    def take_means(self) -> dict[str, float]:
+        """Mean losses and seconds per step since the last call, which are then forgotten."""
+        count = max(1, self.loss_steps)
+        row = {"seconds_per_step": self.loss_seconds / count}
+        row |= {f"loss_{name}": value / count for name, value in self.loss_sums.items()}
+        self.loss_sums, self.loss_steps, self.loss_seconds = {}, 0, 0.0
+        return row
 
 
 def save_checkpoint(

@@ -15,7 +15,7 @@ from torch import nn
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.inference.device import choose_device, choose_precision
-from napari_sartorius.io.atomic import atomic_write, write_text
+from napari_sartorius.io.atomic import atomic_write, remove_leftovers, write_text
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -81,6 +81,8 @@ class Trainer:
         self.config, self.folder, self.monitor = config, folder, monitor
         self.validation = validation
         folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / "model"):
+            remove_leftovers(place)
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -114,12 +116,12 @@ class Trainer:
         """Train to the last step or until validation stops improving."""
         config, progress = self.config, self.progress
         write_text(self.folder / "config.json", config.model_dump_json(indent=1))
-        sums: dict[str, float] = {}
-        counted, bad_steps, began = 0, 0, time.perf_counter()
+        bad_steps = 0
         stopped_early = progress.validations_since_best >= config.patience
         with ThreadPoolExecutor(1) as prefetch:
             ahead = prefetch.submit(self.sampler.batch, progress.step, config.batch_size)
             while progress.step < config.steps and not stopped_early:
+                began = time.perf_counter()
                 self.monitor.check()
                 batch, targets = ahead.result()
                 ahead = prefetch.submit(self.sampler.batch, progress.step + 1, config.batch_size)
@@ -130,17 +132,12 @@ class Trainer:
                         f"the loss was not a number {bad_steps} times in a row; lower the "
                         "learning rate or use float32 precision, then resume"
                     )
-                for name, value in (losses or {}).items():
-                    sums[name] = sums.get(name, 0.0) + value
-                counted += 1
-                progress.step += 1
-                self.monitor.progress("training", progress.step / config.steps)
+                progress.add_step(losses or {}, time.perf_counter() - began)
+                words = f"training, step {progress.step} of {config.steps}"
+                self.monitor.progress(words, progress.step / config.steps)
                 at_end = progress.step == config.steps
                 if progress.step % config.validate_every == 0 or at_end:
-                    seconds = (time.perf_counter() - began) / counted
-                    mean = {name: value / counted for name, value in sums.items()}
-                    stopped_early = self._validate(mean, seconds)
-                    sums, counted, began = {}, 0, time.perf_counter()
+                    stopped_early = self._validate()
                 if progress.step % config.checkpoint_every == 0 or at_end or stopped_early:
                     self._save()
         return FitResult(
@@ -171,11 +168,10 @@ class Trainer:
         self.average.update(self.network, self.progress.step)
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _validate(self, losses: dict[str, float], seconds_per_step: float) -> bool:
+    def _validate(self) -> bool:
         """Score the averaged weights, keep the best; True when it is time to stop."""
         progress = self.progress
-        row = {"step": float(progress.step), "seconds_per_step": seconds_per_step}
-        row |= {f"loss_{name}": value for name, value in losses.items()}
+        row = {"step": float(progress.step), **progress.take_means()}
         row["learning_rate"] = learning_rate(progress.step - 1, self.config)
         if self.validation:
             result = validate(

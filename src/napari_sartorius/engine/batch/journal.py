@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.atomic import write_text
+from napari_sartorius.io.atomic import is_leftover, write_text
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class Journal:
                 "the same settings, or leave out --resume to start afresh."
             )
         for path in sorted((self._folder / _RECORDS).glob("*.json")):
-            record = _read_record(path)
+            # A record that a killed run did not get to rename is no record, however whole it is.
+            record = None if is_leftover(path) else _read_record(path)
             if record is not None:
                 self._finished[record.file_name] = record
 
@@ -110,6 +111,11 @@ class Journal:
         """Forget an earlier run of this folder; its outputs stay until they are replaced."""
         self._finished.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the journal writes."""
+        return self._folder, self._folder / _RECORDS
 
     def stems(self) -> dict[str, str]:
         """Stems that the earlier run gave out, by file name."""

@@ -13,7 +13,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.io.coco import write_coco, write_coco_results
 from napari_sartorius.io.images import plane_axes, plane_shape
 from napari_sartorius.io.kaggle import write_submission
-from napari_sartorius.io.labels_tiff import write_labels
+from napari_sartorius.io.labels_tiff import write_label_planes
 from napari_sartorius.io.overlay import write_overlay
 from napari_sartorius.io.table_csv import write_table
 
@@ -152,11 +152,7 @@ class ImageOutputs:
         """Write what needs all planes: label TIFF and object table."""
         picture = self._picture
         if Format.LABELS in self._formats:
-            labels, axes = _label_stack(picture, found)
-            size = picture.pixel_size_yx
-            self._write(
-                "_labels.tif", lambda path: write_labels(path, labels, pixel_size=size, axes=axes)
-            )
+            self._write("_labels.tif", lambda path: _write_label_stack(path, picture, found))
         if Format.CSV in self._formats:
             table = _table(picture, found, self._categories)
             self._write("_objects.csv", lambda path: write_table(path, table))
@@ -205,17 +201,19 @@ def _submission_id(image: CocoImage, taken: Iterable[str]) -> str:
     return name if name not in taken else image.file_name + plane
 
 
-def _label_stack(picture: ImageData, found: Sequence[SegmentedPlane]) -> tuple[NDArray[Any], str]:
-    """Label images of all planes as one array; labels count from 1 in each plane."""
+def _write_label_stack(path: Path, picture: ImageData, found: Sequence[SegmentedPlane]) -> None:
+    """Paint and write plane by plane; labels count from 1 in each plane."""
     axes, shape = plane_axes(picture), plane_shape(picture)
     if set(axes) - set("TZ") or axes == "ZT" or len(axes) > 2:
         axes, shape = "T", (len(found),)  # OME readers expect no other order or letters
-    layers = [plane.instances.masks.to_labels() for plane in found]
-    dtype = np.result_type(*layers)
-    stack = np.empty((len(layers), *picture.size), dtype)
-    for position, layer in enumerate(layers):
-        stack[position] = layer
-    return stack.reshape(*shape, *picture.size), f"{axes}YX"
+    write_label_planes(
+        path,
+        (plane.instances.masks.to_labels() for plane in found),
+        (*shape, *picture.size),
+        np.min_scalar_type(max(len(plane.instances) for plane in found)),
+        axes=f"{axes}YX",
+        pixel_size=picture.pixel_size_yx,
+    )
 
 
 def _table(

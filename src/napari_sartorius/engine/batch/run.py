@@ -133,15 +133,18 @@ class BatchRun:
             When the monitor says so; the images finished before stay in the journal.
         """
         summary = BatchSummary()
-        for number, image in enumerate(images):
+        known = [journal.find(image) for image in images]
+        todo, begun = known.count(None), 0
+        for image, record in zip(images, known, strict=True):
             monitor.check()
-            share = number / len(images), (number + 1) / len(images)
-            part = SubMonitor(monitor, *share, prefix=f"{image.file_name}: ")
-            known = journal.find(image)
-            if known is not None:
-                summary.done.append(known)
+            if record is not None:
+                summary.done.append(record)
                 summary.skipped.append(image.file_name)
                 continue
+            share = begun / todo, (begun + 1) / todo
+            begun += 1
+            place = f" ({begun} of {todo})" if todo > 1 else ""
+            part = SubMonitor(monitor, *share, prefix=f"{image.file_name}{place}: ")
             try:
                 summary.done.append(self._one(image, journal, part))
             except (OutputError, Cancelled):

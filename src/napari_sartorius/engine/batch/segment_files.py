@@ -14,6 +14,7 @@ from napari_sartorius.engine.batch.journal import Journal
 from napari_sartorius.engine.batch.outputs import Format, OutputError
 from napari_sartorius.engine.batch.run import BatchRun, BatchSummary
 from napari_sartorius.engine.jobs import open_segmenter
+from napari_sartorius.io.atomic import remove_leftovers
 from napari_sartorius.zoo import find_bundle
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.zoo import ModelBundle
+
+# Seconds after which a temporary file belongs to a run that was killed, not to one beside this.
+_ABANDONED = 600.0
 
 
 def segment_files(
@@ -85,6 +89,8 @@ def segment_files(
         )
         if not resume:
             journal.start_afresh()
+        for place in (output, *journal.folders):
+            remove_leftovers(place, _ABANDONED)
         return run.run(images, journal, monitor)
 
 
