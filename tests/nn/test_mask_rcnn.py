@@ -214,3 +214,31 @@ def test_a_larger_image_may_give_more_proposals() -> None:
             for h in (32, 64, 192)
         ]
     assert counts == [30, 30, 90]
+
+
+@pytest.mark.parametrize("class_agnostic", [True, False])
+def test_a_refinement_looks_again_where_the_box_moved(class_agnostic: bool) -> None:
+    torch.manual_seed(0)
+    config = _small()
+    head = config.box_head.model_copy(update={"class_agnostic": class_agnostic})
+    config = config.model_copy(update={"box_head": head})
+    once = build_network(config).eval()
+    again = build_network(
+        config.model_copy(update={"box_head": head.model_copy(update={"refinements": 1})})
+    ).eval()
+    again.load_state_dict(once.state_dict())
+    batch, size = torch.randn(1, 1, 64, 96), [(64, 96)]
+    with torch.inference_mode():
+        features = once.features(batch)
+        proposals = once.propose(features, size)
+        first = once.score_boxes(features, [proposals[0].boxes])[0]
+        best = first.probabilities[:, :-1].argmax(dim=1)
+        column = torch.zeros_like(best) if class_agnostic else best
+        moved = clip_boxes(first.boxes[torch.arange(len(best)), column], size[0])
+        second = once.score_boxes(features, [moved])[0]
+        found = again.detect(batch, DetectLimits(score=0.0, nms=1.0), size)[0]
+    mean = (first.probabilities + second.probabilities)[:, :-1] / 2
+    torch.testing.assert_close(found.scores[0], mean.max())
+    row, label = divmod(int(mean.argmax()), mean.shape[1])
+    expected = clip_boxes(second.boxes[row, 0 if class_agnostic else label], size[0])
+    torch.testing.assert_close(found.boxes[0], expected)

@@ -119,7 +119,14 @@ class PoolerConfig(_Tree):
 
 
 class BoxHeadConfig(_Tree):
-    """Fully connected head that scores and refines boxes; background is the last class."""
+    """Fully connected head that scores and refines boxes; background is the last class.
+
+    Parameters
+    ----------
+    refinements
+        How often a box that may be an object is looked at again from where the last look moved
+        it, the scores being averaged (Gidaris and Komodakis 2015). Used when detecting only.
+    """
 
     pooler: PoolerConfig = PoolerConfig(resolution=7, sampling_ratio=2)
     layers: int = 2
@@ -129,6 +136,7 @@ class BoxHeadConfig(_Tree):
     batch_per_image: int = 128
     positive_fraction: float = 0.25
     positive_iou: float = 0.5
+    refinements: int = Field(default=0, ge=0)
 
 
 class MaskHeadConfig(_Tree):

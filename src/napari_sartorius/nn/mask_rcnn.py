@@ -104,6 +104,8 @@ class MaskRCNN(nn.Module):
         features = self.features(batch)
         proposals = self.propose(features, sizes)
         scored = self.score_boxes(features, [p.boxes for p in proposals])
+        for _ in range(self.config.box_head.refinements):
+            scored = self._look_again(features, scored, sizes, limits.score)
         kept = [
             _keep_best(one, proposal, size, limits)
             for one, proposal, size in zip(scored, proposals, sizes, strict=True)
@@ -115,6 +117,32 @@ class MaskRCNN(nn.Module):
             chosen = mask[torch.arange(len(column), device=column.device), column]
             results.append(
                 Detections(best.boxes, best.scores, best.labels, chosen.float(), best.capped)
+            )
+        return results
+
+    def _look_again(
+        self,
+        features: list[Tensor],
+        scored: list[ScoredBoxes],
+        sizes: list[tuple[int, int]],
+        least: float,
+    ) -> list[ScoredBoxes]:
+        """Score the boxes above `least` once more where they are now; the others stay."""
+        candidates, rows = [], []
+        for one, size in zip(scored, sizes, strict=True):
+            best = one.probabilities[:, :-1].max(dim=1)
+            row = torch.nonzero(best.values > least).flatten()
+            column = best.indices[row] if one.boxes.shape[1] > 1 else torch.zeros_like(row)
+            candidates.append(clip_boxes(one.boxes[row, column], size))
+            rows.append(row)
+        results = []
+        for old, row, new in zip(scored, rows, self.score_boxes(features, candidates), strict=True):
+            mean = (old.probabilities[row] + new.probabilities) / 2
+            results.append(
+                ScoredBoxes(
+                    old.probabilities.index_copy(0, row, mean),
+                    old.boxes.index_copy(0, row, new.boxes),
+                )
             )
         return results
 
