@@ -79,7 +79,9 @@ def _bundle(recipe: Path, run: Path, folder: Path) -> ModelBundle:
         f"{recipe.as_posix()}/train.json"
     )
     fields = {"schedule": schedule} | json.loads((recipe / "card.json").read_text())
-    card = ModelCard(**fields, architecture=config.architecture, normalisation=config.normalisation)
+    # The recipe's tree: it may ask for more when detecting than training needed.
+    architecture = TrainConfig.read(recipe / "train.json").architecture
+    card = ModelCard(**fields, architecture=architecture, normalisation=config.normalisation)
     return save_bundle(folder, card, _weights(run))
 
 

@@ -27,8 +27,8 @@ TOOLTIPS = {
     "the lower score is dropped.",
     "tile": "Large images are cut into overlapping tiles. Automatic plans them from the free "
     "memory.",
-    "max_objects": "The network returns at most this many objects per tile; you are told when the "
-    "limit was reached.",
+    "max_objects": "The network returns at most this many objects per tile. An automatic tile that "
+    "reaches it is split; you are told when the limit was reached nevertheless.",
     "score_threshold": "Cells of this category with a lower score are not kept at all.",
     "reset": "Back to the values that come with the model.",
     "run": "Find all cells. The result is added as a new label layer.",
