@@ -101,8 +101,9 @@ def prepare(
     # Two axes: whoever read the image has chosen the channel already.
     channel: ChannelChoice = "auto" if np.ndim(image) == 2 else config.channel
     _check_channel(pixels, channel)
-    scale = choose_scale(card, config, pixel_size)
-    rescaler = Rescaler(pixels.shape[:2], scale.factor)
+    size = pixels.shape[0], pixels.shape[1]
+    scale = choose_scale(card, config, pixel_size, size)
+    rescaler = Rescaler(size, scale.factor, card.whole_grey_levels)
     scaling = _measure(pixels, channel, channels, card.normalisation)
     return PreparedImage(pixels, channel, channels, scaling, rescaler, scale.notice)
 

@@ -188,6 +188,7 @@ class Segmenter:
         return max(_SMALLEST_OVERLAP, round(_LONGEST_CELL * self.bundle.card.cell_diameter))
 
     def _plan(self, prepared: PreparedImage) -> tuple[TilePlan, int]:
+        usual = self.bundle.card.input_size
         return memory.plan(
             prepared.rescaler.size,
             self.config,
@@ -195,6 +196,7 @@ class Segmenter:
             scale=1.0 / prepared.rescaler.to_image[0],
             overlap=self._overlap,
             stride=self._network().detector.size_divisibility,
+            whole=usual.short_edge * usual.long_edge if usual is not None else 0,
         )
 
     def _reduce(self, book: NoticeBook) -> None:
