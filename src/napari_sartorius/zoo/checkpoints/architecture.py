@@ -1,0 +1,289 @@
+"""The architecture tree and the input of an imported network, from shapes and configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.nn.config import (
+    BoxHeadConfig,
+    MaskHeadConfig,
+    MaskRCNNConfig,
+    PoolerConfig,
+    ProposalConfig,
+    PyramidConfig,
+)
+from napari_sartorius.nn.stock import (
+    STOCK_ANCHOR_RATIOS,
+    STOCK_ANCHOR_SIZES,
+    stock_pooler,
+    stock_proposals,
+    stock_trunk,
+)
+from napari_sartorius.zoo.card import InputSize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.zoo.checkpoints.settings import Settings
+    from napari_sartorius.zoo.checkpoints.shapes import NetworkShapes
+
+STOCK_MEAN = (103.53, 116.28, 123.675)
+"""Grey levels of blue, green and red that detectron2's stock models subtract."""
+
+_LEVELS = 5
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """What is known of a network before its weights are loaded.
+
+    Attributes
+    ----------
+    architecture
+        Its tree.
+    normalisation, input_size
+        What it must be fed.
+    score
+        Score from which the configuration keeps objects, or None.
+    assumptions
+        What had to be guessed, in sentences.
+    """
+
+    architecture: MaskRCNNConfig
+    normalisation: Normalisation
+    input_size: InputSize | None
+    score: float | None
+    assumptions: tuple[str, ...]
+
+
+def describe(
+    path: Path, weights: Mapping[str, NDArray[Any]], shapes: NetworkShapes, settings: Settings
+) -> ImportedNetwork:
+    """Put together what shapes, stored constants and configuration say.
+
+    Parameters
+    ----------
+    path
+        The checkpoint, for errors.
+    weights
+        Tensors by detectron2's names; stored means and anchors are read, where there are any.
+    shapes
+        From `read_shapes`.
+    settings
+        From a configuration, or empty.
+
+    Raises
+    ------
+    UserError
+        When they contradict each other.
+    """
+    assumed: list[str] = []
+    if "MODEL.ROI_HEADS.NUM_CLASSES" in settings:
+        said = settings.number("MODEL.ROI_HEADS.NUM_CLASSES", 80)
+        if said != shapes.num_classes:
+            raise UserError(
+                f"{settings.path} speaks of {said:g} classes but {path} has {shapes.num_classes}; "
+                "give the configuration with which this checkpoint was trained"
+            )
+    if shapes.in_channels != 3:
+        raise UserError(
+            f"{path} reads {shapes.in_channels} channels; only networks of three channels can be "
+            "imported"
+        )
+    trunk = stock_trunk(f"resnet{shapes.depth}").model_copy(update={"widths": shapes.widths})
+    stride_key = "MODEL.RESNETS.STRIDE_IN_1X1"
+    if shapes.depth >= 50:
+        if stride_key not in settings:
+            assumed.append(
+                "blocks stride in their 1x1 convolution as in detectron2's own R50 and R101 "
+                "(networks started from torchvision's weights do not: give the configuration)"
+            )
+        trunk = trunk.model_copy(update={"stride_in_1x1": settings.flag(stride_key, True)})
+    else:
+        trunk = trunk.model_copy(update={"stride_in_1x1": False})
+    architecture = MaskRCNNConfig(
+        num_classes=shapes.num_classes,
+        trunk=trunk.model_dump(),
+        pyramid=PyramidConfig(
+            width=shapes.pyramid_width, norm=shapes.pyramid_norm, extra_level=True
+        ),
+        proposals=_proposals(path, weights, shapes, settings, assumed),
+        box_head=_box_head(shapes, settings),
+        mask_head=MaskHeadConfig(
+            pooler=_pooler("MASK", 14, settings),
+            layers=shapes.mask_layers,
+            width=shapes.mask_width,
+            norm=shapes.mask_norm,
+            class_agnostic=shapes.mask_class_agnostic,
+        ),
+    )
+    score_key = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
+    return ImportedNetwork(
+        architecture=architecture,
+        normalisation=_normalisation(path, weights, settings, assumed),
+        input_size=_input_size(settings, assumed),
+        score=settings.number(score_key, 0.0) if score_key in settings else None,
+        assumptions=tuple(assumed),
+    )
+
+
+def _proposals(
+    path: Path,
+    weights: Mapping[str, NDArray[Any]],
+    shapes: NetworkShapes,
+    settings: Settings,
+    assumed: list[str],
+) -> ProposalConfig:
+    sizes_key, ratios_key = "MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"
+    stored = _stored_anchors(weights)
+    if stored is not None and sizes_key not in settings and ratios_key not in settings:
+        sizes, ratios = stored
+    else:
+        sizes = settings.rows(sizes_key, STOCK_ANCHOR_SIZES)
+        every = settings.rows(ratios_key, (STOCK_ANCHOR_RATIOS,))
+        if len(set(every)) != 1:
+            raise settings.wrong(ratios_key, "the same ratios on every level")
+        ratios = every[0]
+        if len(sizes) == 1:
+            sizes = sizes * _LEVELS
+        if stored is None and sizes_key not in settings:
+            assumed.append("anchors are the stock ones, 32 to 512 pixels with ratios 0.5, 1 and 2")
+        if stored is not None and not _same_anchors(stored, (sizes, ratios)):
+            raise UserError(
+                f"{settings.path} names other anchors than those stored in {path}; give the "
+                "configuration with which this checkpoint was trained"
+            )
+    if len(sizes) != _LEVELS:
+        raise settings.wrong(sizes_key, f"one list of sizes for each of {_LEVELS} levels")
+    described = len(sizes[0]) * len(ratios)
+    if described != shapes.anchors_per_place and settings.path is not None:
+        raise UserError(
+            f"{settings.path} describes {described} anchors at each place but {path} has "
+            f"{shapes.anchors_per_place}; give the configuration with which this checkpoint was "
+            "trained"
+        )
+    if described != shapes.anchors_per_place:
+        raise UserError(
+            f"{path} has {shapes.anchors_per_place} anchors at each place, where "
+            f"{described} were expected; give the configuration of the training "
+            "run with --config, so that their sizes are known"
+        )
+    prefix = "MODEL.RPN."
+    stock = stock_proposals()
+    return stock.model_copy(
+        update={
+            "anchor_sizes": sizes,
+            "anchor_ratios": ratios,
+            "anchor_offset": settings.number("MODEL.ANCHOR_GENERATOR.OFFSET", 0.0),
+            "nms_iou": settings.number(f"{prefix}NMS_THRESH", stock.nms_iou),
+        }
+        | {
+            field: int(settings.number(f"{prefix}{field.upper()}", getattr(stock, field)))
+            for field in (
+                "pre_nms_topk_train",
+                "post_nms_topk_train",
+                "pre_nms_topk_test",
+                "post_nms_topk_test",
+            )
+        }
+    )
+
+
+_Anchors = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
+
+
+def _stored_anchors(weights: Mapping[str, NDArray[Any]]) -> _Anchors | None:
+    """Sizes of each level and ratios from the anchor boxes that older versions saved."""
+    sizes, ratios = [], set()
+    for level in range(_LEVELS):
+        boxes = weights.get(f"proposal_generator.anchor_generator.cell_anchors.{level}")
+        if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
+            return None
+        width, height = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).T
+        if not (np.isfinite(boxes).all() and (width > 0).all() and (height > 0).all()):
+            return None
+        sizes.append(tuple(dict.fromkeys(np.round(np.sqrt(width * height), 2).tolist())))
+        ratios.add(tuple(dict.fromkeys(np.round(height / width, 3).tolist())))
+    if len(ratios) != 1:
+        return None
+    return tuple(sizes), ratios.pop()
+
+
+def _same_anchors(one: _Anchors, other: _Anchors) -> bool:
+    flat = [np.concatenate([np.ravel(level) for level in (*a[0], a[1])]) for a in (one, other)]
+    return len(flat[0]) == len(flat[1]) and bool(np.allclose(flat[0], flat[1], rtol=0.01))
+
+
+def _box_head(shapes: NetworkShapes, settings: Settings) -> BoxHeadConfig:
+    weights = settings.numbers("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", (10.0, 10.0, 5.0, 5.0), 4)
+    return BoxHeadConfig(
+        pooler=_pooler("BOX", shapes.box_resolution, settings),
+        layers=shapes.box_layers,
+        width=shapes.box_width,
+        class_agnostic=shapes.box_class_agnostic,
+        delta_weights=(weights[0], weights[1], weights[2], weights[3]),
+        batch_per_image=512,
+    )
+
+
+def _pooler(head: str, resolution: int, settings: Settings) -> PoolerConfig:
+    prefix = f"MODEL.ROI_{head}_HEAD.POOLER_"
+    said = int(settings.number(f"{prefix}RESOLUTION", resolution))
+    if head == "BOX" and said != resolution:
+        raise settings.wrong(f"{prefix}RESOLUTION", f"{resolution} as in the checkpoint")
+    samples = int(settings.number(f"{prefix}SAMPLING_RATIO", 0))
+    return stock_pooler(said).model_copy(update={"sampling_ratio": samples})
+
+
+def _normalisation(
+    path: Path, weights: Mapping[str, NDArray[Any]], settings: Settings, assumed: list[str]
+) -> Normalisation:
+    mean = _constant(path, weights, settings, "MEAN", STOCK_MEAN)
+    std = _constant(path, weights, settings, "STD", (1.0, 1.0, 1.0))
+    order = settings.values.get("INPUT.FORMAT", "BGR")
+    if "MODEL.PIXEL_MEAN" not in settings and "pixel_mean" not in weights:
+        assumed.append(
+            "grey levels of 0 to 255 minus 103.53, 116.28, 123.675 (blue, green, red) are fed to "
+            "the network"
+        )
+    return Normalisation(method="fixed", mean=mean, std=std, channel_order=order)
+
+
+def _constant(
+    path: Path,
+    weights: Mapping[str, NDArray[Any]],
+    settings: Settings,
+    name: str,
+    stock: tuple[float, float, float],
+) -> tuple[float, float, float]:
+    """A mean or deviation: the configuration's, the checkpoint's, or the stock one."""
+    key, stored = f"MODEL.PIXEL_{name}", weights.get(f"pixel_{name.lower()}")
+    found = settings.numbers(key, stock, 3)
+    if stored is not None and stored.size == 3 and np.isfinite(stored).all():
+        kept = [round(float(v), 5) for v in stored.ravel()]
+        if key in settings and not np.allclose(kept, found, rtol=1e-3, atol=1e-3):
+            raise UserError(
+                f"{settings.path}: {key} is not the one stored in {path}; give the configuration "
+                "with which this checkpoint was trained"
+            )
+        found = tuple(kept)
+    return found[0], found[1], found[2]
+
+
+def _input_size(settings: Settings, assumed: list[str]) -> InputSize | None:
+    short = int(settings.number("INPUT.MIN_SIZE_TEST", 800))
+    long = int(settings.number("INPUT.MAX_SIZE_TEST", 1333))
+    if "INPUT.MIN_SIZE_TEST" not in settings:
+        assumed.append(
+            f"images are brought to a shorter edge of {short} and a longer one of at most {long} "
+            "pixels"
+        )
+    return InputSize(short_edge=short, long_edge=long) if short > 0 else None
