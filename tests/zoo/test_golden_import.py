@@ -119,6 +119,7 @@ def test_an_imported_checkpoint_finds_what_the_original_found(
         preset="fast",
         device="cpu",
         precision="float32",
+        tile="off",
         min_score=0.05,
         mask_nms=1,
         min_size=0,
