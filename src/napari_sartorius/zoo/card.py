@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.nn.config import MaskRCNNConfig
+from napari_sartorius.nn.config import Architecture
 
 
 class _Card(BaseModel):
@@ -109,7 +109,7 @@ class ModelCard(_Card):
     categories: tuple[CategoryCard, ...] = Field(min_length=1)
     cell_diameter: float = Field(gt=0)
     pixel_size: float | None = Field(default=None, gt=0)
-    architecture: MaskRCNNConfig
+    architecture: Architecture
     normalisation: Normalisation = Normalisation()
     input_size: InputSize | None = None
     whole_grey_levels: bool = False
