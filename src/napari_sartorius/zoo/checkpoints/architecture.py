@@ -11,6 +11,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
+    CascadeMaskRCNNConfig,
+    CascadeStageConfig,
     MaskHeadConfig,
     MaskRCNNConfig,
     PoolerConfig,
@@ -39,6 +41,8 @@ STOCK_MEAN = (103.53, 116.28, 123.675)
 """Grey levels of blue, green and red that detectron2's stock models subtract."""
 
 _LEVELS = 5
+_CASCADE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
+_CASCADE_OVERLAPS = (0.5, 0.6, 0.7)
 
 
 @dataclass(frozen=True)
@@ -109,25 +113,32 @@ def describe(
         trunk = trunk.model_copy(update={"stride_in_1x1": settings.flag(stride_key, True)})
     else:
         trunk = trunk.model_copy(update={"stride_in_1x1": False})
-    architecture = MaskRCNNConfig(
-        num_classes=shapes.num_classes,
-        trunk=trunk.model_dump(),
-        pyramid=PyramidConfig(
+    box_head = _box_head(shapes, settings)
+    parts: dict[str, Any] = {
+        "num_classes": shapes.num_classes,
+        "trunk": trunk.model_dump(),
+        "pyramid": PyramidConfig(
             width=shapes.pyramid_width, norm=shapes.pyramid_norm, extra_level=True
         ),
-        proposals=_proposals(path, weights, shapes, settings, assumed),
-        box_head=_box_head(shapes, settings),
-        mask_head=MaskHeadConfig(
+        "proposals": _proposals(path, weights, shapes, settings, assumed),
+        "box_head": box_head,
+        "mask_head": MaskHeadConfig(
             pooler=_pooler("MASK", 14, settings),
             layers=shapes.mask_layers,
             width=shapes.mask_width,
             norm=shapes.mask_norm,
             class_agnostic=shapes.mask_class_agnostic,
         ),
-    )
+    }
+    tree: type[MaskRCNNConfig] = MaskRCNNConfig
+    stages = _cascade(path, shapes, settings)
+    if stages:
+        tree = CascadeMaskRCNNConfig
+        parts["box_head"] = box_head.model_copy(update=stages[0].model_dump())
+        parts["stages"] = stages[1:]
     score_key = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
     return ImportedNetwork(
-        architecture=architecture,
+        architecture=tree.model_validate(parts),
         normalisation=_normalisation(path, weights, settings, assumed),
         input_size=_input_size(settings, assumed),
         score=settings.number(score_key, 0.0) if score_key in settings else None,
@@ -177,7 +188,7 @@ def _proposals(
             "run with --config, so that their sizes are known"
         )
     prefix = "MODEL.RPN."
-    stock = stock_proposals()
+    stock = stock_proposals(2000 if shapes.box_stages else 1000)
     return stock.model_copy(
         update={
             "anchor_sizes": sizes,
@@ -223,7 +234,8 @@ def _same_anchors(one: _Anchors, other: _Anchors) -> bool:
 
 
 def _box_head(shapes: NetworkShapes, settings: Settings) -> BoxHeadConfig:
-    weights = settings.numbers("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", (10.0, 10.0, 5.0, 5.0), 4)
+    key = "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS"
+    weights = settings.numbers(key, (10.0, 10.0, 5.0, 5.0), 4)
     return BoxHeadConfig(
         pooler=_pooler("BOX", shapes.box_resolution, settings),
         layers=shapes.box_layers,
@@ -232,6 +244,31 @@ def _box_head(shapes: NetworkShapes, settings: Settings) -> BoxHeadConfig:
         delta_weights=(weights[0], weights[1], weights[2], weights[3]),
         batch_per_image=512,
     )
+
+
+def _cascade(path: Path, shapes: NetworkShapes, settings: Settings) -> list[CascadeStageConfig]:
+    """Box coding and training overlap of every stage; empty for one plain head."""
+    name = settings.values.get("MODEL.ROI_HEADS.NAME")
+    if name is not None and (name == "CascadeROIHeads") != bool(shapes.box_stages):
+        raise UserError(
+            f"{settings.path} speaks of {name} but {path} has {shapes.box_stages or 1} box heads; "
+            "give the configuration with which this checkpoint was trained"
+        )
+    if not shapes.box_stages:
+        return []
+    prefix = "MODEL.ROI_BOX_CASCADE_HEAD."
+    rows = settings.rows(f"{prefix}BBOX_REG_WEIGHTS", _CASCADE_WEIGHTS)
+    overlaps = settings.numbers(f"{prefix}IOUS", _CASCADE_OVERLAPS)
+    if not len(rows) == len(overlaps) == shapes.box_stages or {len(row) for row in rows} != {4}:
+        raise UserError(
+            f"{settings.path or path}: {shapes.box_stages} box heads need as many rows of four in "
+            f"{prefix}BBOX_REG_WEIGHTS and numbers in {prefix}IOUS; give the configuration of the "
+            "training run"
+        )
+    return [
+        CascadeStageConfig(delta_weights=(row[0], row[1], row[2], row[3]), positive_iou=overlap)
+        for row, overlap in zip(rows, overlaps, strict=True)
+    ]
 
 
 def _pooler(head: str, resolution: int, settings: Settings) -> PoolerConfig:

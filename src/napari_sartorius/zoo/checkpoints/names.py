@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# (?:conv|shortcut) and their norms of residual blocks, then pyramid, proposals and heads.
+
+def _head(stage: str) -> str:
+    """Our name of the box head of a stage of a cascade."""
+    return "box_head" if stage == "0" else f"later_heads.{int(stage) - 1}"
+
+
+# Stem, residual blocks, pyramid, proposals, heads; the first part of a name is rewritten first.
 _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "trunk.body.bn1."),
     (r"^backbone\.bottom_up\.stem\.conv1\.", "trunk.body.conv1."),
@@ -34,6 +40,15 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"^roi_heads\.box_head\.fc(\d+)\.",
         lambda m: f"box_head.layers.{2 * int(m[1]) - 2}.",
     ),
+    (
+        r"^roi_heads\.box_head\.(\d+)\.fc(\d+)\.",
+        lambda m: f"{_head(m[1])}.layers.{2 * int(m[2]) - 2}.",
+    ),
+    (
+        r"^roi_heads\.box_predictor\.(\d+)\.cls_score\.",
+        lambda m: f"{_head(m[1])}.class_logits.",
+    ),
+    (r"^roi_heads\.box_predictor\.(\d+)\.bbox_pred\.", lambda m: f"{_head(m[1])}.deltas."),
     (r"^roi_heads\.box_predictor\.cls_score\.", "box_head.class_logits."),
     (r"^roi_heads\.box_predictor\.bbox_pred\.", "box_head.deltas."),
     (

@@ -57,6 +57,7 @@ class _StandIn:
     """A callable without attributes, so that a pickle cannot change it."""
 
     __slots__ = ("_run",)
+    _run: Callable[..., Any]
 
     def __init__(self, run: Callable[..., Any]) -> None:
         object.__setattr__(self, "_run", run)
@@ -70,10 +71,10 @@ class _StandIn:
 
 def _plain_dtype(name: Any, *_: Any) -> np.dtype[Any]:
     # A copy, because unpickling goes on to set its byte order.
-    found = np.dtype(str(name), copy=True)  # type: ignore[call-overload]
+    found = np.dtype(str(name), copy=True)
     if found.kind not in _PLAIN_KINDS or found.shape or found.fields:
         raise Refused(f"an array of {name}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _empty_array(_class: Any, shape: Any, *_: Any) -> np.ndarray[Any, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Norm = Literal["batch", "none"]
 
-_DEPTHS = {
+_DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
     ("basic", (2, 2, 2, 2)): 18,
     ("basic", (3, 4, 6, 3)): 34,
     ("bottleneck", (3, 4, 6, 3)): 50,
@@ -139,7 +139,7 @@ def read_shapes(path: Path, weights: Mapping[str, NDArray[Any]]) -> NetworkShape
         box_layers=facts.count(rf"^{re.escape(head)}fc(\d+)\.weight"),
         box_width=pooled[0],
         box_resolution=resolution,
-        box_class_agnostic=deltas == 4 and classes > 1,
+        box_class_agnostic=deltas == 4 and (classes > 1 or stages > 0),
         mask_layers=facts.count(r"^roi_heads\.mask_head\.mask_fcn(\d+)\.weight"),
         mask_width=facts.shape("roi_heads.mask_head.deconv.weight")[0],
         mask_norm=facts.norm("roi_heads.mask_head.mask_fcn1"),
