@@ -10,7 +10,7 @@ import typer
 from napari_sartorius.cli.console import ConsoleMonitor
 
 if TYPE_CHECKING:
-    from napari_sartorius.zoo import ModelBundle
+    from napari_sartorius.zoo import InputSize, ModelBundle
 
 models_app = typer.Typer(help="The models that are installed.", no_args_is_help=True)
 
@@ -98,6 +98,7 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         "",
         f"Finds:          {', '.join(card.category_names)}",
         f"Cell diameter:  {card.cell_diameter:g} px, pixel size {pixel}",
+        *([f"Input:          {_input(card.input_size)}"] if card.input_size else []),
         f"Licence:        {card.licence}",
         f"Trained on:     {card.training_data}",
     ]
@@ -116,6 +117,10 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
     lines += ["", f"Location: {bundle.path}"]
     return lines
+
+
+def _input(size: InputSize) -> str:
+    return f"whole images with a shorter edge of {size.short_edge} px (longer: {size.long_edge} px)"
 
 
 def _thresholds(bundle: ModelBundle, category: str) -> str:

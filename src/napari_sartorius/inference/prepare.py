@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Percentiles of a larger image come from about this many evenly spaced pixels.
 _SAMPLE = 4_000_000
+# An image whose brightest pixel is below this share of white looks black beside 8-bit images.
+_DARK = 1 / 8
 # Rows looked at in one go when searching for NaN.
 _CHECK_ROWS = 512
 
@@ -45,8 +47,8 @@ class PreparedImage:
         Normalisation measured on the whole image.
     rescaler
         Gives `size`, the (height, width) of the network's input image.
-    notice
-        What the user should know about the chosen scale, or None.
+    notices
+        What the user should know about the chosen scale and the grey levels.
     """
 
     pixels: NDArray[Any]
@@ -54,7 +56,7 @@ class PreparedImage:
     channels: Literal[1, 3]
     scaling: Scaling
     rescaler: Rescaler
-    notice: str | None
+    notices: tuple[str, ...]
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -105,7 +107,8 @@ def prepare(
     scale = choose_scale(card, config, pixel_size, size)
     rescaler = Rescaler(size, scale.factor, card.whole_grey_levels)
     scaling = _measure(pixels, channel, channels, card.normalisation)
-    return PreparedImage(pixels, channel, channels, scaling, rescaler, scale.notice)
+    notices = tuple(n for n in (scale.notice, _darkness(pixels, card)) if n is not None)
+    return PreparedImage(pixels, channel, channels, scaling, rescaler, notices)
 
 
 def network_view(
@@ -147,6 +150,22 @@ def _check_numbers(pixels: NDArray[Any]) -> None:
                 "the image holds NaN or infinite pixels; replace them (for example by 0) and try "
                 "again"
             )
+
+
+def _darkness(pixels: NDArray[Any], card: ModelCard) -> str | None:
+    """Sentence for an image that a model of fixed grey levels would see almost black."""
+    if card.normalisation.method != "fixed" or pixels.dtype in (np.uint8, np.bool_):
+        return None
+    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
+    brightest = float(pixels[::step, ::step].max())
+    white = 255.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    if brightest >= white * _DARK:
+        return None
+    return (
+        f"the model {card.name} expects grey levels of an 8-bit image, where this {pixels.dtype} "
+        f"image would reach only {brightest / white * 255:.2g} of 255 and look almost black; "
+        "convert it to 8 bits as its training images were"
+    )
 
 
 def _check_channel(pixels: NDArray[Any], channel: ChannelChoice) -> None:

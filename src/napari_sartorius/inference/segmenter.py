@@ -121,8 +121,8 @@ class Segmenter:
         book.progress("prepare", 0.0)
         with watch.measure("prepare"):
             prepared = prepare(image, self.bundle.card, self.config, pixel_size)
-        if prepared.notice:
-            book.notice(prepared.notice)
+        for notice in prepared.notices:
+            book.notice(notice)
         if self._runner is None:
             with watch.measure("load"):
                 self._network()

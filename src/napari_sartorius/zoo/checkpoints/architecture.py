@@ -27,6 +27,7 @@ from napari_sartorius.nn.stock import (
     stock_trunk,
 )
 from napari_sartorius.zoo.card import InputSize
+from napari_sartorius.zoo.checkpoints.network_input import read_input_size, read_normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
     from napari_sartorius.zoo.checkpoints.settings import Settings
     from napari_sartorius.zoo.checkpoints.shapes import NetworkShapes
-
-STOCK_MEAN = (103.53, 116.28, 123.675)
-"""Grey levels of blue, green and red that detectron2's stock models subtract."""
 
 _LEVELS = 5
 _CASCADE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
@@ -139,8 +137,8 @@ def describe(
     score_key = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
     return ImportedNetwork(
         architecture=tree.model_validate(parts),
-        normalisation=_normalisation(path, weights, settings, assumed),
-        input_size=_input_size(settings, assumed),
+        normalisation=read_normalisation(path, weights, settings, assumed),
+        input_size=read_input_size(settings, assumed),
         score=settings.number(score_key, 0.0) if score_key in settings else None,
         assumptions=tuple(assumed),
     )
@@ -278,49 +276,3 @@ def _pooler(head: str, resolution: int, settings: Settings) -> PoolerConfig:
         raise settings.wrong(f"{prefix}RESOLUTION", f"{resolution} as in the checkpoint")
     samples = int(settings.number(f"{prefix}SAMPLING_RATIO", 0))
     return stock_pooler(said).model_copy(update={"sampling_ratio": samples})
-
-
-def _normalisation(
-    path: Path, weights: Mapping[str, NDArray[Any]], settings: Settings, assumed: list[str]
-) -> Normalisation:
-    mean = _constant(path, weights, settings, "MEAN", STOCK_MEAN)
-    std = _constant(path, weights, settings, "STD", (1.0, 1.0, 1.0))
-    order = settings.values.get("INPUT.FORMAT", "BGR")
-    if "MODEL.PIXEL_MEAN" not in settings and "pixel_mean" not in weights:
-        assumed.append(
-            "grey levels of 0 to 255 minus 103.53, 116.28, 123.675 (blue, green, red) are fed to "
-            "the network"
-        )
-    return Normalisation(method="fixed", mean=mean, std=std, channel_order=order)
-
-
-def _constant(
-    path: Path,
-    weights: Mapping[str, NDArray[Any]],
-    settings: Settings,
-    name: str,
-    stock: tuple[float, float, float],
-) -> tuple[float, float, float]:
-    """A mean or deviation: the configuration's, the checkpoint's, or the stock one."""
-    key, stored = f"MODEL.PIXEL_{name}", weights.get(f"pixel_{name.lower()}")
-    found = settings.numbers(key, stock, 3)
-    if stored is not None and stored.size == 3 and np.isfinite(stored).all():
-        kept = [round(float(v), 5) for v in stored.ravel()]
-        if key in settings and not np.allclose(kept, found, rtol=1e-3, atol=1e-3):
-            raise UserError(
-                f"{settings.path}: {key} is not the one stored in {path}; give the configuration "
-                "with which this checkpoint was trained"
-            )
-        found = tuple(kept)
-    return found[0], found[1], found[2]
-
-
-def _input_size(settings: Settings, assumed: list[str]) -> InputSize | None:
-    short = int(settings.number("INPUT.MIN_SIZE_TEST", 800))
-    long = int(settings.number("INPUT.MAX_SIZE_TEST", 1333))
-    if "INPUT.MIN_SIZE_TEST" not in settings:
-        assumed.append(
-            f"images are brought to a shorter edge of {short} and a longer one of at most {long} "
-            "pixels"
-        )
-    return InputSize(short_edge=short, long_edge=long) if short > 0 else None
