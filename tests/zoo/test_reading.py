@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.checkpoints.pickles import ArrayUnpickler
+from napari_sartorius.zoo.checkpoints.pickles import load_arrays
 from napari_sartorius.zoo.checkpoints.reading import read_checkpoint
 
 
@@ -90,6 +90,8 @@ def test_nothing_in_a_torch_file_is_executed(tmp_path: Path, trick: str, old_for
         b"\x80\x02Pelsewhere\n.",  # PERSID
         b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",  # FRAME of 8 million TB
         b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",  # BINBYTES8 likewise
+        b"\x80\x04}r\xff\xff\xff\xff.",  # LONG_BINPUT: a table of 32 GB
+        b"\x80\x05\x96\xff\xff\xff\xff\x0f\x00\x00\x00.",  # BYTEARRAY8 of 64 GB
         b"\x80\x04K\x01q\x00j\x00\x00\x00\x01.",  # a memo that was never filled
         b"\x80\x02" + b"]" * 5000 + b"a" * 4999 + b".",
     ],
@@ -109,7 +111,7 @@ def test_the_unpickler_gives_plain_data_back() -> None:
         "d": collections.OrderedDict(e=np.asfortranarray(np.eye(2, 3))),
     }
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        back = ArrayUnpickler(pickle.dumps(content, protocol)).load()
+        back = load_arrays(pickle.dumps(content, protocol))
         np.testing.assert_array_equal(back["a"], content["a"])
         np.testing.assert_array_equal(back["d"]["e"], content["d"]["e"])
         assert back["b"] == content["b"]
@@ -142,6 +144,8 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
         (pickle.dumps([1, 2]), "not a checkpoint"),
         (pickle.dumps({"a": 1}), "not a checkpoint"),
         (pickle.dumps({"model": {}}), "not a checkpoint"),
+        (pickle.dumps({"model": {"\x1b[2J": np.zeros(2)}}), "damaged"),
+        (b"\x80\x04\x8c\x02o\n\x8c\x01x\x93.", r"\(o\?\.x\)"),
         (pickle.dumps({"blobs": {"conv1_w": np.zeros(2)}}), "Caffe2"),
     ],
 )

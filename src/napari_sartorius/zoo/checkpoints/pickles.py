@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,33 @@ _PLAIN_KINDS = frozenset("fiub")
 
 class Refused(Exception):
     """The file names something that has no place among weights; the text is its name."""
+
+
+def load_arrays(data: bytes) -> Any:
+    """Content of a pickle of arrays, numbers, strings, lists, tuples and dictionaries.
+
+    Raises
+    ------
+    Refused
+        When it asks for anything else.
+    Exception
+        Of any kind when it is damaged.
+    """
+    # Python's unpickler believes every number that it reads: one that names the place of a note
+    # makes it allocate a table of that size. So all are looked at before it sees them.
+    for instruction, argument, _ in pickletools.genops(data):
+        if instruction.name in _NEVER:
+            raise Refused(f"the instruction {instruction.name}")
+        if instruction.name in _NOTES and not 0 <= int(argument) <= len(data):
+            raise ValueError("a note beyond the end of the file")
+    return ArrayUnpickler(data).load()
+
+
+# Instructions that make objects of classes, or fetch something from outside the file.
+_NEVER = frozenset(
+    "INST OBJ NEWOBJ NEWOBJ_EX EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER".split()
+)
+_NOTES = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 
 
 class ArrayUnpickler(pickle.Unpickler):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.checkpoints.pickles import ArrayUnpickler, Refused
+from napari_sartorius.zoo.checkpoints.pickles import Refused, load_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,7 @@ _PICKLE = b"\x80"
 # Where programs of the family keep the weights within a checkpoint.
 _PLACES = ("model", "state_dict", "model_state_dict")
 _PREFIXES = ("module.", "model.")
+_LONGEST_NAME = 500
 
 
 def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
@@ -100,7 +101,7 @@ def _read_torch(path: Path) -> Any:
 
 def _read_pickle(path: Path) -> Any:
     try:
-        return ArrayUnpickler(path.read_bytes()).load()
+        return load_arrays(path.read_bytes())
     except Refused as error:
         raise _not_plain(path, str(error)) from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
@@ -126,7 +127,9 @@ def _find_weights(path: Path, content: Any) -> dict[Any, Any]:
 def _as_arrays(path: Path, weights: dict[Any, Any]) -> dict[str, NDArray[Any]]:
     """Arrays of everything that is one; the total is bounded before anything is copied."""
     total = 0
-    for value in weights.values():
+    for name, value in weights.items():
+        if not str(name).isprintable() or len(str(name)) > _LONGEST_NAME:
+            raise _damaged(path)
         if hasattr(value, "shape"):
             total += int(np.prod([int(n) for n in value.shape], dtype=np.float64))
     if total > LARGEST_NETWORK:
@@ -175,6 +178,8 @@ def _damaged(path: Path) -> UserError:
 
 
 def _not_plain(path: Path, name: str) -> UserError:
+    # What a terminal would obey must not reach it.
+    name = "".join(c if c.isprintable() else "?" for c in name[:80])
     return UserError(
         f"{path} is not read because it holds more than weights ({name}), which could run code "
         "on this computer; save the weights alone: "
