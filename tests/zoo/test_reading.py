@@ -112,11 +112,27 @@ def test_the_unpickler_gives_plain_data_back() -> None:
     }
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         back = load_arrays(pickle.dumps(content, protocol))
-        np.testing.assert_array_equal(back["a"], content["a"])
-        np.testing.assert_array_equal(back["d"]["e"], content["d"]["e"])
+        np.testing.assert_array_equal(back["a"].value, content["a"])
+        np.testing.assert_array_equal(back["d"]["e"].value, content["d"]["e"])
         assert back["b"] == content["b"]
         assert back["c"] == 3
         assert type(back["d"]) is dict
+
+
+def test_a_state_cannot_change_a_number_type_or_the_size_of_an_array(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pkl"
+    data = pickle.dumps({"a": np.zeros(3, np.float32)}, 2)
+    flags = b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"  # -1, -1, 0 of float32
+    assert data.count(flags) == 1
+    path.write_bytes(data)
+    assert read_checkpoint(path)["a"].shape == (3,)
+    path.write_bytes(data.replace(flags, flags[:-2] + b"\x3ft"))  # "it holds objects"
+    with pytest.raises(UserError, match="a changed number type"):
+        read_checkpoint(path)
+    assert data.count(b"K\x03\x85") == 1
+    path.write_bytes(data.replace(b"K\x03\x85", b"K\x04\x85"))
+    with pytest.raises(UserError, match="damaged"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pkl"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.checkpoints.pickles import Refused, load_arrays
+from napari_sartorius.zoo.checkpoints.pickles import PickledArray, Refused, load_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +126,7 @@ def _find_weights(path: Path, content: Any) -> dict[Any, Any]:
 
 def _as_arrays(path: Path, weights: dict[Any, Any]) -> dict[str, NDArray[Any]]:
     """Arrays of everything that is one; the total is bounded before anything is copied."""
+    weights = {n: v.value if isinstance(v, PickledArray) else v for n, v in weights.items()}
     total = 0
     for name, value in weights.items():
         if not str(name).isprintable() or len(str(name)) > _LONGEST_NAME:
