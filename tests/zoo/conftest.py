@@ -69,3 +69,17 @@ def tiny_weights() -> dict[str, torch.Tensor]:
     make.layer("roi_heads.mask_head.deconv", PYRAMID, PYRAMID, 2, 2)
     make.layer("roi_heads.mask_head.predictor", CLASSES, PYRAMID, 1, 1)
     return make.weights
+
+
+@pytest.fixture(scope="session")
+def tiny_cascade(tiny_weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same network with three box heads in a row and one box for all classes."""
+    weights = {}
+    for name, value in tiny_weights.items():
+        part = next((p for p in ("box_head", "box_predictor") if f".{p}." in name), None)
+        kept = value[:4] if "bbox_pred" in name else value
+        for stage in range(3) if part else ():
+            weights[name.replace(f"{part}.", f"{part}.{stage}.")] = kept * (1 - 0.2 * stage)
+        if part is None:
+            weights[name] = value
+    return weights

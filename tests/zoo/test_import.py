@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from napari_sartorius import load_model, segment
 from napari_sartorius.cli.main import app
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.nn.config import CascadeMaskRCNNConfig
 from napari_sartorius.nn.stock import stock_mask_rcnn
 from napari_sartorius.zoo import InputSize, ModelBundle, list_bundles
 from napari_sartorius.zoo.checkpoints import import_checkpoint
@@ -357,3 +359,33 @@ def test_presets_are_valid_trees(depth: Any) -> None:
     tree = stock_mask_rcnn(depth, 3)
     assert tree.trunk.name == f"resnet{depth}"
     assert type(tree).model_validate_json(tree.model_dump_json()) == tree
+
+
+def test_a_cascade_is_recognised_and_segments(
+    models: Path, tiny_cascade: dict[str, torch.Tensor], tmp_path: Path, config: Path
+) -> None:
+    path = tmp_path / "cascade.pth"
+    torch.save({"model": tiny_cascade}, path)
+    with pytest.raises(UserError, match=r"StandardROIHeads but .* has 3 box heads"):
+        config.write_text("MODEL: {ROI_HEADS: {NAME: StandardROIHeads}}")
+        import_checkpoint(path, config=config)
+    config.write_text("MODEL: {ROI_BOX_CASCADE_HEAD: {IOUS: [0.5, 0.6]}}")
+    with pytest.raises(UserError, match="3 box heads need as many rows"):
+        import_checkpoint(path, config=config)
+    text = YAML.replace("SCORE_THRESH_TEST: 0.1", "SCORE_THRESH_TEST: 0.1, NAME: CascadeROIHeads")
+    config.write_text(text)
+    bundle = import_checkpoint(path, config=config).bundle
+    tree = bundle.card.architecture
+    assert isinstance(tree, CascadeMaskRCNNConfig)
+    assert [stage.delta_weights[0] for stage in tree.stages] == [20, 30]
+    assert [stage.positive_iou for stage in tree.stages] == [0.6, 0.7]
+    state = bundle.load_network().state_dict()
+    torch.testing.assert_close(
+        state["later_heads.1.deltas.weight"],
+        tiny_cascade["roi_heads.box_predictor.2.bbox_pred.weight"],
+        rtol=0,
+        atol=0,
+    )
+    pixels = np.random.default_rng(4).integers(0, 255, (70, 110, 3), np.uint8)
+    found = segment(pixels, load_model("cascade", device="cpu"), min_score=0.05)
+    assert len(found) > 3
