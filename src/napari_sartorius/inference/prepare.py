@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # Percentiles of a larger image come from about this many evenly spaced pixels.
 _SAMPLE = 4_000_000
-# An image whose brightest pixel is below this share of white looks black beside 8-bit images.
-_DARK = 1 / 8
+# An image whose brightest pixel is below this share of a model's mean looks black to it.
+_DARK = 1 / 4
 # Rows looked at in one go when searching for NaN.
 _CHECK_ROWS = 512
 
@@ -159,12 +159,13 @@ def _darkness(pixels: NDArray[Any], card: ModelCard) -> str | None:
     step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
     brightest = float(pixels[::step, ::step].max())
     white = 255.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    if brightest >= white * _DARK:
+    level = brightest / white * 255
+    if level >= _DARK * float(np.min(card.normalisation.mean)):
         return None
     return (
-        f"the model {card.name} expects grey levels of an 8-bit image, where this {pixels.dtype} "
-        f"image would reach only {brightest / white * 255:.2g} of 255 and look almost black; "
-        "convert it to 8 bits as its training images were"
+        f"the model {card.name} was trained on grey levels around "
+        f"{np.mean(card.normalisation.mean):.0f} of 255, where this {pixels.dtype} image reaches "
+        f"only {level:.2g} and looks almost black; convert it to 8 bits as its training images were"
     )
 
 
