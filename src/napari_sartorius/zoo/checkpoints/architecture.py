@@ -195,7 +195,7 @@ def _proposals(
             "nms_iou": settings.number(f"{prefix}NMS_THRESH", stock.nms_iou),
         }
         | {
-            field: int(settings.number(f"{prefix}{field.upper()}", getattr(stock, field)))
+            field: settings.count(f"{prefix}{field.upper()}", getattr(stock, field))
             for field in (
                 "pre_nms_topk_train",
                 "post_nms_topk_train",
@@ -234,6 +234,8 @@ def _same_anchors(one: _Anchors, other: _Anchors) -> bool:
 def _box_head(shapes: NetworkShapes, settings: Settings) -> BoxHeadConfig:
     key = "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS"
     weights = settings.numbers(key, (10.0, 10.0, 5.0, 5.0), 4)
+    if min(weights) <= 0:
+        raise settings.wrong(key, "4 numbers above 0")
     return BoxHeadConfig(
         pooler=_pooler("BOX", shapes.box_resolution, settings),
         layers=shapes.box_layers,
@@ -271,7 +273,7 @@ def _cascade(path: Path, shapes: NetworkShapes, settings: Settings) -> list[Casc
 
 def _pooler(head: str, resolution: int, settings: Settings) -> PoolerConfig:
     prefix = f"MODEL.ROI_{head}_HEAD.POOLER_"
-    said = int(settings.number(f"{prefix}RESOLUTION", resolution))
+    said = settings.count(f"{prefix}RESOLUTION", resolution)
     if head == "BOX" and said != resolution:
         raise settings.wrong(f"{prefix}RESOLUTION", f"{resolution} as in the checkpoint")
     samples = int(settings.number(f"{prefix}SAMPLING_RATIO", 0))

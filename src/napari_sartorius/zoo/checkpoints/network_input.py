@@ -34,6 +34,11 @@ def read_normalisation(
     """
     mean = _constant(path, weights, settings, "MEAN", STOCK_MEAN)
     std = _constant(path, weights, settings, "STD", (1.0, 1.0, 1.0))
+    if min(std) <= 0:
+        raise UserError(
+            f"{settings.path or path}: a standard deviation (PIXEL_STD) is {min(std):g}, expected "
+            "numbers above 0; correct the configuration"
+        )
     order = settings.values.get("INPUT.FORMAT", "BGR")
     if "MODEL.PIXEL_MEAN" not in settings and "pixel_mean" not in weights:
         assumed.append(

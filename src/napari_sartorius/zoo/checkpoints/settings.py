@@ -10,6 +10,8 @@ from typing import Any
 
 from napari_sartorius.core.errors import UserError
 
+# No entry of a configuration is larger; it also keeps infinity and NaN out.
+_LARGEST = 1e9
 _STAGES = ["res2", "res3", "res4", "res5"]
 _LEVELS = ["p2", "p3", "p4", "p5"]
 
@@ -103,9 +105,16 @@ class Settings:
     def number(self, key: str, default: float) -> float:
         """One number."""
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             raise self.wrong(key, "one number")
         return float(value)
+
+    def count(self, key: str, default: int) -> int:
+        """One whole number from 1 on."""
+        value = self.number(key, default)
+        if value < 1 or value != int(value):
+            raise self.wrong(key, "a whole number from 1 on")
+        return int(value)
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
@@ -125,13 +134,14 @@ class Settings:
     def rows(
         self, key: str, default: tuple[tuple[float, ...], ...]
     ) -> tuple[tuple[float, ...], ...]:
-        """Lists of numbers in a list."""
+        """Lists of numbers above 0 in a list."""
         value = self.values.get(key, default)
         if not isinstance(value, list | tuple) or not value:
             raise self.wrong(key, "lists of numbers")
         for row in value:
-            if not isinstance(row, list | tuple) or not row or not all(map(_is_number, row)):
-                raise self.wrong(key, "lists of numbers")
+            plain = isinstance(row, list | tuple) and row and all(map(_is_number, row))
+            if not plain or min(row) <= 0:
+                raise self.wrong(key, "lists of numbers above 0")
         return tuple(tuple(float(v) for v in row) for row in value)
 
     def wrong(self, key: str, expected: str) -> UserError:
@@ -222,4 +232,5 @@ def _judge(path: Path, key: str, value: Any) -> str | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and abs(value) < _LARGEST
