@@ -140,6 +140,7 @@ def card() -> Any:
             normalisation=Normalisation(method="fixed", mean=0.0, std=1.0),
             input_size=None,
             whole_grey_levels=False,
+            precision="auto",
             one_category_per_image=False,
             views={
                 "fast": ("identity",),

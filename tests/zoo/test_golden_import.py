@@ -119,7 +119,6 @@ def test_an_imported_checkpoint_finds_what_the_original_found(
     config = SegmentConfig(
         preset="fast",
         device="cpu",
-        precision="float32",
         tile="off",
         min_score=0.05,
         mask_nms=1,

@@ -395,5 +395,7 @@ def test_a_cascade_is_recognised_and_segments(
         atol=0,
     )
     pixels = np.random.default_rng(4).integers(0, 255, (70, 110, 3), np.uint8)
-    found = segment(pixels, load_model("cascade", device="cpu"), min_score=0.05)
-    assert len(found) > 3
+    model = load_model("cascade", device="cpu")
+    assert len(segment(pixels, model, min_score=0.05)) > 3
+    assert model.segment(pixels).precision == "float32"
+    assert model.segment(pixels, precision="bfloat16").precision == "bfloat16"

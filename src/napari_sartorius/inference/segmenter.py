@@ -178,7 +178,10 @@ class Segmenter:
                 self._detector = self.bundle.load_network(device, for_inference=True)
             elif hasattr(self._detector, "to"):
                 self._detector.to(device)
-            precision = choose_precision(self.config.precision, device)
+            wish = self.config.precision
+            precision = choose_precision(
+                self.bundle.card.precision if wish == "auto" else wish, device
+            )
             self._runner = NetworkRunner(self._detector, device, precision, self._views)
         return self._runner
 

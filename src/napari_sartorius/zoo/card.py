@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -88,6 +88,9 @@ class ModelCard(_Card):
         Whether rescaled pixels of integer images are rounded to whole numbers after each axis,
         columns first, as Pillow does and thereby detectron2. Networks trained so were never shown
         the values in between.
+    precision
+        Arithmetic that ``auto`` means for this model: ``float32`` where bfloat16 would change what
+        is found, ``auto`` where the hardware may decide.
     thresholds
         By category name.
     views
@@ -113,6 +116,7 @@ class ModelCard(_Card):
     normalisation: Normalisation = Normalisation()
     input_size: InputSize | None = None
     whole_grey_levels: bool = False
+    precision: Literal["auto", "float32"] = "auto"
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
     one_category_per_image: bool = False
     views: dict[str, tuple[str, ...]] = Field(

@@ -200,6 +200,7 @@ def _card(
         normalisation=network.normalisation,
         input_size=network.input_size,
         whole_grey_levels=True,
+        precision="float32",
         thresholds={one: Thresholds(score=score) for one in names},
         licence="not stated in the checkpoint; ask who trained it",
         citation=_MADE_BY,
