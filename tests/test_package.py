@@ -42,7 +42,19 @@ def test_importing_the_package_is_light():
 
 
 @pytest.mark.parametrize(
-    "room", ["core", "io", "evaluation", "postprocess", "engine", "ui", "zoo", "samples", "cli"]
+    "room",
+    [
+        "core",
+        "io",
+        "evaluation",
+        "postprocess",
+        "engine",
+        "ui",
+        "zoo",
+        "zoo.checkpoints",
+        "samples",
+        "cli",
+    ],
 )
 def test_no_room_loads_torch_or_qt_before_it_is_used(room):
     loaded = loaded_by(f"import napari_sartorius.{room}")

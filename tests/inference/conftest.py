@@ -138,6 +138,9 @@ def card() -> Any:
             pixel_size=0.5,
             input_channels=1,
             normalisation=Normalisation(method="fixed", mean=0.0, std=1.0),
+            input_size=None,
+            whole_grey_levels=False,
+            precision="auto",
             one_category_per_image=False,
             views={
                 "fast": ("identity",),

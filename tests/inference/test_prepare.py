@@ -26,6 +26,8 @@ CARD = cast(
         pixel_size=None,
         input_channels=1,
         normalisation=Normalisation(),
+        input_size=None,
+        whole_grey_levels=False,
     ),
 )
 
@@ -125,3 +127,36 @@ def test_a_nan_in_the_last_row_is_found() -> None:
     image[-1, -1] = np.nan
     with pytest.raises(UserError, match="NaN"):
         prepare(image, CARD, SegmentConfig())
+
+
+def test_blue_first_with_a_mean_for_each_channel() -> None:
+    normalisation = Normalisation(
+        method="fixed", mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 4.0), channel_order="BGR"
+    )
+    card = SimpleNamespace(**(vars(CARD) | {"input_channels": 3, "normalisation": normalisation}))
+    red_green_blue = np.zeros((5, 6, 3), np.uint8) + np.array([100, 50, 40], np.uint8)
+    seen = network_view(red_green_blue, cast("Any", card), SegmentConfig())
+    np.testing.assert_allclose(seen[2, 3], [(40 - 10) / 1, (50 - 20) / 2, (100 - 30) / 4])
+    grey = network_view(red_green_blue[..., 0], cast("Any", card), SegmentConfig())
+    np.testing.assert_allclose(grey[2, 3], [90, 40, 17.5])
+
+
+@pytest.mark.parametrize(
+    ("image", "dark"),
+    [
+        (np.full((9, 9), 4095, np.uint16), True),
+        (np.full((9, 9), 60000, np.uint16), False),
+        (np.full((9, 9), 0.9, np.float32), True),
+        (np.full((9, 9), 200.0, np.float32), False),
+        (np.full((9, 9), 3, np.uint8), False),
+    ],
+)
+def test_a_model_of_fixed_grey_levels_says_when_an_image_looks_black_to_it(
+    image: NDArray[Any], dark: bool
+) -> None:
+    fixed = SimpleNamespace(
+        **(vars(CARD) | {"normalisation": Normalisation(method="fixed", mean=120.0, std=1.0)})
+    )
+    notices = prepare(image, cast("Any", fixed), SegmentConfig()).notices
+    assert [("almost black" in notice) for notice in notices] == [True] * dark
+    assert not prepare(image, CARD, SegmentConfig()).notices

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import interpolate
 
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.rescale import Rescaler, choose_scale
 from napari_sartorius.inference.tiling import Rectangle
+from napari_sartorius.zoo import InputSize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _card(pixel_size: float | None = 0.5) -> Any:
-    return cast("Any", SimpleNamespace(name="m", cell_diameter=20.0, pixel_size=pixel_size))
+def _card(pixel_size: float | None = 0.5, input_size: InputSize | None = None) -> Any:
+    return cast(
+        "Any",
+        SimpleNamespace(name="m", cell_diameter=20.0, pixel_size=pixel_size, input_size=input_size),
+    )
 
 
 def _window(rescaler: Rescaler, pixels: NDArray[Any], part: Rectangle) -> NDArray[Any]:
@@ -95,3 +100,48 @@ def test_a_model_without_pixel_size_says_so() -> None:
     assert choice.notice is not None
     assert "diameter" in choice.notice
     assert choose_scale(_card(None), SegmentConfig(), 0.3).notice is None
+
+
+@pytest.mark.parametrize(
+    ("image_size", "input_size", "network_size", "told"),
+    [
+        ((520, 704), InputSize(), (800, 1083), False),
+        ((256, 320), InputSize(), (800, 1000), False),
+        ((500, 1000), InputSize(), (667, 1333), False),
+        ((1600, 2000), InputSize(), (800, 1000), False),
+        ((4000, 4000), InputSize(), (800, 800), True),
+        ((520, 704), InputSize(short_edge=600, long_edge=1000), (600, 812), False),
+    ],
+)
+def test_input_size_is_what_happens_when_nobody_names_a_size(
+    image_size: tuple[int, int], input_size: InputSize, network_size: tuple[int, int], told: bool
+) -> None:
+    choice = choose_scale(_card(None, input_size), SegmentConfig(), None, image_size)
+    assert Rescaler(image_size, choice.factor).size == network_size
+    assert (choice.notice is not None) == told
+    if choice.notice is not None:
+        assert "small cells may be missed" in choice.notice
+    wished = choose_scale(_card(None, input_size), SegmentConfig(diameter=10), None, image_size)
+    assert wished.factor == 2.0
+
+
+@pytest.mark.parametrize("size", [(80, 100), (31, 44), (64, 53), (90, 60)])
+def test_whole_grey_levels_are_those_of_pillow(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (64, 80, 3), np.uint8)
+    rescaler = Rescaler((64, 80), 1.5, whole_grey_levels=True)
+    rescaler.size = size
+    theirs = np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(_window(rescaler, pixels, Rectangle(0, 0, *size)), theirs)
+    part = Rectangle(size[0] // 3, 5, size[0] - 2, size[1] - 7)
+    np.testing.assert_array_equal(
+        _window(rescaler, pixels, part), theirs[part.y0 : part.y1, part.x0 : part.x1]
+    )
+
+
+def test_whole_grey_levels_leave_floats_alone() -> None:
+    pixels = np.random.default_rng(3).random((20, 30, 1)).astype(np.float32)
+    part = Rectangle(0, 0, 40, 60)
+    np.testing.assert_array_equal(
+        _window(Rescaler((20, 30), 2.0, whole_grey_levels=True), pixels, part),
+        _window(Rescaler((20, 30), 2.0), pixels, part),
+    )

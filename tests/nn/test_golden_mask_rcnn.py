@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +14,10 @@ from PIL import Image
 from napari_sartorius.nn.anchors import grid_anchors
 from napari_sartorius.nn.boxes import apply_deltas
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.config import (
-    BoxHeadConfig,
-    MaskHeadConfig,
-    MaskRCNNConfig,
-    PoolerConfig,
-    ProposalConfig,
-    PyramidConfig,
-    TrunkConfig,
-)
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
+from napari_sartorius.nn.stock import stock_mask_rcnn
+from napari_sartorius.zoo.checkpoints.names import renamed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,48 +26,7 @@ if TYPE_CHECKING:
 
 CASE = "mask_rcnn_r50_fpn"
 
-STOCK = MaskRCNNConfig(
-    num_classes=3,
-    trunk=TrunkConfig(name="resnet50", in_channels=3, stem_stride=2, stride_in_1x1=True),
-    pyramid=PyramidConfig(width=256, norm="none", extra_level=True),
-    proposals=ProposalConfig(
-        anchor_sizes=((32.0,), (64.0,), (128.0,), (256.0,), (512.0,)),
-        pre_nms_topk_test=1000,
-        post_nms_topk_test=1000,
-        topk_grows=False,
-    ),
-    box_head=BoxHeadConfig(
-        pooler=PoolerConfig(resolution=7, canonical_size=224), width=1024, class_agnostic=False
-    ),
-    mask_head=MaskHeadConfig(
-        pooler=PoolerConfig(resolution=14, canonical_size=224), width=256, norm="none"
-    ),
-)
-
-RENAMES = (
-    (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "trunk.body.bn1."),
-    (r"^backbone\.bottom_up\.stem\.conv1\.", "trunk.body.conv1."),
-    (r"shortcut\.norm\.", "downsample.1."),
-    (r"shortcut\.", "downsample.0."),
-    (r"conv(\d)\.norm\.", r"bn\1."),
-    (r"^backbone\.fpn_(lateral|output)(\d)\.", lambda m: f"pyramid.{m[1]}.{int(m[2]) - 2}.0."),
-    (r"^backbone\.bottom_up\.res(\d)\.", lambda m: f"trunk.body.layer{int(m[1]) - 1}."),
-    (r"^proposal_generator\.rpn_head\.", "proposals.head."),
-    (r"objectness_logits", "objectness"),
-    (r"anchor_deltas", "deltas"),
-    (r"^roi_heads\.box_head\.fc(\d)\.", lambda m: f"box_head.layers.{2 * int(m[1]) - 2}."),
-    (r"^roi_heads\.box_predictor\.cls_score\.", "box_head.class_logits."),
-    (r"^roi_heads\.box_predictor\.bbox_pred\.", "box_head.deltas."),
-    (r"^roi_heads\.mask_head\.mask_fcn(\d)\.", lambda m: f"mask_head.blocks.{int(m[1]) - 1}.0."),
-    (r"^roi_heads\.mask_head\.deconv\.", "mask_head.upsample."),
-    (r"^roi_heads\.mask_head\.predictor\.", "mask_head.predictor."),
-)
-
-
-def _renamed(key: str) -> str:
-    for pattern, replacement in RENAMES:
-        key = re.sub(pattern, replacement, key)
-    return key
+STOCK = stock_mask_rcnn(50, 3)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +45,8 @@ def network(golden: Path) -> MaskRCNN:
     weights = maker.build_state_dict(keys, with_ignored=False)
     maker.verify(weights, keys)
     net = build_network(STOCK)
-    renamed = {_renamed(name): value for name, value in weights.items()}
-    missing, unexpected = net.load_state_dict(renamed, strict=False)
+    state = {renamed(name): value for name, value in weights.items()}
+    missing, unexpected = net.load_state_dict(state, strict=False)
     assert not unexpected
     assert all(name.endswith("num_batches_tracked") for name in missing)
     return net.eval()

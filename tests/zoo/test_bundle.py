@@ -108,6 +108,8 @@ def test_cards_refuse_what_does_not_fit() -> None:
         tiny_card(thresholds={"square": {"score": 0.5}})
     with pytest.raises(ValidationError):
         tiny_card(colour="red")
+    with pytest.raises(ValidationError, match="three channels"):
+        tiny_card(normalisation={"method": "fixed", "mean": (1.0, 2.0, 3.0)})
 
 
 def test_the_catalogue_lists_user_models_and_survives_damaged_ones(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sartorius.cli.console import ConsoleMonitor
+
 if TYPE_CHECKING:
-    from napari_sartorius.zoo import ModelBundle
+    from napari_sartorius.zoo import InputSize, ModelBundle
 
 models_app = typer.Typer(help="The models that are installed.", no_args_is_help=True)
 
@@ -36,6 +39,54 @@ def show_model(
     typer.echo("\n".join(card_lines(find_bundle(name))))
 
 
+@models_app.command("import")
+def import_model(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Checkpoint of detectron2, .pth or .pkl.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="The config.yaml of the training run.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; the file's name when not given.")
+    ] = None,
+    categories: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="Names of the classes in the order of training."),
+    ] = None,
+    cell_diameter: Annotated[
+        float | None,
+        typer.Option(help="Typical cell diameter in pixels of the network's input."),
+    ] = None,
+    tensors: Annotated[
+        bool, typer.Option("--tensors", help="List what became of every tensor.")
+    ] = False,
+) -> None:
+    """Add a Mask R-CNN that was trained with detectron2 (R50-FPN, R101-FPN).
+
+    Nothing in the file is executed. Give the configuration of the training run when anchors,
+    grey levels or image sizes were changed in it; what is assumed without it is printed.
+    """
+    from napari_sartorius.zoo.checkpoints import import_checkpoint
+
+    names = [one.strip() for one in categories.split(",")] if categories is not None else None
+    with ConsoleMonitor() as monitor:
+        imported = import_checkpoint(
+            checkpoint,
+            config=config,
+            name=name,
+            categories=names,
+            cell_diameter=cell_diameter,
+            monitor=monitor,
+        )
+    typer.echo("\n".join(imported.report.lines(every_tensor=tensors)))
+    card = imported.bundle.card
+    typer.echo(
+        f"{card.name} finds {', '.join(card.category_names)}; it is in {imported.bundle.path}"
+    )
+    typer.echo(f"Use it: napari-sartorius segment ... --model {card.name}")
+
+
 def card_lines(bundle: ModelBundle) -> list[str]:
     """Lines of a card for a reader."""
     card = bundle.card
@@ -47,6 +98,7 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         "",
         f"Finds:          {', '.join(card.category_names)}",
         f"Cell diameter:  {card.cell_diameter:g} px, pixel size {pixel}",
+        *([f"Input:          {_input(card.input_size)}"] if card.input_size else []),
         f"Licence:        {card.licence}",
         f"Trained on:     {card.training_data}",
     ]
@@ -65,6 +117,10 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
     lines += ["", f"Location: {bundle.path}"]
     return lines
+
+
+def _input(size: InputSize) -> str:
+    return f"whole images with a shorter edge of {size.short_edge} px (longer: {size.long_edge} px)"
 
 
 def _thresholds(bundle: ModelBundle, category: str) -> str:

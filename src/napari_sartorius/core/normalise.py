@@ -15,6 +15,8 @@ from napari_sartorius.core.channels import LUMINANCE
 from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 # Percentiles of a very large image are taken from about this many evenly spaced pixels.
@@ -34,27 +36,51 @@ class Normalisation:
     low, high
         Percentiles, 0..100.
     mean, std
-        Grey levels, used by ``fixed`` only.
+        Grey levels, used by ``fixed`` only: one number, or three for the three channels in the
+        order in which the network reads them.
+    channel_order
+        Whether a network of three channels reads red or blue first; images are always given as
+        RGB. detectron2's stock models read ``BGR``.
     """
 
     method: Literal["percentile", "fixed"] = "percentile"
     low: float = 1.0
     high: float = 99.0
-    mean: float = 128.0
-    std: float = 64.0
+    mean: float | tuple[float, float, float] = 128.0
+    std: float | tuple[float, float, float] = 64.0
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether only an image of three channels can be normalised so."""
+        return isinstance(self.mean, tuple) or isinstance(self.std, tuple)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Two numbers that normalise every tile of one image alike: (x - offset) * gain, limited."""
+    """The numbers that normalise every tile of one image alike: (x - offset) * gain, limited.
 
-    offset: float
-    gain: float
+    Attributes
+    ----------
+    offset, gain
+        One number, or one for each channel in the order of the result.
+    limit
+        Largest absolute value of the result.
+    swap_channels
+        Whether red and blue change places first.
+    """
+
+    offset: float | tuple[float, ...]
+    gain: float | tuple[float, ...]
     limit: float
+    swap_channels: bool = False
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalised float32 copy of pixels of any shape."""
-        values = (pixels.astype(np.float32) - np.float32(self.offset)) * np.float32(self.gain)
+        """Normalised float32 copy of pixels (Y, X) or (Y, X, C)."""
+        if self.swap_channels and pixels.ndim == 3 and pixels.shape[-1] == 3:
+            pixels = pixels[..., ::-1]
+        offset, gain = np.asarray(self.offset, np.float32), np.asarray(self.gain, np.float32)
+        values = (pixels.astype(np.float32) - offset) * gain
         return np.clip(values, -self.limit, self.limit, out=values)
 
 
@@ -77,16 +103,21 @@ def measure(image: NDArray[Any], normalisation: Normalisation) -> Scaling:
         raise UserError(
             "the image holds NaN or infinite pixels; replace them (for example by 0) and try again"
         )
+    swap = normalisation.channel_order == "BGR"
     if normalisation.method == "fixed":
         grey_levels = _grey_level_factor(image.dtype)
-        std = max(normalisation.std, 1e-6)
-        return Scaling(normalisation.mean / grey_levels, grey_levels / std, np.inf)
+        return Scaling(
+            _each(lambda mean: mean / grey_levels, normalisation.mean),
+            _each(lambda std: grey_levels / max(std, 1e-6), normalisation.std),
+            np.inf,
+            swap,
+        )
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / _SAMPLE)))
     sampled = image[::step, ::step].astype(np.float32)
     low, high = np.percentile(sampled, [normalisation.low, normalisation.high])
     spread = float(high) - float(low)
     gain = 4.0 / spread if spread > 1e-12 * max(1.0, abs(float(high))) else 0.0
-    return Scaling((float(low) + float(high)) / 2, gain, 4.0)
+    return Scaling((float(low) + float(high)) / 2, gain, 4.0, swap)
 
 
 def normalise(image: NDArray[Any], normalisation: Normalisation) -> NDArray[np.float32]:
@@ -109,6 +140,12 @@ def to_channels(image: NDArray[Any], channels: Literal[1, 3]) -> NDArray[Any]:
     if channels == 1:
         return (image.astype(np.float32) @ LUMINANCE)[..., None]
     return np.repeat(image, channels, axis=-1)
+
+
+def _each(
+    change: Callable[[float], float], values: float | tuple[float, ...]
+) -> float | tuple[float, ...]:
+    return tuple(change(v) for v in values) if isinstance(values, tuple) else change(values)
 
 
 def _grey_level_factor(dtype: np.dtype[Any]) -> float:

@@ -39,7 +39,8 @@ class SegmentConfig(BaseModel):
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ... or ``mps``.
     precision
-        Arithmetic of the network; ``auto`` takes bfloat16 only where it is known to help.
+        Arithmetic of the network; ``auto`` takes bfloat16 only where it is known to help and the
+        model's card allows it.
     diameter
         Typical cell diameter in this image, in pixels. The image is rescaled so that cells look
         to the network as large as those it was trained on.

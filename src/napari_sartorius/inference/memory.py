@@ -76,6 +76,7 @@ def plan(
     scale: float,
     overlap: int,
     stride: int,
+    whole: int = 0,
 ) -> tuple[TilePlan, int]:
     """Lay out the tiles and decide how many go through the network at once.
 
@@ -91,6 +92,8 @@ def plan(
         Network pixels per image pixel.
     overlap, stride : int
         As in `plan_tiles`.
+    whole : int
+        As in `automatic_limits`.
     """
     budget = int(free_memory(effort.device) * _SHARE_OF_FREE)
     if effort.device == "cpu":
@@ -99,7 +102,8 @@ def plan(
         limits = image_size
     elif config.tile == "auto":
         edge = largest_tile(budget, BYTES_PER_PIXEL, stride)
-        limits = automatic_limits(image_size, edge, int((budget / BYTES_PER_PIXEL) ** 0.5))
+        largest = int((budget / BYTES_PER_PIXEL) ** 0.5)
+        limits = automatic_limits(image_size, edge, largest, whole)
     else:
         limits = (max(round(config.tile * scale), 2 * stride),) * 2
     if effort.edge is not None:

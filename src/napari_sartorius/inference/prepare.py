@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Percentiles of a larger image come from about this many evenly spaced pixels.
 _SAMPLE = 4_000_000
+# An image whose brightest pixel is below this share of a model's mean looks black to it.
+_DARK = 1 / 4
 # Rows looked at in one go when searching for NaN.
 _CHECK_ROWS = 512
 
@@ -45,8 +47,8 @@ class PreparedImage:
         Normalisation measured on the whole image.
     rescaler
         Gives `size`, the (height, width) of the network's input image.
-    notice
-        What the user should know about the chosen scale, or None.
+    notices
+        What the user should know about the chosen scale and the grey levels.
     """
 
     pixels: NDArray[Any]
@@ -54,7 +56,7 @@ class PreparedImage:
     channels: Literal[1, 3]
     scaling: Scaling
     rescaler: Rescaler
-    notice: str | None
+    notices: tuple[str, ...]
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -101,10 +103,12 @@ def prepare(
     # Two axes: whoever read the image has chosen the channel already.
     channel: ChannelChoice = "auto" if np.ndim(image) == 2 else config.channel
     _check_channel(pixels, channel)
-    scale = choose_scale(card, config, pixel_size)
-    rescaler = Rescaler(pixels.shape[:2], scale.factor)
+    size = pixels.shape[0], pixels.shape[1]
+    scale = choose_scale(card, config, pixel_size, size)
+    rescaler = Rescaler(size, scale.factor, card.whole_grey_levels)
     scaling = _measure(pixels, channel, channels, card.normalisation)
-    return PreparedImage(pixels, channel, channels, scaling, rescaler, scale.notice)
+    notices = tuple(n for n in (scale.notice, _darkness(pixels, card)) if n is not None)
+    return PreparedImage(pixels, channel, channels, scaling, rescaler, notices)
 
 
 def network_view(
@@ -146,6 +150,23 @@ def _check_numbers(pixels: NDArray[Any]) -> None:
                 "the image holds NaN or infinite pixels; replace them (for example by 0) and try "
                 "again"
             )
+
+
+def _darkness(pixels: NDArray[Any], card: ModelCard) -> str | None:
+    """Sentence for an image that a model of fixed grey levels would see almost black."""
+    if card.normalisation.method != "fixed" or pixels.dtype in (np.uint8, np.bool_):
+        return None
+    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
+    brightest = float(pixels[::step, ::step].max())
+    white = 255.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    level = brightest / white * 255
+    if level >= _DARK * float(np.min(card.normalisation.mean)):
+        return None
+    return (
+        f"the model {card.name} was trained on grey levels around "
+        f"{np.mean(card.normalisation.mean):.0f} of 255, where this {pixels.dtype} image reaches "
+        f"only {level:.2g} and looks almost black; convert it to 8 bits as its training images were"
+    )
 
 
 def _check_channel(pixels: NDArray[Any], channel: ChannelChoice) -> None:

@@ -121,8 +121,8 @@ class Segmenter:
         book.progress("prepare", 0.0)
         with watch.measure("prepare"):
             prepared = prepare(image, self.bundle.card, self.config, pixel_size)
-        if prepared.notice:
-            book.notice(prepared.notice)
+        for notice in prepared.notices:
+            book.notice(notice)
         if self._runner is None:
             with watch.measure("load"):
                 self._network()
@@ -178,7 +178,10 @@ class Segmenter:
                 self._detector = self.bundle.load_network(device, for_inference=True)
             elif hasattr(self._detector, "to"):
                 self._detector.to(device)
-            precision = choose_precision(self.config.precision, device)
+            wish = self.config.precision
+            precision = choose_precision(
+                self.bundle.card.precision if wish == "auto" else wish, device
+            )
             self._runner = NetworkRunner(self._detector, device, precision, self._views)
         return self._runner
 
@@ -188,6 +191,7 @@ class Segmenter:
         return max(_SMALLEST_OVERLAP, round(_LONGEST_CELL * self.bundle.card.cell_diameter))
 
     def _plan(self, prepared: PreparedImage) -> tuple[TilePlan, int]:
+        usual = self.bundle.card.input_size
         return memory.plan(
             prepared.rescaler.size,
             self.config,
@@ -195,6 +199,7 @@ class Segmenter:
             scale=1.0 / prepared.rescaler.to_image[0],
             overlap=self._overlap,
             stride=self._network().detector.size_divisibility,
+            whole=usual.short_edge * usual.long_edge if usual is not None else 0,
         )
 
     def _reduce(self, book: NoticeBook) -> None:

@@ -161,7 +161,9 @@ def largest_tile(budget: int, bytes_per_pixel: float, stride: int) -> int:
     return max(2 * stride, min(_LARGEST_TILE, edge) // stride * stride)
 
 
-def automatic_limits(image_size: tuple[int, int], edge: int, budget_edge: int) -> tuple[int, int]:
+def automatic_limits(
+    image_size: tuple[int, int], edge: int, budget_edge: int, whole: int = 0
+) -> tuple[int, int]:
     """Tile limits for an image: whole when it is not much larger than a tile and memory allows.
 
     Parameters
@@ -172,9 +174,12 @@ def automatic_limits(image_size: tuple[int, int], edge: int, budget_edge: int) -
         Preferred edge of a tile.
     budget_edge : int
         Edge of the largest square that memory allows, not limited by preference.
+    whole : int
+        Images of up to this many pixels are done whole as well, because the network was trained
+        on whole images of that size.
     """
     height, width = image_size
-    small = height * width <= (edge * _WHOLE_UP_TO) ** 2
+    small = height * width <= max((edge * _WHOLE_UP_TO) ** 2, whole)
     if small and height * width <= budget_edge**2:
         return image_size
     return edge, edge

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sartorius.nn.cascade import CascadeMaskRCNN
+from napari_sartorius.nn.config import CascadeMaskRCNNConfig
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
 
 if TYPE_CHECKING:
@@ -11,5 +13,7 @@ if TYPE_CHECKING:
 
 
 def build_network(config: MaskRCNNConfig) -> MaskRCNN:
-    """Untrained network of this architecture."""
+    """Untrained network of this architecture; the tree's family decides which."""
+    if isinstance(config, CascadeMaskRCNNConfig):
+        return CascadeMaskRCNN(config)
     return MaskRCNN(config)

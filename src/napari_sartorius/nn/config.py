@@ -5,9 +5,17 @@ Torch-free on purpose: a model card holds this tree, and the viewer shows cards 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 
 class _Tree(BaseModel):
@@ -170,3 +178,60 @@ class MaskRCNNConfig(_Tree):
         if len({len(entry) for entry in sizes}) != 1:
             raise ValueError("anchor_sizes needs equally many sizes on every level")
         return self
+
+
+class CascadeStageConfig(_Tree):
+    """What a later box head of a cascade does differently from the first.
+
+    Parameters
+    ----------
+    delta_weights
+        Its box coding: later stages move boxes less.
+    positive_iou
+        Overlap from which a box counts as its true object in training: later stages ask for more.
+    """
+
+    delta_weights: tuple[float, float, float, float]
+    positive_iou: float = Field(gt=0, lt=1)
+
+
+class CascadeMaskRCNNConfig(MaskRCNNConfig):
+    """Mask R-CNN whose boxes pass through several heads, each stricter (Cai and Vasconcelos 2018).
+
+    Parameters
+    ----------
+    box_head
+        The first head; the later ones have its sizes.
+    stages
+        The later heads.
+    """
+
+    family: Literal["cascade_mask_rcnn"] = "cascade_mask_rcnn"  # type: ignore[assignment]
+    stages: tuple[CascadeStageConfig, ...] = Field(
+        default=(
+            CascadeStageConfig(delta_weights=(20.0, 20.0, 10.0, 10.0), positive_iou=0.6),
+            CascadeStageConfig(delta_weights=(30.0, 30.0, 15.0, 15.0), positive_iou=0.7),
+        ),
+        min_length=1,
+    )
+
+    @model_validator(mode="after")
+    def _one_box_each(self) -> CascadeMaskRCNNConfig:
+        if not self.box_head.class_agnostic:
+            raise ValueError("a cascade refines one box for all classes: set class_agnostic")
+        return self
+
+
+def _family(tree: Any) -> str:
+    """Trees written before there were several families name none."""
+    if isinstance(tree, dict):
+        return str(tree.get("family", "mask_rcnn"))
+    return str(getattr(tree, "family", "mask_rcnn"))
+
+
+Architecture = Annotated[
+    Annotated[MaskRCNNConfig, Tag("mask_rcnn")]
+    | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")],
+    Discriminator(_family),
+]
+"""The tree of any network; its `family` says which."""

@@ -92,8 +92,16 @@ class Detector(Protocol):
         """Candidate boxes of each image, clipped to its (height, width)."""
         ...
 
-    def score_boxes(self, features: list[Tensor], boxes: list[Tensor]) -> list[ScoredBoxes]:
-        """Class probabilities and refined boxes for given boxes of each image."""
+    def score_boxes(
+        self,
+        features: list[Tensor],
+        boxes: list[Tensor],
+        image_sizes: list[tuple[int, int]] | None = None,
+    ) -> list[ScoredBoxes]:
+        """Class probabilities and refined boxes for given boxes of each image.
+
+        Networks that refine in several stages clip boxes to `image_sizes` in between.
+        """
         ...
 
     def predict_masks(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:

@@ -24,6 +24,26 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.targets import Target
 
 
+class BoxSample(NamedTuple):
+    """Boxes that a box head learns from, one entry for each image.
+
+    Attributes
+    ----------
+    boxes, truth
+        (N, 4) xyxy; `truth` is read where the label is no background.
+    labels
+        (N,) int64, the number of classes for background.
+    """
+
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    truth: list[Tensor]
+
+    def joined(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Labels, boxes and truth of all images, as the loss wants them."""
+        return torch.cat(self.labels), torch.cat(self.boxes), torch.cat(self.truth)
+
+
 class MaskRCNN(nn.Module):
     """Trunk, pyramid, proposals, box head, mask head.
 
@@ -62,8 +82,14 @@ class MaskRCNN(nn.Module):
         anchors = self.proposals.anchors(features)
         return self.proposals.select(logits, deltas, anchors, image_sizes)
 
-    def score_boxes(self, features: list[Tensor], boxes: list[Tensor]) -> list[ScoredBoxes]:
+    def score_boxes(
+        self,
+        features: list[Tensor],
+        boxes: list[Tensor],
+        image_sizes: list[tuple[int, int]] | None = None,
+    ) -> list[ScoredBoxes]:
         """Class probabilities (N, K + 1) and refined boxes (N, K or 1, 4) of given boxes."""
+        del image_sizes  # a cascade needs them
         logits, deltas = self.box_head(self._pool(features, boxes, self.config.box_head.pooler))
         refined = apply_deltas(torch.cat(boxes), deltas, self.config.box_head.delta_weights)
         counts = [len(b) for b in boxes]
@@ -103,7 +129,7 @@ class MaskRCNN(nn.Module):
         sizes = image_sizes or [(batch.shape[2], batch.shape[3])] * len(batch)
         features = self.features(batch)
         proposals = self.propose(features, sizes)
-        scored = self.score_boxes(features, [p.boxes for p in proposals])
+        scored = self.score_boxes(features, [p.boxes for p in proposals], sizes)
         for _ in range(self.config.box_head.refinements):
             scored = self._look_again(features, scored, sizes, limits.score)
         kept = [
@@ -136,7 +162,8 @@ class MaskRCNN(nn.Module):
             candidates.append(clip_boxes(one.boxes[row, column], size))
             rows.append(row)
         results = []
-        for old, row, new in zip(scored, rows, self.score_boxes(features, candidates), strict=True):
+        looked = self.score_boxes(features, candidates, sizes)
+        for old, row, new in zip(scored, rows, looked, strict=True):
             mean = (old.probabilities[row] + new.probabilities) / 2
             results.append(
                 ScoredBoxes(
@@ -156,10 +183,14 @@ class MaskRCNN(nn.Module):
         found = self.proposals.select(
             [x.detach() for x in logits], [x.detach() for x in deltas], anchors, sizes
         )
-        return losses | self._region_losses(features, found, targets)
+        return losses | self._region_losses(features, found, targets, sizes)
 
     def _region_losses(
-        self, features: list[Tensor], found: list[Proposals], targets: list[Target]
+        self,
+        features: list[Tensor],
+        found: list[Proposals],
+        targets: list[Target],
+        sizes: list[tuple[int, int]],
     ) -> dict[str, Tensor]:
         head, masks = self.config.box_head, self.config.mask_head
         boxes, labels, truth = [], [], []
@@ -182,16 +213,25 @@ class MaskRCNN(nn.Module):
             mask_boxes.append(candidates[for_mask])
             mask_labels.append(target.labels[matched[for_mask]])
             mask_truth.append(mask_targets(target, candidates[for_mask], matched[for_mask], side))
-        pooled = self._pool(features, boxes, head.pooler)
-        class_logits, box_deltas = self.box_head(pooled)
-        losses: dict[str, Tensor] = self.box_head.losses(
-            class_logits, box_deltas, torch.cat(labels), torch.cat(boxes), torch.cat(truth)
-        )
+        losses = self._box_losses(features, BoxSample(boxes, labels, truth), targets, sizes)
         mask_logits = self.mask_head(self._pool(features, mask_boxes, masks.pooler))
         losses["mask"] = self.mask_head.loss(
             mask_logits, torch.cat(mask_labels), torch.cat(mask_truth)
         )
         return losses
+
+    def _box_losses(
+        self,
+        features: list[Tensor],
+        sampled: BoxSample,
+        targets: list[Target],
+        sizes: list[tuple[int, int]],
+    ) -> dict[str, Tensor]:
+        """Losses of the box head on sampled boxes."""
+        del targets, sizes  # a cascade needs them
+        pooled = self._pool(features, sampled.boxes, self.config.box_head.pooler)
+        logits, deltas = self.box_head(pooled)
+        return self.box_head.losses(logits, deltas, *sampled.joined())
 
     def _pool(self, features: list[Tensor], boxes: list[Tensor], pooler: PoolerConfig) -> Tensor:
         return pool_boxes(features, self.pooled_strides, boxes, pooler)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.nn.config import MaskRCNNConfig
+from napari_sartorius.nn.config import Architecture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    architecture: MaskRCNNConfig
+    architecture: Architecture
     normalisation: Normalisation = Normalisation()
     augment: AugmentConfig = AugmentConfig()
     crop: int = Field(default=256, ge=64, multiple_of=32)

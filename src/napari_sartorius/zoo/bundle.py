@@ -7,7 +7,7 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
@@ -122,24 +122,31 @@ class ModelBundle:
         return network
 
 
-def save_bundle(folder: Path, card: ModelCard, weights: Mapping[str, Tensor]) -> ModelBundle:
-    """Write a bundle folder; floating-point weights are stored as 16-bit floats.
+def save_bundle(
+    folder: Path,
+    card: ModelCard,
+    weights: Mapping[str, Tensor],
+    precision: Literal["float16", "float32"] = "float16",
+) -> ModelBundle:
+    """Write a bundle folder; floating-point weights are stored in this precision.
 
-    The card is written last and atomically, with the checksum of the weights, so that a folder
-    with a card is always whole.
+    Half the size costs no accuracy worth measuring, but a network that shall answer exactly as
+    another program does needs ``float32``. The card is written last and atomically, with the
+    checksum of the weights, so that a folder with a card is always whole.
     """
     import torch
     from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    halved = {
-        name: (value.half() if value.dtype.is_floating_point else value).cpu().contiguous()
+    stored = torch.float16 if precision == "float16" else torch.float32
+    kept = {
+        name: (value.to(stored) if value.dtype.is_floating_point else value).cpu().contiguous()
         for name, value in weights.items()
     }
-    for name, value in halved.items():
+    for name, value in kept.items():
         if value.dtype == torch.float16 and not torch.isfinite(value).all():
             raise ValueError(f"weight {name} does not fit 16-bit floats")
-    data = save(halved)
+    data = save(kept)
     write_bytes(folder / WEIGHTS_FILE, data)
     sealed = card.with_changes(sha256=hashlib.sha256(data).hexdigest())
     write_bytes(folder / CARD_FILE, (sealed.model_dump_json(indent=1) + "\n").encode())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.nn.config import MaskRCNNConfig
+from napari_sartorius.nn.config import Architecture
 
 
 class _Card(BaseModel):
@@ -43,6 +43,29 @@ class Thresholds(_Card):
     min_size: int = Field(default=20, ge=0)
 
 
+class InputSize(_Card):
+    """The size to which whole images are brought when the user names no size of the cells.
+
+    detectron2's rule: the shorter edge becomes `short_edge`, unless the longer one would pass
+    `long_edge`; then that one becomes `long_edge`.
+
+    Parameters
+    ----------
+    short_edge, long_edge
+        Pixels.
+    """
+
+    short_edge: int = Field(default=800, ge=32)
+    long_edge: int = Field(default=1333, ge=32)
+
+    def factor(self, image_size: tuple[int, int]) -> float:
+        """Network pixels per image pixel for an image of (height, width)."""
+        factor = self.short_edge / min(image_size)
+        if factor * max(image_size) > self.long_edge:
+            factor = self.long_edge / max(image_size)
+        return factor
+
+
 class ModelCard(_Card):
     """Everything that is known of a model without loading its weights.
 
@@ -53,11 +76,21 @@ class ModelCard(_Card):
     categories
         In the order of the network's classes.
     cell_diameter
-        Typical diameter of an object in the training images, pixels (of a disc of equal area).
+        Typical diameter of an object as the network was trained to see it, pixels (of a disc of
+        equal area). Training images were seen unscaled unless there is an `input_size`.
     pixel_size
         Micrometres per pixel of the training images; None when unknown.
     architecture, normalisation
         The network and what it must be fed.
+    input_size
+        The size that whole images are brought to; None leaves them as they are.
+    whole_grey_levels
+        Whether rescaled pixels of integer images are rounded to whole numbers after each axis,
+        columns first, as Pillow does and thereby detectron2. Networks trained so were never shown
+        the values in between.
+    precision
+        Arithmetic that ``auto`` means for this model: ``float32`` where bfloat16 would change what
+        is found, ``auto`` where the hardware may decide.
     thresholds
         By category name.
     views
@@ -79,8 +112,11 @@ class ModelCard(_Card):
     categories: tuple[CategoryCard, ...] = Field(min_length=1)
     cell_diameter: float = Field(gt=0)
     pixel_size: float | None = Field(default=None, gt=0)
-    architecture: MaskRCNNConfig
+    architecture: Architecture
     normalisation: Normalisation = Normalisation()
+    input_size: InputSize | None = None
+    whole_grey_levels: bool = False
+    precision: Literal["auto", "float32"] = "auto"
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
     one_category_per_image: bool = False
     views: dict[str, tuple[str, ...]] = Field(
@@ -110,6 +146,8 @@ class ModelCard(_Card):
                 f"the network has {self.architecture.num_classes} classes, "
                 f"the card names {len(names)}"
             )
+        if self.normalisation.per_channel and self.input_channels != 3:
+            raise ValueError("three means or deviations need a network of three channels")
         unknown = set(self.thresholds) - set(names)
         if unknown:
             raise ValueError(f"thresholds name unknown categories: {', '.join(sorted(unknown))}")

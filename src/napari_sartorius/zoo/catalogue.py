@@ -31,6 +31,8 @@ def list_bundles(extra: Path | None = None) -> list[ModelBundle]:
         if folder is None or not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
+            if path.name.startswith("."):  # what an interrupted import left behind
+                continue
             if not ((path / CARD_FILE).is_file() or path.suffix == ".zip"):
                 continue
             try:

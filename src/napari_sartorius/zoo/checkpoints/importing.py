@@ -1,0 +1,227 @@
+"""Makes a bundle of a lab's own detectron2 checkpoint, wholly or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from napari_sartorius.core.categories import default_colour
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.io.atomic import atomic_folder, write_text
+from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
+from napari_sartorius.zoo.card import CategoryCard, ModelCard, Thresholds
+from napari_sartorius.zoo.catalogue import list_bundles, user_models_folder
+from napari_sartorius.zoo.checkpoints.architecture import describe
+from napari_sartorius.zoo.checkpoints.reading import read_checkpoint
+from napari_sartorius.zoo.checkpoints.report import ImportReport
+from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
+from napari_sartorius.zoo.checkpoints.shapes import read_shapes
+from napari_sartorius.zoo.checkpoints.weights import fit_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_sartorius.nn.config import MaskRCNNConfig
+    from napari_sartorius.zoo.checkpoints.architecture import ImportedNetwork
+
+REPORT_FILE = "import.json"
+
+# From this score on detectron2's own viewer shows objects.
+_SHOWN_SCORE = 0.5
+_MADE_BY = "detectron2 (Wu et al. 2019, https://github.com/facebookresearch/detectron2)"
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A finished import.
+
+    Attributes
+    ----------
+    bundle
+        The model, already where it can be found by its name.
+    report
+        What became of every tensor, and what was assumed.
+    """
+
+    bundle: ModelBundle
+    report: ImportReport
+
+
+def import_checkpoint(
+    checkpoint: str | Path,
+    *,
+    config: str | Path | None = None,
+    name: str | None = None,
+    categories: Sequence[str] | None = None,
+    cell_diameter: float | None = None,
+    folder: str | Path | None = None,
+    monitor: Monitor | None = None,
+) -> ImportedModel:
+    """Turn a stock detectron2 Mask R-CNN into a bundle that works like any other.
+
+    Nothing in the file is executed. The bundle appears only when everything fits; its weights keep
+    their full precision, so that it finds what detectron2 finds.
+
+    Parameters
+    ----------
+    checkpoint
+        ``.pth`` or ``.pkl`` of a Mask R-CNN with a ResNet and a feature pyramid.
+    config
+        The ``config.yaml`` of the training run. Needed when anchors, grey levels or image sizes are
+        not the stock ones; without it they are assumed to be, and the report says so.
+    name
+        Name of the model; the file's name when None.
+    categories
+        Names of the classes in the order of training; numbered when None.
+    cell_diameter
+        Typical diameter of an object in pixels of the network's input, where images have their
+        shorter edge at 800 pixels unless the configuration says otherwise. The smallest anchor
+        when None.
+    folder
+        Where the bundle's folder goes; the user's models folder when None.
+    monitor
+        Hears of progress and may cancel.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be read, is another network, contradicts the configuration, holds
+        damaged weights, or the name is taken.
+    """
+    monitor = monitor or Monitor()
+    path = Path(checkpoint)
+    target_name = _name(path, name)
+    place = Path(folder) if folder is not None else user_models_folder()
+    _refuse_taken(target_name, place, everywhere=folder is None)
+    settings = read_settings(Path(config)) if config is not None else Settings()
+    monitor.progress("read", 0.0)
+    weights = read_checkpoint(path)
+    monitor.check()
+    shapes = read_shapes(path, weights)
+    try:
+        network = describe(path, weights, shapes, settings)
+        card = _card(path, target_name, network, categories, cell_diameter)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"{settings.path or path} describes no usable network "
+            f"({'.'.join(str(part) for part in first['loc'])}: {first['msg']}); correct the entry"
+        ) from error
+    monitor.progress("build", 0.4)
+    state, notes = fit_weights(path, weights, _wanted(network.architecture))
+    monitor.check()
+    report = ImportReport(
+        source=path.name,
+        source_sha256=_checksum(path),
+        tensors=tuple(notes),
+        assumptions=(*network.assumptions, *_about_the_card(card, network, cell_diameter)),
+        settings=settings.notes,
+    )
+    monitor.progress("write", 0.7)
+    with atomic_folder(place / target_name) as temporary:
+        bundle = save_bundle(temporary, card, state, "float32")
+        write_text(temporary / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
+    monitor.progress("write", 1.0)
+    return ImportedModel(ModelBundle(bundle.card, place / target_name), report)
+
+
+def _name(path: Path, wish: str | None) -> str:
+    """The wished name, or one from the file's that a card accepts."""
+    if wish is None:
+        kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
+        return kept.strip("._-") or "imported"
+    plain = wish.isascii() and wish[:1].isalnum()
+    if not plain or not all(c.isalnum() or c in "._-" for c in wish):
+        raise UserError(
+            f"a model cannot be called {wish!r}; use letters, digits, dots, dashes and underscores"
+        )
+    return wish
+
+
+def _refuse_taken(name: str, place: Path, *, everywhere: bool) -> None:
+    taken = {bundle.card.name for bundle in list_bundles()} if everywhere else set()
+    if name in taken or (place / name).exists():
+        raise UserError(
+            f"there is a model called {name} already; choose another name with --name, or delete "
+            f"{place / name} first"
+        )
+
+
+def _wanted(architecture: MaskRCNNConfig) -> dict[str, Tensor]:
+    """Names and shapes of the network's tensors, without making their numbers."""
+    import torch
+
+    from napari_sartorius.nn.build import build_network
+
+    with torch.device("meta"):
+        return build_network(architecture).state_dict()
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(
+    path: Path,
+    name: str,
+    network: ImportedNetwork,
+    categories: Sequence[str] | None,
+    cell_diameter: float | None,
+) -> ModelCard:
+    count = network.architecture.num_classes
+    names = list(categories) if categories is not None else _numbered(count)
+    if len(names) != count:
+        raise UserError(
+            f"{path} finds {count} categories but {len(names)} names were given; give {count} "
+            "names in the order of training"
+        )
+    if len(set(names)) != count or not all(names):
+        raise UserError("two categories have the same name, or one has none; give each its own")
+    if cell_diameter is not None and not 0 < cell_diameter < float("inf"):
+        raise UserError(f"a cell diameter of {cell_diameter} pixels is not possible")
+    score = network.score if network.score is not None else _SHOWN_SCORE
+    return ModelCard(
+        name=name,
+        title=f"Imported from {path.name}",
+        description=f"A Mask R-CNN trained with detectron2, imported from {path.name}.",
+        categories=tuple(
+            CategoryCard(name=one, colour=default_colour(i)) for i, one in enumerate(names)
+        ),
+        cell_diameter=cell_diameter or network.architecture.proposals.anchor_sizes[0][0],
+        architecture=network.architecture,
+        normalisation=network.normalisation,
+        input_size=network.input_size,
+        whole_grey_levels=True,
+        precision="float32",
+        thresholds={one: Thresholds(score=score) for one in names},
+        licence="not stated in the checkpoint; ask who trained it",
+        citation=_MADE_BY,
+        training_data="not stated in the checkpoint",
+    )
+
+
+def _numbered(count: int) -> list[str]:
+    return ["cell"] if count == 1 else [f"class{i + 1}" for i in range(count)]
+
+
+def _about_the_card(
+    card: ModelCard, network: ImportedNetwork, cell_diameter: float | None
+) -> list[str]:
+    """Sentences about what only people know and nobody said."""
+    said = []
+    if cell_diameter is None:
+        said.append(
+            f"cells are about {card.cell_diameter:g} pixels wide in the network's input (the "
+            "smallest anchor); it matters only when a diameter is given for an image"
+        )
+    if network.score is None:
+        said.append(f"objects count from a score of {_SHOWN_SCORE:g} on")
+    return said

@@ -1,0 +1,118 @@
+"""Hands every tensor of a checkpoint to the network, or says why it did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.zoo.checkpoints.names import renamed, why_not_needed
+from napari_sartorius.zoo.checkpoints.report import TensorNote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_COUNTER = "num_batches_tracked"
+
+
+def fit_weights(
+    path: Path, weights: Mapping[str, NDArray[Any]], wanted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[TensorNote]]:
+    """Give each tensor of a network its value from a checkpoint.
+
+    Parameters
+    ----------
+    path
+        The checkpoint, for errors.
+    weights
+        By detectron2's names.
+    wanted
+        The network's own tensors by our names.
+
+    Returns
+    -------
+    dict of str to Tensor
+        A value for every wanted name, float32.
+    list of TensorNote
+        One for every tensor of the checkpoint, and one for every counter it does without.
+
+    Raises
+    ------
+    UserError
+        When a tensor is missing, has another shape, holds NaN or infinity, or is not known.
+    """
+    import torch
+
+    given: dict[str, Tensor] = {}
+    notes: list[TensorNote] = []
+    strangers: list[str] = []
+    for name, value in weights.items():
+        ours, reason = renamed(name), why_not_needed(name)
+        if reason is not None:
+            notes.append(_note(name, value, "ignored", reason))
+        elif ours not in wanted:
+            strangers.append(name)
+        else:
+            given[ours] = torch.from_numpy(_checked(path, name, value, tuple(wanted[ours].shape)))
+            notes.append(_note(name, value, "used", ours))
+    missing = [n for n in wanted if n not in given and not n.endswith(_COUNTER)]
+    if missing:
+        raise UserError(
+            f"{path} lacks {_some(missing)} of the network that its other tensors describe; the "
+            "checkpoint is incomplete"
+        )
+    if strangers:
+        raise UserError(
+            f"{path} holds tensors that detectron2's Mask R-CNN does not have ({_some(strangers)});"
+            " the network was changed and cannot be imported"
+        )
+    counters = {
+        n: torch.zeros(tuple(t.shape), dtype=t.dtype) for n, t in wanted.items() if n not in given
+    }
+    notes += [
+        TensorNote(name=n, shape=(), fate="missing", reason="a counter that only training needs")
+        for n in counters
+        if not any(note.name.endswith(_COUNTER) for note in notes)
+    ]
+    return given | counters, notes
+
+
+def _checked(
+    path: Path, name: str, value: NDArray[Any], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    if value.shape != shape:
+        raise UserError(
+            f"{path}: the tensor {name} has the shape {_times(value.shape)}, where {_times(shape)} "
+            "was expected; the checkpoint is damaged or of another network"
+        )
+    if value.dtype.kind not in "fiu":
+        raise UserError(
+            f"{path}: the tensor {name} holds {value.dtype} and no numbers; the checkpoint is "
+            "damaged"
+        )
+    numbers = np.ascontiguousarray(value, np.float32)
+    if not np.isfinite(numbers).all():
+        raise UserError(
+            f"{path}: the tensor {name} holds NaN or infinite numbers; the training had failed by "
+            "then, take an earlier checkpoint"
+        )
+    # torch must own what it is given, and a file's arrays may be read-only.
+    return numbers.copy() if numbers.base is not None or numbers is value else numbers
+
+
+def _note(name: str, value: NDArray[Any], fate: Any, reason: str) -> TensorNote:
+    return TensorNote(name=name, shape=value.shape, fate=fate, reason=reason)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape) or "1"

@@ -1,0 +1,169 @@
+"""Imported checkpoints find what detectron2 found with them, from image file to mask."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.paste import paste
+from napari_sartorius.inference.prepare import prepare
+from napari_sartorius.inference.segmenter import Segmenter
+from napari_sartorius.inference.tiling import Rectangle
+from napari_sartorius.nn.stock import stock_cascade_mask_rcnn, stock_mask_rcnn
+from napari_sartorius.zoo.checkpoints import import_checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.nn.config import MaskRCNNConfig
+    from napari_sartorius.nn.detector import Detections
+    from napari_sartorius.zoo import ModelBundle
+
+# Case, how it is written, most detections of an image, and the tree that must be recognised.
+CASES: dict[str, tuple[str, int, MaskRCNNConfig]] = {
+    "mask_rcnn_r50_fpn": (".pkl", 100, stock_mask_rcnn(50, 3)),
+    "mask_rcnn_r101_fpn": (".pth", 1000, stock_mask_rcnn(101, 3)),
+    "cascade_mask_rcnn_r50_fpn": (".pth", 100, stock_cascade_mask_rcnn(3)),
+}
+
+
+class _Listener:
+    """A network whose answers are kept for comparison."""
+
+    def __init__(self, network: Any) -> None:
+        self.network, self.size_divisibility = network, network.size_divisibility
+        self.heard: list[Detections] = []
+
+    def detect(self, *arguments: Any) -> list[Detections]:
+        answer = self.network.detect(*arguments)
+        self.heard += answer
+        return answer  # type: ignore[no-any-return]
+
+
+def _synthetic(golden: Path, case: str) -> dict[str, torch.Tensor]:
+    spec = importlib.util.spec_from_file_location("make_weights", golden / "make_weights.py")
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    keys = json.loads((golden / case / "keys.json").read_text())
+    weights = maker.build_state_dict(keys)
+    maker.verify(weights, keys)
+    return dict(weights)
+
+
+def _imported(golden: Path, case: str, folder: Path) -> ModelBundle:
+    """The case's checkpoint, written as detectron2 writes them and imported."""
+    weights = _synthetic(golden, case)
+    suffix = CASES[case][0]
+    path = folder / f"{case}{suffix}"
+    if suffix == ".pth":
+        torch.save({"model": weights, "iteration": 1}, path)
+    else:
+        arrays = {name: value.numpy() for name, value in weights.items()}
+        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "golden"}, 2))
+    imported = import_checkpoint(path, folder=folder, categories=["shsy5y", "astro", "cort"])
+    assert len(imported.report.tensors) >= len(weights)
+    assert len(imported.report.of("used")) + len(imported.report.of("ignored")) == len(weights)
+    path.unlink()
+    return imported.bundle
+
+
+def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """IoU (N,) of one xyxy box with others."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9))
+
+
+def _matches(
+    boxes: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    true_boxes: NDArray[np.float32],
+    true_labels: NDArray[np.int64],
+) -> list[tuple[int, int]]:
+    """Pairs (ours, theirs) of one class whose boxes overlap by more than 99 %."""
+    pairs = []
+    for i, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+        overlap = np.where(true_labels == label, _same(box, true_boxes), 0)
+        best = int(overlap.argmax())
+        if overlap[best] > 0.99:
+            pairs.append((i, best))
+    return pairs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", list(CASES))
+def test_an_imported_checkpoint_finds_what_the_original_found(
+    shared_golden: Path, tmp_path: Path, case: str
+) -> None:
+    golden = shared_golden / "networks"
+    _, most, tree = CASES[case]
+    bundle = _imported(golden, case, tmp_path)
+    assert bundle.card.architecture == tree
+
+    image = np.load(golden / "inputs" / "crop.npy")
+    truth = dict(np.load(golden / case / "outputs_crop.npz"))
+    config = SegmentConfig(
+        preset="fast",
+        device="cpu",
+        tile="off",
+        min_score=0.05,
+        mask_nms=1,
+        min_size=0,
+        max_objects_per_tile=most,
+    )
+    prepared = prepare(image, bundle.card, config)
+    size = prepared.rescaler.size
+    assert size == tuple(truth["input/resized_hw"])
+    grey = prepared.rescaler.window(
+        lambda r: image[r.y0 : r.y1, r.x0 : r.x1, None], Rectangle(0, 0, *size)
+    )
+    assert zlib.crc32(grey.astype(np.uint8).tobytes()) == int(truth["input/resized_crc32"][0])
+    seen = prepared.window(Rectangle(0, 0, *size)).transpose(2, 0, 1)
+    np.testing.assert_allclose(seen[:, :8, :8], truth["input/normalised/corner"], atol=1e-4)
+
+    listener = _Listener(bundle.load_network(for_inference=True))
+    result = Segmenter(bundle, config, detector=listener).segment(image)  # type: ignore[arg-type]
+    (found,) = listener.heard
+    boxes, labels = found.boxes.numpy(), found.labels.numpy()
+    true_boxes, true_labels = truth["detections_netscale/boxes"], truth["detections/classes"]
+    pairs = _matches(boxes, labels, true_boxes, true_labels)
+    assert len(pairs) >= 0.99 * max(len(boxes), len(true_boxes))
+    assert len({theirs for _, theirs in pairs}) == len(pairs)
+    ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
+    np.testing.assert_allclose(boxes[ours], true_boxes[theirs], atol=0.02)
+    np.testing.assert_allclose(
+        found.scores.numpy()[ours], truth["detections/scores"][theirs], atol=1e-3
+    )
+
+    scale = np.array([image.shape[1] / size[1], image.shape[0] / size[0]] * 2, np.float32)
+    masks = paste(found.mask_probs.numpy(), boxes * scale, image.shape)
+    wanted = CropMasks.from_rle(json.loads(str(truth["detections/masks_rle_json"])), image.shape)
+    large = np.flatnonzero(wanted.area() > 100)
+    compared = 0
+    for one, other in zip(ours.tolist(), theirs.tolist(), strict=True):
+        if other not in large:
+            continue
+        compared += 1
+        assert masks[[one]].iou(wanted[[other]])[0, 0] >= 0.995
+    assert compared >= 0.99 * len(large) > 10
+
+    # What the user gets is part of that: no pixel twice, nothing that the original did not find.
+    kept = result.instances
+    assert len(kept) > 10
+    assert len(kept.masks.overlaps()[0]) == 0
+    nearest = np.abs(kept.scores[:, None] - truth["detections/scores"][None]).argmin(axis=1)
+    np.testing.assert_allclose(kept.scores, truth["detections/scores"][nearest], atol=1e-3)
