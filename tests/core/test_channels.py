@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2hed
 
-from napari_sartorius.core.channels import choose_colours, hematoxylin
+from napari_sartorius.core.channels import choose_colours, hematoxylin, looks_brown
 from napari_sartorius.core.errors import UserError
 
 _BLUE_DYE = (0.65, 0.70, 0.29)
@@ -59,3 +59,15 @@ def test_choices_of_a_colour_image(choice: str | int, shape: tuple[int, ...]) ->
 def test_a_grey_image_has_no_stains() -> None:
     with pytest.raises(UserError, match="colour image"):
         choose_colours(np.zeros((5, 6, 1), np.uint8), "hematoxylin")
+
+
+def test_brown_tissue_is_told_from_other_pictures() -> None:
+    brown = np.full((60, 60, 3), 240, np.uint8)
+    brown[:20] = (150, 100, 60)
+    assert looks_brown(brown)
+    assert looks_brown(brown.astype(np.uint16) * 257)
+    assert looks_brown(brown / 255)
+    purple = np.full((60, 60, 3), 240, np.uint8)
+    purple[:20] = (120, 80, 150)
+    for other in (purple, brown // 3, brown[..., :1], brown[25:]):
+        assert not looks_brown(other)

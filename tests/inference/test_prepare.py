@@ -160,3 +160,12 @@ def test_a_model_of_fixed_grey_levels_says_when_an_image_looks_black_to_it(
     notices = prepare(image, cast("Any", fixed), SegmentConfig()).notices
     assert [("almost black" in notice) for notice in notices] == [True] * dark
     assert not prepare(image, CARD, SegmentConfig()).notices
+
+
+def test_brown_tissue_brings_a_hint_until_a_channel_is_chosen() -> None:
+    tissue = np.full((60, 60, 3), 240, np.uint8)
+    tissue[:20] = (150, 100, 60)
+    card = cast("Any", SimpleNamespace(**(vars(CARD) | {"input_channels": 3})))
+    assert "hematoxylin" in prepare(tissue, card, SegmentConfig()).notices[0]
+    assert not prepare(tissue, card, SegmentConfig(channel="hematoxylin")).notices
+    assert not prepare(tissue, CARD, SegmentConfig()).notices

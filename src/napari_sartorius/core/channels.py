@@ -21,6 +21,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 # How strongly hematoxylin, eosin and DAB absorb red, green and blue (Ruifrok and Johnston 2001).
 _ABSORPTION = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 _HEMATOXYLIN = np.linalg.inv(_ABSORPTION)[:, 0].astype(np.float32)
+# Pixels that are looked at to judge a whole image.
+_SAMPLE = 250_000
 # No pixel is taken for darker than this share of white: its logarithm would be noise.
 _DARKEST = 1e-6
 
@@ -84,3 +86,22 @@ def hematoxylin(rgb: NDArray[Any]) -> NDArray[np.float32]:
     # The logarithm of the darkest possible pixel is the unit.
     density = np.log(share) / np.float32(np.log(_DARKEST))
     return np.asarray(density @ _HEMATOXYLIN * np.float32(255), dtype=np.float32)
+
+
+def looks_brown(pixels: NDArray[Any]) -> bool:
+    """Whether a good part of a bright colour image is brown, as tissue stained with DAB is.
+
+    Parameters
+    ----------
+    pixels : (Y, X, C)
+        Any image; only RGB and RGBA can be brown. Large ones are looked at sparsely.
+    """
+    if pixels.shape[-1] not in (3, 4):
+        return False
+    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
+    sample = pixels[::step, ::step, :3]
+    white = float(np.iinfo(sample.dtype).max) if sample.dtype.kind in "ui" else 1.0
+    red, green, blue = np.moveaxis(sample.astype(np.float32) / np.float32(white), -1, 0)
+    brown = (red > blue + 0.1) & (red > green + 0.05)
+    glass = np.percentile(green, 95)
+    return bool(glass > 0.75 and brown.mean() > 0.2)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sartorius.core.channels import ChannelChoice, choose_colours
+from napari_sartorius.core.channels import ChannelChoice, choose_colours, looks_brown
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Scaling, measure, to_channels
 from napari_sartorius.inference.rescale import Rescaler, choose_scale
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _SAMPLE = 4_000_000
 # An image whose brightest pixel is below this share of a model's mean looks black to it.
 _DARK = 1 / 4
+_BROWN = (
+    "a good part of this image is brown; if it is stained tissue, the channel hematoxylin shows "
+    "its nuclei better"
+)
 # Rows looked at in one go when searching for NaN.
 _CHECK_ROWS = 512
 
@@ -107,7 +111,8 @@ def prepare(
     scale = choose_scale(card, config, pixel_size, size)
     rescaler = Rescaler(size, scale.factor, card.whole_grey_levels)
     scaling = _measure(pixels, channel, channels, card.normalisation)
-    notices = tuple(n for n in (scale.notice, _darkness(pixels, card)) if n is not None)
+    stain = _BROWN if channel == "auto" and channels == 3 and looks_brown(pixels) else None
+    notices = tuple(n for n in (scale.notice, _darkness(pixels, card), stain) if n is not None)
     return PreparedImage(pixels, channel, channels, scaling, rescaler, notices)
 
 
