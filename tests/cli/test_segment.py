@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import shutil
@@ -515,3 +516,50 @@ def test_what_a_killed_run_left_half_written_is_ignored_and_removed(
     assert (out / "instances.json").read_bytes() == first
     assert not nameless.exists()
     assert not half.exists()
+
+
+@pytest.mark.parametrize("place", ["outputs.write_table", "outputs.write_overlay"])
+def test_an_interrupt_between_two_files_of_an_image_takes_back_both(
+    run: Run,
+    segmenter: ThresholdSegmenter,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    _interrupt_after(monkeypatch, place, call=2)
+    out = tmp_path / "out"
+    assert run("segment", pictures, "-o", out, "--model", "squares").exit_code == 130
+    assert [name for name in listing(out) if not name.startswith("field1_")] == []
+    assert len(listing(out)) == 3
+
+
+def test_an_interrupt_right_after_the_record_keeps_the_image(
+    run: Run,
+    segmenter: ThresholdSegmenter,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _interrupt_after(monkeypatch, "journal.write_coco", call=2)
+    out = tmp_path / "out"
+    assert run("segment", pictures, "-o", out, "--model", "squares").exit_code == 130
+    assert {name.partition("_")[0] for name in listing(out)} == {"field1", "field2"}
+    assert len(listing(out)) == 6
+    monkeypatch.undo()
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, place: str, call: int) -> None:
+    """Ctrl+C right after that call of a function has written its file."""
+    where = f"napari_sartorius.engine.batch.{place}"
+    module, _, name = where.rpartition(".")
+    original = getattr(importlib.import_module(module), name)
+    calls: list[int] = []
+
+    def write(*arguments: object, **options: object) -> None:
+        original(*arguments, **options)
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, write)

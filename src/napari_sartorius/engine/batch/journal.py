@@ -131,6 +131,15 @@ class Journal:
             return None
         return record if all((self._output / o).is_file() for o in record.outputs) else None
 
+    def forget(self, image: InputImage) -> None:
+        """Drop the record of an image that is about to be done again."""
+        self._finished.pop(image.file_name, None)
+        self._record_path(image.stem).unlink(missing_ok=True)
+
+    def is_recorded(self, image: InputImage) -> bool:
+        """Whether a record of the image is on disk."""
+        return self._record_path(image.stem).is_file()
+
     def add(self, record: Finished, objects: CocoDataset) -> None:
         """Note that an image is done. `objects` has one image per plane, named by the input.
 

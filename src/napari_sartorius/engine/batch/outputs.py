@@ -104,6 +104,9 @@ class ImageOutputs:
         The image, for its axes and pixel size.
     categories
         Names and colours.
+    is_done
+        Says whether the image was recorded as done: from then on nothing is taken back, at
+        whatever moment an interrupt comes.
     """
 
     def __init__(
@@ -113,12 +116,15 @@ class ImageOutputs:
         formats: Iterable[Format],
         picture: ImageData,
         categories: Sequence[Category],
+        is_done: Callable[[], bool],
     ) -> None:
         self._folder = folder
         self._stem = stem
         self._formats = frozenset(formats)
         self._picture = picture
         self._categories = categories
+        self._is_done = is_done
+        self._before: dict[str, int | None] = {}
         self.written: list[str] = []
 
     def __enter__(self) -> ImageOutputs:
@@ -130,8 +136,10 @@ class ImageOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            for name in self.written:
+        if error is None or self._is_done():
+            return
+        for name, before in self._before.items():
+            if _file_number(self._folder / name) != before:
                 (self._folder / name).unlink(missing_ok=True)
 
     def add_plane(self, plane: SegmentedPlane, pixels: NDArray[Any]) -> None:
@@ -159,11 +167,21 @@ class ImageOutputs:
 
     def _write(self, end: str, write: Callable[[Path], None]) -> None:
         name = self._stem + end
+        # Noted first: an interrupt may come right after the file got its name.
+        self._before[name] = _file_number(self._folder / name)
         try:
             write(self._folder / name)
         except UserError as error:
             raise OutputError(str(error)) from error
         self.written.append(name)
+
+
+def _file_number(path: Path) -> int | None:
+    """Tells a file from the one that replaced it; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def write_run_outputs(folder: Path, formats: Iterable[Format], dataset: CocoDataset) -> list[str]:

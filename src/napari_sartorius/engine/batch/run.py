@@ -171,8 +171,14 @@ class BatchRun:
         began = time.perf_counter()
         status = image.path.stat()
         picture = read_image(image.path)
+        journal.forget(image)
         with ImageOutputs(
-            self.output, image.stem, self.formats, picture, self.categories
+            self.output,
+            image.stem,
+            self.formats,
+            picture,
+            self.categories,
+            is_done=lambda: journal.is_recorded(image),
         ) as outputs:
             found = self._segment(picture, outputs, monitor)
             outputs.finish(found)
