@@ -101,9 +101,8 @@ class ResultPanel(QWidget):
         return self._views.get(layer) if layer is not None else None
 
     def show_layer(self, layer: Labels) -> None:
-        """Choose a result that was just added, and give it its colours."""
+        """Choose a result that was just added; it gets its colours with that."""
         self.layers.choose(layer)
-        self._apply()
 
     def stop(self) -> None:
         """Stop following the viewer and the layers."""

@@ -92,8 +92,9 @@ class RunPanel(QWidget):
         self._running = True
         self.run_button.setEnabled(False)
         self.cancel_button.show()
+        # Busy until the first figure comes; set while hidden, for a visible bar repaints at once.
+        self.bar.setRange(0, 0)
         self.bar.show()
-        self.bar.setRange(0, 0)  # busy until the first figure comes
         self._show_stage("Starting the engine; the first run takes a few seconds longer.")
         self.say("")
         self.warn(())
