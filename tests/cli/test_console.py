@@ -101,4 +101,4 @@ def test_segment_prints_progress_beside_clean_json(
         " 50%  field2.png (2 of 3): ",
         " 83%  field3.png (3 of 3): ",
     ]
-    assert lines[1].endswith("looking, 1 min left")
+    assert lines[1].endswith("looking, 50 s left")

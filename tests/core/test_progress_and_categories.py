@@ -58,7 +58,7 @@ def test_time_left_of_steady_work() -> None:
 
 
 def test_time_left_follows_a_slower_stage_and_a_restart() -> None:
-    clock = TimeLeft(smoothing=0.5)
+    clock = TimeLeft(memory=5.0)
     for step in range(6):
         before = clock.update(step / 10, float(step))
     after = clock.update(0.6, 15.0)
@@ -66,6 +66,16 @@ def test_time_left_follows_a_slower_stage_and_a_restart() -> None:
     assert before == pytest.approx(5.0)
     assert 4.0 < after < 40.0
     assert clock.update(0.1, 16.0) is None
+
+
+def test_time_left_is_not_taken_in_by_quick_steps() -> None:
+    """Each of 100 images takes a second, and reports its last steps within two milliseconds."""
+    clock = TimeLeft()
+    left = clock.update(0.0, 0.0)
+    for image in range(40):
+        for share, moment in ((0.94, 0.998), (0.96, 0.999), (1.0, 1.0)):
+            left = clock.update((image + share) / 100, image + moment)
+    assert left == pytest.approx(60, rel=0.05)
 
 
 def test_categories() -> None:

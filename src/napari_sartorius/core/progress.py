@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 
@@ -64,21 +65,22 @@ class SubMonitor(Monitor):
 class TimeLeft:
     """Estimates the seconds left from the fractions heard so far.
 
-    The estimate weighs recent speed against the average since the start, so that it reacts when
-    a later stage is slower without jumping at every report.
+    Work and time are both summed up and fade together, so that a report counts by the time that
+    it stands for: ten quick steps in a row do not look like great speed. What lies further back
+    than a third of the time so far counts little, so a slower stage is soon noticed.
 
     Parameters
     ----------
-    smoothing : float
-        Weight of the newest speed measurement, between 0 (exclusive) and 1.
+    memory : float
+        Shortest time in seconds after which a report has faded to a third.
     """
 
-    def __init__(self, smoothing: float = 0.3) -> None:
-        if not 0.0 < smoothing <= 1.0:
-            raise ValueError(f"smoothing must lie in (0, 1], got {smoothing}")
-        self._smoothing = smoothing
+    def __init__(self, memory: float = 20.0) -> None:
+        if memory <= 0.0:
+            raise ValueError(f"memory must be above 0 seconds, got {memory}")
+        self._memory = memory
         self._last: tuple[float, float] | None = None
-        self._speed: float | None = None
+        self._began = self._done = self._spent = 0.0
 
     def update(self, fraction: float, now: float) -> float | None:
         """Take in a report and return the seconds left, or None while nothing can be said.
@@ -91,19 +93,17 @@ class TimeLeft:
             Time of the report in seconds on any clock that only moves forward.
         """
         if self._last is None or fraction < self._last[0]:
-            self._last, self._speed = (fraction, now), None
+            self._last, self._began = (fraction, now), now
+            self._done = self._spent = 0.0
             return None
-        done, then = fraction - self._last[0], now - self._last[1]
-        if done > 0.0 and then > 0.0:
-            newest = done / then
-            if self._speed is None:
-                self._speed = newest
-            else:
-                self._speed += self._smoothing * (newest - self._speed)
-            self._last = (fraction, now)
-            then = 0.0
+        done, silence = fraction - self._last[0], now - self._last[1]
+        if done > 0.0:
+            kept = math.exp(-silence / max(self._memory, (now - self._began) / 3))
+            self._done = self._done * kept + done
+            self._spent = self._spent * kept + silence
+            self._last, silence = (fraction, now), 0.0
         if fraction >= 1.0:
             return 0.0
-        if self._speed is None:
+        if self._spent == 0.0 or self._done == 0.0:
             return None
-        return max((1.0 - self._last[0]) / self._speed - then, 0.0)
+        return max((1.0 - fraction) * self._spent / self._done - silence, 0.0)
