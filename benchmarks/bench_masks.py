@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as coco
 from report import Row, keep
+from stopwatch import seconds
 
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    """Best of half a second of runs: the time without other programs' share."""
-    best, spent = np.inf, 0.0
-    while spent < 0.5:
-        start = time.perf_counter()
-        function()
-        elapsed = time.perf_counter() - start
-        best, spent = min(best, elapsed), spent + elapsed
-    return best
 
 
 def coco_area(rles: list[Any]) -> Any:

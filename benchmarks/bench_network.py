@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
 from report import Row, keep
+from stopwatch import seconds
 from torchvision.ops import box_iou, roi_align
 
 from napari_sartorius.nn.anchors import grid_anchors, overlapping_anchors
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 
 _STRIDES = (2, 4, 8, 16)
 _WIDTH = 64
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Best of a second of runs: the time without other programs' share."""
-    function()
-    best, spent = float("inf"), 0.0
-    while spent < 1.0:
-        start = time.perf_counter()
-        function()
-        elapsed = time.perf_counter() - start
-        best, spent = min(best, elapsed), spent + elapsed
-    return best
 
 
 def cells(count: int, width: int, height: int) -> Tensor:

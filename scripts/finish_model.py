@@ -133,10 +133,6 @@ class RememberingDetector:
         self.size_divisibility = detector.size_divisibility
         self._known: dict[tuple[bytes, DetectLimits | None], list[Detections]] = {}
 
-    def to(self, device: Any) -> RememberingDetector:
-        """Stay where it is; the answers would not change."""
-        return self
-
     def detect(
         self,
         batch: Tensor,

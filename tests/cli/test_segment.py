@@ -546,7 +546,6 @@ def test_an_interrupt_right_after_the_record_keeps_the_image(
     assert run("segment", pictures, "-o", out, "--model", "squares").exit_code == 130
     assert {name.partition("_")[0] for name in listing(out)} == {"field1", "field2"}
     assert len(listing(out)) == 6
-    monkeypatch.undo()
 
 
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, place: str, call: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from golden_weights import golden_weights
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.pooling import pool_boxes
 from napari_sartorius.nn.stock import stock_cascade_mask_rcnn
@@ -25,13 +24,7 @@ CASE = "cascade_mask_rcnn_r50_fpn"
 @pytest.mark.slow
 def test_stages_on_fixed_boxes_are_those_of_the_original(shared_golden: Path) -> None:
     golden = shared_golden / "networks"
-    spec = importlib.util.spec_from_file_location("make_weights", golden / "make_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    keys = json.loads((golden / CASE / "keys.json").read_text())
-    weights = maker.build_state_dict(keys, with_ignored=False)
+    weights = golden_weights(golden, CASE, with_ignored=False)
     with torch.device("meta"):
         network: Any = build_network(stock_cascade_mask_rcnn(3)).eval()
     state = {renamed(name): value for name, value in weights.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from golden_weights import golden_weights
 from napari_sartorius.nn.anchors import grid_anchors
 from napari_sartorius.nn.boxes import apply_deltas
 from napari_sartorius.nn.build import build_network
@@ -36,14 +36,7 @@ def golden(shared_golden: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def network(golden: Path) -> MaskRCNN:
-    spec = importlib.util.spec_from_file_location("make_weights", golden / "make_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    keys = json.loads((golden / CASE / "keys.json").read_text())
-    weights = maker.build_state_dict(keys, with_ignored=False)
-    maker.verify(weights, keys)
+    weights = golden_weights(golden, CASE, with_ignored=False)
     net = build_network(STOCK)
     state = {renamed(name): value for name, value in weights.items()}
     missing, unexpected = net.load_state_dict(state, strict=False)

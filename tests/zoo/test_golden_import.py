@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickle
 import zlib
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from golden_weights import golden_weights
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.paste import paste
@@ -51,21 +51,9 @@ class _Listener:
         return answer  # type: ignore[no-any-return]
 
 
-def _synthetic(golden: Path, case: str) -> dict[str, torch.Tensor]:
-    spec = importlib.util.spec_from_file_location("make_weights", golden / "make_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    keys = json.loads((golden / case / "keys.json").read_text())
-    weights = maker.build_state_dict(keys)
-    maker.verify(weights, keys)
-    return dict(weights)
-
-
 def _imported(golden: Path, case: str, folder: Path) -> ModelBundle:
     """The case's checkpoint, written as detectron2 writes them and imported."""
-    weights = _synthetic(golden, case)
+    weights = golden_weights(golden, case)
     suffix = CASES[case][0]
     path = folder / f"{case}{suffix}"
     if suffix == ".pth":

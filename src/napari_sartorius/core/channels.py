@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.sampling import thinned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,11 +82,16 @@ def hematoxylin(rgb: NDArray[Any]) -> NDArray[np.float32]:
     (Y, X) float32
         About 0 without dye, bright where there is much of it, in grey levels of an 8-bit image.
     """
-    white = float(np.iinfo(rgb.dtype).max) if rgb.dtype.kind in "ui" else 1.0
-    share = np.clip(rgb.astype(np.float32) / np.float32(white), _DARKEST, 1)
+    share = np.clip(_share_of_white(rgb), _DARKEST, 1)
     # The logarithm of the darkest possible pixel is the unit.
     density = np.log(share) / np.float32(np.log(_DARKEST))
     return np.asarray(density @ _HEMATOXYLIN * np.float32(255), dtype=np.float32)
+
+
+def _share_of_white(rgb: NDArray[Any]) -> NDArray[np.float32]:
+    """Colours from 0 to 1: integers span their type, floats are so already."""
+    white = float(np.iinfo(rgb.dtype).max) if rgb.dtype.kind in "ui" else 1.0
+    return np.asarray(rgb.astype(np.float32) / np.float32(white), dtype=np.float32)
 
 
 def looks_brown(pixels: NDArray[Any]) -> bool:
@@ -98,10 +104,8 @@ def looks_brown(pixels: NDArray[Any]) -> bool:
     """
     if pixels.shape[-1] not in (3, 4):
         return False
-    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
-    sample = pixels[::step, ::step, :3]
-    white = float(np.iinfo(sample.dtype).max) if sample.dtype.kind in "ui" else 1.0
-    red, green, blue = np.moveaxis(sample.astype(np.float32) / np.float32(white), -1, 0)
+    sample = thinned(pixels, _SAMPLE)[..., :3]
+    red, green, blue = np.moveaxis(_share_of_white(sample), -1, 0)
     brown = (red > blue + 0.1) & (red > green + 0.05)
     glass = np.percentile(green, 95)
     return bool(glass > 0.75 and brown.mean() > 0.2)

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_sartorius.core.channels import LUMINANCE
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.sampling import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +113,7 @@ def measure(image: NDArray[Any], normalisation: Normalisation) -> Scaling:
             np.inf,
             swap,
         )
-    step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / _SAMPLE)))
-    sampled = image[::step, ::step].astype(np.float32)
+    sampled = thinned(image, _SAMPLE).astype(np.float32)
     low, high = np.percentile(sampled, [normalisation.low, normalisation.high])
     spread = float(high) - float(low)
     gain = 4.0 / spread if spread > 1e-12 * max(1.0, abs(float(high))) else 0.0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_sartorius.core.channels import ChannelChoice, choose_colours, looks_brown
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Scaling, measure, to_channels
+from napari_sartorius.core.sampling import thinned
 from napari_sartorius.inference.rescale import Rescaler, choose_scale
 from napari_sartorius.inference.tiling import Rectangle
 
@@ -161,8 +162,7 @@ def _darkness(pixels: NDArray[Any], card: ModelCard) -> str | None:
     """Sentence for an image that a model of fixed grey levels would see almost black."""
     if card.normalisation.method != "fixed" or pixels.dtype in (np.uint8, np.bool_):
         return None
-    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
-    brightest = float(pixels[::step, ::step].max())
+    brightest = float(thinned(pixels, _SAMPLE).max())
     white = 255.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     level = brightest / white * 255
     if level >= _DARK * float(np.min(card.normalisation.mean)):
@@ -205,5 +205,5 @@ def _measure(
     if normalisation.method == "fixed":
         # Depends on the number type of the file only, which mixing channels would hide.
         return measure(pixels[:1, :1], normalisation)
-    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
-    return measure(_choose_channel(pixels[::step, ::step], channel, channels), normalisation)
+    sample = thinned(pixels, _SAMPLE)
+    return measure(_choose_channel(sample, channel, channels), normalisation)

@@ -108,11 +108,7 @@ class CascadeMaskRCNN(MaskRCNN):
         labels, truth = [], []
         for box, target in zip(boxes, targets, strict=True):
             matched = match_boxes(box, target.boxes, overlap, overlap)
-            label = torch.full_like(matched, self.config.num_classes)
-            wanted = torch.zeros_like(box)
-            found = torch.nonzero(matched >= 0).flatten()
-            label[found] = target.labels[matched[found]]
-            wanted[found] = target.boxes[matched[found]]
+            label, wanted = self._wanted_of(box, matched, target)
             labels.append(label)
             truth.append(wanted)
         return BoxSample(boxes, labels, truth)

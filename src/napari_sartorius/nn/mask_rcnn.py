@@ -201,11 +201,8 @@ class MaskRCNN(nn.Module):
             matched = match_boxes(candidates, target.boxes, head.positive_iou, head.positive_iou)
             positive, negative = sample(matched, head.batch_per_image, head.positive_fraction)
             chosen = torch.cat([positive, negative])
-            label = torch.full_like(chosen, self.config.num_classes)
-            label[: len(positive)] = target.labels[matched[positive]]
-            wanted = torch.zeros_like(candidates[chosen])
-            wanted[: len(positive)] = target.boxes[matched[positive]]
             boxes.append(candidates[chosen])
+            label, wanted = self._wanted_of(boxes[-1], matched[chosen], target)
             labels.append(label)
             truth.append(wanted)
             for_mask = positive[: masks.batch_per_image]
@@ -219,6 +216,15 @@ class MaskRCNN(nn.Module):
             mask_logits, torch.cat(mask_labels), torch.cat(mask_truth)
         )
         return losses
+
+    def _wanted_of(self, boxes: Tensor, matched: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+        """Label (N,), background last, and true box (N, 4), zeros for background, of each box."""
+        label = torch.full_like(matched, self.config.num_classes)
+        wanted = torch.zeros_like(boxes)
+        found = torch.nonzero(matched >= 0).flatten()
+        label[found] = target.labels[matched[found]]
+        wanted[found] = target.boxes[matched[found]]
+        return label, wanted
 
     def _box_losses(
         self,

@@ -61,8 +61,7 @@ class ProposalNetwork(nn.Module):
 
     def anchors(self, features: list[Tensor]) -> tuple[Tensor, ...]:
         """Anchors of each level for maps of these sizes."""
-        shapes = tuple((int(f.shape[2]), int(f.shape[3])) for f in features)
-        return grid_anchors(self.config, shapes, self.strides, features[0].device)
+        return grid_anchors(self.config, _shapes(features), self.strides, features[0].device)
 
     @torch.no_grad()
     def select(
@@ -113,7 +112,7 @@ class ProposalNetwork(nn.Module):
         config = self.config
         all_anchors, all_logits = torch.cat(anchors), torch.cat(logits, dim=1)
         all_deltas = torch.cat(deltas, dim=1)
-        shapes = tuple((int(f.shape[2]), int(f.shape[3])) for f in features)
+        shapes = _shapes(features)
         objectness = all_logits.new_zeros(())
         box_loss = all_logits.new_zeros(())
         for image, target in enumerate(targets):
@@ -134,3 +133,8 @@ class ProposalNetwork(nn.Module):
             )
         count = config.batch_per_image * len(targets)
         return {"proposal_objectness": objectness / count, "proposal_box": box_loss / count}
+
+
+def _shapes(features: list[Tensor]) -> tuple[tuple[int, int], ...]:
+    """(rows, columns) of each level."""
+    return tuple((int(f.shape[2]), int(f.shape[3])) for f in features)

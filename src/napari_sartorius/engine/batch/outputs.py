@@ -125,7 +125,11 @@ class ImageOutputs:
         self._categories = categories
         self._is_done = is_done
         self._before: dict[str, int | None] = {}
-        self.written: list[str] = []
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Names of the files, in the order of writing."""
+        return tuple(self._before)
 
     def __enter__(self) -> ImageOutputs:
         return self
@@ -173,7 +177,6 @@ class ImageOutputs:
             write(self._folder / name)
         except UserError as error:
             raise OutputError(str(error)) from error
-        self.written.append(name)
 
 
 def _file_number(path: Path) -> int | None:

@@ -190,7 +190,7 @@ class BatchRun:
                 image.stem,
                 status.st_size,
                 status.st_mtime_ns,
-                tuple(outputs.written),
+                outputs.written,
                 dict(counts),
                 len(found),
                 round(time.perf_counter() - began, 3),
