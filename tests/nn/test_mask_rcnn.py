@@ -14,7 +14,7 @@ from napari_sartorius.nn.mask_rcnn import _keep_best
 from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, match_pairs, sample
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
 from napari_sartorius.nn.targets import Target
-from napari_sartorius.nn.trunk import Trunk
+from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
 
 
 def _small(num_classes: int = 2, in_channels: int = 1, stem_stride: int = 1) -> MaskRCNNConfig:
@@ -37,7 +37,9 @@ def _small(num_classes: int = 2, in_channels: int = 1, stem_stride: int = 1) -> 
 def test_trunks_have_the_strides_they_claim(name: str, stem_stride: int, in_channels: int) -> None:
     if name == "resnet101" and (stem_stride, in_channels) != (1, 1):
         pytest.skip("the largest trunk is built once")
-    trunk = Trunk(TrunkConfig(name=name, stem_stride=stem_stride, in_channels=in_channels)).eval()
+    trunk = TimmTrunk(
+        TrunkConfig(name=name, stem_stride=stem_stride, in_channels=in_channels)
+    ).eval()
     with torch.inference_mode():
         maps = trunk(torch.zeros(1, in_channels, 64, 96))
     assert trunk.strides == tuple(s * stem_stride // 2 for s in (4, 8, 16, 32))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.inference.device import Precision
-    from napari_sartorius.nn.detector import DetectLimits, Detector
+    from napari_sartorius.nn.detector import DetectLimits
+    from napari_sartorius.nn.network import Network
 
 
 class NetworkRunner:
@@ -34,7 +35,7 @@ class NetworkRunner:
     """
 
     def __init__(
-        self, detector: Detector, device: str, precision: Precision, views: tuple[View, ...]
+        self, detector: Network, device: str, precision: Precision, views: tuple[View, ...]
     ) -> None:
         self.detector = detector
         self.device = device

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.device import DeviceChoice
     from napari_sartorius.inference.prepare import PreparedImage
     from napari_sartorius.inference.tiling import Tile, TilePlan
-    from napari_sartorius.nn.detector import Detector
+    from napari_sartorius.nn.network import Network
     from napari_sartorius.zoo.bundle import ModelBundle
 
 __all__ = ["SegmentResult", "Segmenter"]
@@ -71,7 +71,7 @@ class Segmenter:
     device_choice: DeviceChoice
 
     def __init__(
-        self, bundle: ModelBundle, config: SegmentConfig, detector: Detector | None = None
+        self, bundle: ModelBundle, config: SegmentConfig, detector: Network | None = None
     ) -> None:
         self.bundle = bundle
         self.config = config

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
-from napari_sartorius.nn.config import CascadeMaskRCNNConfig
+from napari_sartorius.nn.config import CascadeMaskRCNNConfig, MaskRCNNConfig
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
 
 if TYPE_CHECKING:
-    from napari_sartorius.nn.config import MaskRCNNConfig
+    from collections.abc import Callable
+
+    from napari_sartorius.nn.config import Architecture
+    from napari_sartorius.nn.config.tree import Tree
+    from napari_sartorius.nn.network import Network
+
+_FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
+    MaskRCNNConfig: MaskRCNN,
+    CascadeMaskRCNNConfig: CascadeMaskRCNN,
+}
 
 
-def build_network(config: MaskRCNNConfig) -> MaskRCNN:
+def build_network(config: Architecture) -> Network:
     """Untrained network of this architecture; the tree's family decides which."""
-    if isinstance(config, CascadeMaskRCNNConfig):
-        return CascadeMaskRCNN(config)
-    return MaskRCNN(config)
+    return _FAMILIES[type(config)](config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
 from napari_sartorius.nn.box_head import BoxHead
@@ -13,11 +13,12 @@ from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, nonempty
 from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, ScoredBoxes
 from napari_sartorius.nn.mask_head import MaskHead
 from napari_sartorius.nn.matching import match_boxes, sample
+from napari_sartorius.nn.network import Network
 from napari_sartorius.nn.pooling import pool_boxes
 from napari_sartorius.nn.proposals import ProposalNetwork
 from napari_sartorius.nn.pyramid import Pyramid
 from napari_sartorius.nn.targets import mask_targets
-from napari_sartorius.nn.trunk import Trunk
+from napari_sartorius.nn.trunks.build import build_trunk
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import MaskRCNNConfig, PoolerConfig
@@ -44,7 +45,7 @@ class BoxSample(NamedTuple):
         return torch.cat(self.labels), torch.cat(self.boxes), torch.cat(self.truth)
 
 
-class MaskRCNN(nn.Module):
+class MaskRCNN(Network):
     """Trunk, pyramid, proposals, box head, mask head.
 
     Parameters
@@ -57,7 +58,7 @@ class MaskRCNN(nn.Module):
     def __init__(self, config: MaskRCNNConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = Trunk(config.trunk)
+        self.trunk = build_trunk(config.trunk)
         self.pyramid = Pyramid(self.trunk.channels, config.pyramid)
         strides = self.trunk.strides
         self.pooled_strides = strides

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.nn.mask_rcnn import MaskRCNN
+    from napari_sartorius.nn.network import Network
     from napari_sartorius.nn.targets import Target
     from napari_sartorius.training.config import TrainConfig
 
@@ -92,7 +92,7 @@ class Trainer:
         self.device = torch.device(choice.device)
         precision = choose_precision(config.precision, choice.device)
         self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        self.network: MaskRCNN = build_network(config.architecture)
+        self.network: Network = build_network(config.architecture)
         if initial is not None:
             monitor.notice(transfer_weights(self.network, initial).sentence())
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.nn.mask_rcnn import MaskRCNN
+    from napari_sartorius.nn.network import Network
     from napari_sartorius.training.images import AnnotatedImage
 
 _SCORES = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
@@ -39,7 +39,7 @@ class ValidationResult:
 
 @torch.inference_mode()
 def validate(
-    network: MaskRCNN,
+    network: Network,
     images: Sequence[AnnotatedImage],
     monitor: Monitor,
     device: torch.device,
@@ -70,7 +70,7 @@ def validate(
 
 
 def _predict(
-    network: MaskRCNN, image: AnnotatedImage, device: torch.device, dtype: torch.dtype
+    network: Network, image: AnnotatedImage, device: torch.device, dtype: torch.dtype
 ) -> Instances:
     size = (image.pixels.shape[0], image.pixels.shape[1])
     tensor = _pad(image.pixels, network.size_divisibility)

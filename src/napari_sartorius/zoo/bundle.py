@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_sartorius.nn.mask_rcnn import MaskRCNN
+    from napari_sartorius.nn.network import Network
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -88,7 +88,7 @@ class ModelBundle:
             )
         return data
 
-    def load_network(self, device: str = "cpu", *, for_inference: bool = False) -> MaskRCNN:
+    def load_network(self, device: str = "cpu", *, for_inference: bool = False) -> Network:
         """Network in evaluation mode with this bundle's weights, on `device`.
 
         With `for_inference` normalisation layers are folded into convolutions: the same result

@@ -195,7 +195,7 @@ def _card(
         categories=tuple(
             CategoryCard(name=one, colour=default_colour(i)) for i, one in enumerate(names)
         ),
-        cell_diameter=cell_diameter or network.architecture.proposals.anchor_sizes[0][0],
+        cell_diameter=cell_diameter or network.architecture.smallest_object,
         architecture=network.architecture,
         normalisation=network.normalisation,
         input_size=network.input_size,

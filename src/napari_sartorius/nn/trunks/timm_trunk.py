@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import timm
 from torch import nn
 
+from napari_sartorius.nn.trunks.trunk import Trunk
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sartorius.nn.config import TrunkConfig
 
 
-class Trunk(nn.Module):
+class TimmTrunk(Trunk):
     """A timm feature extractor with four levels, strides 4 to 32 (2 to 16 with stem stride 1).
 
     Parameters

@@ -1,0 +1,28 @@
+"""Every family of networks there is: one line each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
+from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
+
+
+def _family(tree: Any) -> str:
+    """Trees written before there were several families name none."""
+    if isinstance(tree, dict):
+        return str(tree.get("family", "mask_rcnn"))
+    return str(getattr(tree, "family", "mask_rcnn"))
+
+
+Architecture = Annotated[
+    Annotated[MaskRCNNConfig, Tag("mask_rcnn")]
+    | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")],
+    Discriminator(_family),
+]
+"""The tree of any network; its `family` says which.
+
+Every family has `family`, `num_classes`, `trunk` and `smallest_object`.
+"""

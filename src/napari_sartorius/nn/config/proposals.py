@@ -1,0 +1,35 @@
+"""Anchors and the region proposal network."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from napari_sartorius.nn.config.tree import Tree
+
+
+class ProposalConfig(Tree):
+    """Anchors and the region proposal network.
+
+    Anchor sizes are the side in input pixels, one tuple per level, equally many on each.
+    Ratios are height / width. Cell centres sit at ``(index + anchor_offset) * stride``;
+    detectron2 uses offset 0.
+
+    The ``topk`` limits hold for an image of `topk_area` pixels; with `topk_grows` a larger image
+    may give proportionally more proposals when detecting, so that a dense field loses no cells
+    for being large. detectron2's limits do not grow.
+    """
+
+    anchor_sizes: tuple[tuple[float, ...], ...] = ((14.0,), (28.0,), (56.0,), (112.0,))
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchor_offset: float = 0.0
+    positive_iou: float = 0.5
+    negative_iou: float = 0.3
+    batch_per_image: int = 256
+    positive_fraction: float = 0.5
+    nms_iou: float = 0.7
+    pre_nms_topk_train: int = 1000
+    pre_nms_topk_test: int = 2000
+    post_nms_topk_train: int = 500
+    post_nms_topk_test: int = 2000
+    topk_grows: bool = True
+    topk_area: int = Field(default=512 * 512, ge=1)

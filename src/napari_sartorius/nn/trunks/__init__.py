@@ -1,0 +1,1 @@
+"""What turns an image into feature maps of growing stride."""

@@ -1,0 +1,24 @@
+"""From a trunk's tree to the trunk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_sartorius.nn.config import TrunkConfig
+from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sartorius.nn.config import AnyTrunk
+    from napari_sartorius.nn.config.tree import Tree
+    from napari_sartorius.nn.trunks.trunk import Trunk
+
+_TRUNKS: dict[type[Tree], Callable[[Any], Trunk]] = {
+    TrunkConfig: TimmTrunk,
+}
+
+
+def build_trunk(config: AnyTrunk) -> Trunk:
+    """Untrained trunk of this tree; its type decides which."""
+    return _TRUNKS[type(config)](config)
