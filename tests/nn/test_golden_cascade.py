@@ -13,7 +13,7 @@ from golden_weights import golden_weights
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.pooling import pool_boxes
 from napari_sartorius.nn.stock import stock_cascade_mask_rcnn
-from napari_sartorius.zoo.checkpoints.names import renamed
+from napari_sartorius.zoo.checkpoints.detectron2.names import renamed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
 from napari_sartorius.nn.stock import stock_mask_rcnn
-from napari_sartorius.zoo.checkpoints.names import renamed
+from napari_sartorius.zoo.checkpoints.detectron2.names import renamed
 
 if TYPE_CHECKING:
     from pathlib import Path

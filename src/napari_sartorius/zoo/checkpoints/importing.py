@@ -16,11 +16,10 @@ from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
 from napari_sartorius.zoo.card import CategoryCard, ModelCard, Thresholds
 from napari_sartorius.zoo.catalogue import list_bundles, user_models_folder
-from napari_sartorius.zoo.checkpoints.architecture import describe
+from napari_sartorius.zoo.checkpoints.formats import format_of
 from napari_sartorius.zoo.checkpoints.reading import read_checkpoint
 from napari_sartorius.zoo.checkpoints.report import ImportReport
 from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
-from napari_sartorius.zoo.checkpoints.shapes import read_shapes
 from napari_sartorius.zoo.checkpoints.weights import fit_weights
 
 if TYPE_CHECKING:
@@ -28,14 +27,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_sartorius.nn.config import MaskRCNNConfig
-    from napari_sartorius.zoo.checkpoints.architecture import ImportedNetwork
+    from napari_sartorius.nn.config import Architecture
+    from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat, ImportedNetwork
 
 REPORT_FILE = "import.json"
 
 # From this score on detectron2's own viewer shows objects.
 _SHOWN_SCORE = 0.5
-_MADE_BY = "detectron2 (Wu et al. 2019, https://github.com/facebookresearch/detectron2)"
 
 
 @dataclass(frozen=True)
@@ -104,10 +102,12 @@ def import_checkpoint(
     monitor.progress("read", 0.0)
     weights = read_checkpoint(path)
     monitor.check()
-    shapes = read_shapes(path, weights)
+    source = format_of(path, weights)
+    if source.rules is not None:
+        settings = source.rules.judged(settings)
     try:
-        network = describe(path, weights, shapes, settings)
-        card = _card(path, target_name, network, categories, cell_diameter)
+        network = source.describe(path, weights, settings)
+        card = _card(path, target_name, network, source, categories, cell_diameter)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(
@@ -115,7 +115,7 @@ def import_checkpoint(
             f"({'.'.join(str(part) for part in first['loc'])}: {first['msg']}); correct the entry"
         ) from error
     monitor.progress("build", 0.4)
-    state, notes = fit_weights(path, weights, _wanted(network.architecture))
+    state, notes = fit_weights(path, weights, _wanted(network.architecture), source)
     monitor.check()
     report = ImportReport(
         source=path.name,
@@ -154,7 +154,7 @@ def _refuse_taken(name: str, place: Path, *, everywhere: bool) -> None:
         )
 
 
-def _wanted(architecture: MaskRCNNConfig) -> dict[str, Tensor]:
+def _wanted(architecture: Architecture) -> dict[str, Tensor]:
     """Names and shapes of the network's tensors, without making their numbers."""
     import torch
 
@@ -173,6 +173,7 @@ def _card(
     path: Path,
     name: str,
     network: ImportedNetwork,
+    source: CheckpointFormat,
     categories: Sequence[str] | None,
     cell_diameter: float | None,
 ) -> ModelCard:
@@ -191,7 +192,7 @@ def _card(
     return ModelCard(
         name=name,
         title=f"Imported from {path.name}",
-        description=f"A Mask R-CNN trained with detectron2, imported from {path.name}.",
+        description=f"{source.title}, imported from {path.name}.",
         categories=tuple(
             CategoryCard(name=one, colour=default_colour(i)) for i, one in enumerate(names)
         ),
@@ -199,11 +200,11 @@ def _card(
         architecture=network.architecture,
         normalisation=network.normalisation,
         input_size=network.input_size,
-        whole_grey_levels=True,
+        whole_grey_levels=network.whole_grey_levels,
         precision="float32",
         thresholds={one: Thresholds(score=score) for one in names},
         licence="not stated in the checkpoint; ask who trained it",
-        citation=_MADE_BY,
+        citation=source.citation,
         training_data="not stated in the checkpoint",
     )
 

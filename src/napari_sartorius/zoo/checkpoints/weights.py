@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.checkpoints.names import renamed, why_not_needed
 from napari_sartorius.zoo.checkpoints.report import TensorNote
 
 if TYPE_CHECKING:
@@ -17,11 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat
+
 _COUNTER = "num_batches_tracked"
 
 
 def fit_weights(
-    path: Path, weights: Mapping[str, NDArray[Any]], wanted: Mapping[str, Tensor]
+    path: Path,
+    weights: Mapping[str, NDArray[Any]],
+    wanted: Mapping[str, Tensor],
+    source: CheckpointFormat,
 ) -> tuple[dict[str, Tensor], list[TensorNote]]:
     """Give each tensor of a network its value from a checkpoint.
 
@@ -30,9 +34,11 @@ def fit_weights(
     path
         The checkpoint, for errors.
     weights
-        By detectron2's names.
+        By the format's names.
     wanted
         The network's own tensors by our names.
+    source
+        Whose names they are.
 
     Returns
     -------
@@ -52,13 +58,15 @@ def fit_weights(
     notes: list[TensorNote] = []
     strangers: list[str] = []
     for name, value in weights.items():
-        ours, reason = renamed(name), why_not_needed(name)
+        ours, reason = source.renamed(name), source.why_not_needed(name)
         if reason is not None:
             notes.append(_note(name, value, "ignored", reason))
         elif ours not in wanted:
             strangers.append(name)
         else:
-            given[ours] = torch.from_numpy(_checked(path, name, value, tuple(wanted[ours].shape)))
+            converted = source.converted(name, value)
+            checked = _checked(path, name, converted, tuple(wanted[ours].shape))
+            given[ours] = torch.from_numpy(checked)
             notes.append(_note(name, value, "used", ours))
     missing = [n for n in wanted if n not in given and not n.endswith(_COUNTER)]
     if missing:
@@ -68,8 +76,8 @@ def fit_weights(
         )
     if strangers:
         raise UserError(
-            f"{path} holds tensors that detectron2's Mask R-CNN does not have ({_some(strangers)});"
-            " the network was changed and cannot be imported"
+            f"{path} holds tensors that a {source.title} does not have ({_some(strangers)}); the "
+            "network was changed and cannot be imported"
         )
     counters = {
         n: torch.zeros(tuple(t.shape), dtype=t.dtype) for n, t in wanted.items() if n not in given

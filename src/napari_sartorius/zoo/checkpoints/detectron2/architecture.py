@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
     CascadeMaskRCNNConfig,
@@ -26,7 +24,8 @@ from napari_sartorius.nn.stock import (
     stock_proposals,
     stock_trunk,
 )
-from napari_sartorius.zoo.card import InputSize
+from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
+from napari_sartorius.zoo.checkpoints.detectron2.shapes import read_shapes
 from napari_sartorius.zoo.checkpoints.network_input import read_input_size, read_normalisation
 
 if TYPE_CHECKING:
@@ -35,39 +34,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sartorius.zoo.checkpoints.detectron2.shapes import NetworkShapes
     from napari_sartorius.zoo.checkpoints.settings import Settings
-    from napari_sartorius.zoo.checkpoints.shapes import NetworkShapes
 
 _LEVELS = 5
 _CASCADE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
 _CASCADE_OVERLAPS = (0.5, 0.6, 0.7)
 
 
-@dataclass(frozen=True)
-class ImportedNetwork:
-    """What is known of a network before its weights are loaded.
-
-    Attributes
-    ----------
-    architecture
-        Its tree.
-    normalisation, input_size
-        What it must be fed.
-    score
-        Score from which the configuration keeps objects, or None.
-    assumptions
-        What had to be guessed, in sentences.
-    """
-
-    architecture: MaskRCNNConfig
-    normalisation: Normalisation
-    input_size: InputSize | None
-    score: float | None
-    assumptions: tuple[str, ...]
-
-
 def describe(
-    path: Path, weights: Mapping[str, NDArray[Any]], shapes: NetworkShapes, settings: Settings
+    path: Path, weights: Mapping[str, NDArray[Any]], settings: Settings
 ) -> ImportedNetwork:
     """Put together what shapes, stored constants and configuration say.
 
@@ -77,8 +53,6 @@ def describe(
         The checkpoint, for errors.
     weights
         Tensors by detectron2's names; stored means and anchors are read, where there are any.
-    shapes
-        From `read_shapes`.
     settings
         From a configuration, or empty.
 
@@ -87,6 +61,7 @@ def describe(
     UserError
         When they contradict each other.
     """
+    shapes = read_shapes(path, weights)
     assumed: list[str] = []
     if "MODEL.ROI_HEADS.NUM_CLASSES" in settings:
         said = settings.number("MODEL.ROI_HEADS.NUM_CLASSES", 80)

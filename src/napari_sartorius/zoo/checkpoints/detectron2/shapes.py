@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.zoo.checkpoints.facts import Facts, Norm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-Norm = Literal["batch", "none"]
 
 _DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
     ("basic", (2, 2, 2, 2)): 18,
@@ -25,19 +24,6 @@ _DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
     ("bottleneck", (3, 8, 36, 3)): 152,
 }
 _USUAL_WIDTHS = (64, 128, 256, 512)
-
-# What shows that a checkpoint is of another kind, and how to call it.
-_OTHERS = (
-    (r"^backbone\.body\.|^roi_heads\.mask_predictor\.", "torchvision's Mask R-CNN"),
-    (r"^backbone\.layer\d|^rpn_head\.|^bbox_head\.", "mmdetection"),
-    (r"OSA\d_|\.fcos_head\.|maskiou", "CenterMask"),
-    (r"^backbone\.res\d\.|^roi_heads\.res5\.", "a Mask R-CNN without a feature pyramid"),
-    (r"conv2_offset|\.conv2\.conv\.", "a network with deformable or split convolutions"),
-    (r"^roi_heads\.box_head\.(\d\.)?conv\d", "a network with convolutions in its box head"),
-    (r"point_head", "PointRend"),
-    (r"^head\.(cls|bbox)_subnet", "RetinaNet"),
-    (r"^sem_seg_head\.pixel_decoder|query_embed", "a transformer"),
-)
 
 
 @dataclass(frozen=True)
@@ -94,8 +80,7 @@ def read_shapes(path: Path, weights: Mapping[str, NDArray[Any]]) -> NetworkShape
     UserError
         When this is another network, or a tensor that tells a size is missing.
     """
-    _refuse_others(path, weights)
-    facts = _Facts(path, weights)
+    facts = Facts(path, weights, "Mask R-CNN of detectron2")
     blocks = tuple(facts.count(rf"^backbone\.bottom_up\.res{s}\.(\d+)\.") for s in (2, 3, 4, 5))
     kind = "bottleneck" if "backbone.bottom_up.res2.0.conv3.weight" in weights else "basic"
     if (kind, blocks) not in _DEPTHS:
@@ -145,57 +130,3 @@ def read_shapes(path: Path, weights: Mapping[str, NDArray[Any]]) -> NetworkShape
         mask_norm=facts.norm("roi_heads.mask_head.mask_fcn1"),
         mask_class_agnostic=masks == 1 and classes > 1,
     )
-
-
-class _Facts:
-    """Shapes by name; what is missing or odd becomes a sentence."""
-
-    def __init__(self, path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
-        self.path, self.weights = path, weights
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        if name not in self.weights:
-            raise UserError(
-                f"{self.path} has no tensor {name}, which every Mask R-CNN with a feature pyramid "
-                "has; the checkpoint is incomplete or of another network"
-            )
-        shape = self.weights[name].shape
-        if len(shape) < 2 or 0 in shape:
-            raise self.odd(name)
-        return tuple(int(n) for n in shape)
-
-    def odd(self, name: str) -> UserError:
-        shape = "x".join(str(n) for n in self.weights[name].shape) or "of one number"
-        return UserError(
-            f"{self.path}: the tensor {name} has the shape {shape}, which fits no Mask R-CNN of "
-            "detectron2; the checkpoint is damaged or of another network"
-        )
-
-    def count(self, pattern: str) -> int:
-        """How many different numbers the group of a pattern takes."""
-        return len({m[1] for name in self.weights if (m := re.search(pattern, name))})
-
-    def norm(self, layer: str) -> Norm:
-        if f"{layer}.norm.weight" not in self.weights:
-            return "none"
-        if f"{layer}.norm.running_mean" not in self.weights:
-            raise UserError(
-                f"{self.path} uses group normalisation ({layer}), which cannot be imported; only "
-                "batch normalisation, frozen or not, can"
-            )
-        return "batch"
-
-
-def _refuse_others(path: Path, weights: Mapping[str, Any]) -> None:
-    for pattern, called in _OTHERS:
-        if any(re.search(pattern, name) for name in weights):
-            raise UserError(
-                f"{path} is a checkpoint of {called}; only detectron2's Mask R-CNN with a ResNet "
-                "and a feature pyramid (R50-FPN, R101-FPN) can be imported"
-            )
-    if not any(name.startswith("backbone.bottom_up.") for name in weights):
-        first = next(iter(weights))
-        raise UserError(
-            f"{path} is no checkpoint of detectron2's Mask R-CNN: no tensor is called "
-            f"backbone.bottom_up... (the first one is {first}); choose another file"
-        )
