@@ -21,8 +21,8 @@ HEAVY = ("torch", "torchvision", "timm", "PyQt6", "PySide6", "qtpy", "napari", "
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level modules that a fresh interpreter holds after a statement."""
-    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    """Modules and their packages that a fresh interpreter holds after a statement."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -65,6 +65,12 @@ def test_the_dock_and_the_engine_client_load_no_torch():
     pytest.importorskip("napari")
     loaded = loaded_by("import napari_sartorius.ui.dock, napari_sartorius.engine.client")
     assert loaded.isdisjoint({"torch", "torchvision", "timm"})
+
+
+def test_a_list_of_models_needs_no_architectures():
+    loaded = loaded_by("from napari_sartorius.zoo import list_bundles; assert list_bundles()")
+    assert "napari_sartorius.zoo.card" in loaded
+    assert "napari_sartorius.nn.config" not in loaded
 
 
 def test_public_names_exist():

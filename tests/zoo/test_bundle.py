@@ -131,3 +131,15 @@ def test_a_card_is_readable_json(saved: ModelBundle) -> None:
     content = json.loads((saved.path / "model.json").read_text())
     assert content["architecture"]["trunk"]["stem_stride"] == 1
     assert len(content["sha256"]) == 64
+
+
+def test_a_network_of_a_newer_version_is_listed_and_refused_when_used(saved: ModelBundle) -> None:
+    path = saved.path / "model.json"
+    content = json.loads(path.read_text())
+    content["architecture"]["pyramid"]["turbo"] = True
+    path.write_text(json.dumps(content))
+    bundle = ModelBundle.open(saved.path)
+    assert bundle.card.title == saved.card.title
+    assert bundle.card.input_channels == saved.card.input_channels
+    with pytest.raises(UserError, match=r"not known .*turbo.*: update napari-sartorius"):
+        bundle.load_network()

@@ -121,7 +121,7 @@ def _card(
             for category in dataset.categories
         ),
         cell_diameter=round(diameter, 1),
-        architecture=config.architecture,
+        architecture=config.architecture.model_dump(mode="json"),
         normalisation=config.normalisation,
         thresholds=thresholds,
         one_category_per_image=_one_category_per_image(training),

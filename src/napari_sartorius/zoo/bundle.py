@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from napari_sartorius.nn.config import Architecture
     from napari_sartorius.nn.network import Network
 
 CARD_FILE = "model.json"
@@ -88,6 +89,16 @@ class ModelBundle:
             )
         return data
 
+    def _architecture(self) -> Architecture:
+        try:
+            return self.card.architecture
+        except ValidationError as error:
+            raise UserError(
+                f"the card of the model at {self.path} describes a network that is not known "
+                f"({_first_problem(error)}); it may come from a newer version: update "
+                "napari-sartorius"
+            ) from error
+
     def load_network(self, device: str = "cpu", *, for_inference: bool = False) -> Network:
         """Network in evaluation mode with this bundle's weights, on `device`.
 
@@ -108,7 +119,7 @@ class ModelBundle:
 
         try:
             weights = load(self.read_weights())
-            network = build_network(self.card.architecture)
+            network = build_network(self._architecture())
             network.load_state_dict({name: value.float() for name, value in weights.items()})
         except (SafetensorError, RuntimeError) as error:
             raise UserError(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.nn.config import Architecture
+
+if TYPE_CHECKING:
+    from napari_sartorius.nn.config import Architecture
 
 
 class _Card(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 class CategoryCard(_Card):
@@ -80,8 +83,11 @@ class ModelCard(_Card):
         equal area). Training images were seen unscaled unless there is an `input_size`.
     pixel_size
         Micrometres per pixel of the training images; None when unknown.
-    architecture, normalisation
-        The network and what it must be fed.
+    architecture
+        The network's tree, which becomes an object when `architecture` is asked for: a list of
+        cards is shown without knowing all networks.
+    normalisation
+        What the network must be fed.
     input_size
         The size that whole images are brought to; None leaves them as they are.
     whole_grey_levels
@@ -112,7 +118,7 @@ class ModelCard(_Card):
     categories: tuple[CategoryCard, ...] = Field(min_length=1)
     cell_diameter: float = Field(gt=0)
     pixel_size: float | None = Field(default=None, gt=0)
-    architecture: Architecture
+    architecture_tree: dict[str, Any] = Field(alias="architecture")
     normalisation: Normalisation = Normalisation()
     input_size: InputSize | None = None
     whole_grey_levels: bool = False
@@ -136,16 +142,19 @@ class ModelCard(_Card):
     parent: str | None = None
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
 
+    @field_validator("architecture_tree", mode="before")
+    @classmethod
+    def _as_it_is_written(cls, tree: Any) -> Any:
+        return tree.model_dump(mode="json") if isinstance(tree, BaseModel) else tree
+
     @model_validator(mode="after")
     def _names_agree(self) -> ModelCard:
         names = self.category_names
         if len(set(names)) != len(names):
             raise ValueError("two categories have the same name")
-        if len(names) != self.architecture.num_classes:
-            raise ValueError(
-                f"the network has {self.architecture.num_classes} classes, "
-                f"the card names {len(names)}"
-            )
+        classes = self.architecture_tree.get("num_classes")
+        if len(names) != classes:
+            raise ValueError(f"the network has {classes} classes, the card names {len(names)}")
         if self.normalisation.per_channel and self.input_channels != 3:
             raise ValueError("three means or deviations need a network of three channels")
         unknown = set(self.thresholds) - set(names)
@@ -158,10 +167,25 @@ class ModelCard(_Card):
         """Names of the categories in the order of the network's classes."""
         return [category.name for category in self.categories]
 
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The network's tree.
+
+        Raises
+        ------
+        ValidationError
+            When this version knows no such network.
+        """
+        from napari_sartorius.nn.config import read_architecture
+
+        return read_architecture(self.architecture_tree)
+
     @property
     def input_channels(self) -> int:
         """1 for grey, 3 for colour."""
-        return self.architecture.trunk.in_channels
+        trunk = self.architecture_tree.get("trunk")
+        written = trunk.get("in_channels") if isinstance(trunk, dict) else None
+        return self.architecture.trunk.in_channels if written is None else int(written)
 
     def thresholds_of(self, category: str) -> Thresholds:
         """Thresholds of a category; the defaults when the card has none for it."""

@@ -4,7 +4,7 @@ Torch-free on purpose: the viewer shows cards without torch. A new trunk or fami
 one line in `trunks` or `architecture`, and one line in `nn.trunks.build` or `nn.build`.
 """
 
-from napari_sartorius.nn.config.architecture import Architecture
+from napari_sartorius.nn.config.architecture import Architecture, read_architecture
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
@@ -29,4 +29,5 @@ __all__ = [
     "ResNeStConfig",
     "TrunkConfig",
     "VoVNetConfig",
+    "read_architecture",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Tag, TypeAdapter
 
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
@@ -26,3 +26,15 @@ Architecture = Annotated[
 
 Every family has `family`, `num_classes`, `trunk` and `smallest_object`.
 """
+
+
+def read_architecture(tree: Any) -> Architecture:
+    """The tree as an object, from plain dictionaries and lists.
+
+    Raises
+    ------
+    ValidationError
+        When an entry is unknown, missing or out of its range.
+    """
+    read: Architecture = TypeAdapter(Architecture).validate_python(tree)
+    return read

@@ -197,7 +197,7 @@ def _card(
             CategoryCard(name=one, colour=default_colour(i)) for i, one in enumerate(names)
         ),
         cell_diameter=cell_diameter or network.architecture.smallest_object,
-        architecture=network.architecture,
+        architecture=network.architecture.model_dump(mode="json"),
         normalisation=network.normalisation,
         input_size=network.input_size,
         whole_grey_levels=network.whole_grey_levels,
