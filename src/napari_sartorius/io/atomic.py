@@ -57,7 +57,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise UserError(_explain(path, error)) from error
+        raise explained(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -98,7 +98,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise UserError(_explain(path, error)) from error
+        raise explained(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -175,6 +175,11 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def explained(path: Path, error: OSError) -> UserError:
+    """What went wrong when a file was read or written, as one sentence with a remedy."""
+    return UserError(_explain(path, error))
 
 
 def _explain(path: Path, error: OSError) -> str:

@@ -29,8 +29,10 @@ __all__ = [
     "CocoDataset",
     "CocoImage",
     "ImageId",
+    "dataset_of",
     "read_coco",
     "read_coco_results",
+    "read_json",
     "write_coco",
     "write_coco_results",
 ]
@@ -62,7 +64,24 @@ def read_coco(path: str | Path) -> CocoDataset:
         that point nowhere, damaged masks, or boxes with negative sides or outside their image.
     """
     path = Path(path)
-    content = read_json(path)
+    return dataset_of(read_json(path), path)
+
+
+def dataset_of(content: Any, path: Path) -> CocoDataset:
+    """Dataset that the parsed JSON of a file describes.
+
+    Parameters
+    ----------
+    content
+        As `read_json` gives it.
+    path
+        The file, for errors and as the place where relative file names start.
+
+    Raises
+    ------
+    UserError
+        As `read_coco`.
+    """
     if isinstance(content, list):
         raise UserError(
             f"{path} is a COCO results list, which does not describe its images: "
