@@ -172,7 +172,9 @@ def test_unsaved_images_only_are_written_anew(project: Project) -> None:
     second = json.loads((project.folder / "annotations.json").read_text())["annotations"]
     assert second[:1] == first
     assert [record["id"] for record in second] == [1, 2]
+    assert [project.object_count(image.id) for image in project.images] == [1, 1, 0]
     project.release(1)
+    assert project.object_count(1) == 1
     assert (state(project)[0] == 1).sum() == 25
 
 

@@ -69,6 +69,10 @@ class AnnotatedPlane:
         self._stored = masks
         self._stored_labels = [int(label) for label in labels]
 
+    def count(self) -> int:
+        """Number of objects that the label image shows."""
+        return int(np.count_nonzero(np.bincount(self.values.ravel(), minlength=1)[1:]))
+
     def next_label(self) -> int:
         """A label value that no object has or had."""
         highest = max([0, *self.rows, *self._stored_labels, int(self.values.max(initial=0))])

@@ -97,7 +97,7 @@ class Project:
     def object_count(self, number: ImageId) -> int:
         """Number of objects in an image."""
         if number in self._planes:
-            return len(self._planes[number].objects()[0])
+            return self._planes[number].count()
         return len(self._stored.of(number))
 
     def plane(self, number: ImageId) -> AnnotatedPlane:
