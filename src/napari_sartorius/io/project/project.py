@@ -21,7 +21,7 @@ from napari_sartorius.io.project.adding import records_of_files
 from napari_sartorius.io.project.edit import LabelEdit
 from napari_sartorius.io.project.journal import Journal
 from napari_sartorius.io.project.lock import ProjectLock
-from napari_sartorius.io.project.records import NAMESPACE, plane_of, records_of
+from napari_sartorius.io.project.records import NAMESPACE, label_of, plane_of, records_of
 from napari_sartorius.io.project.stored import StoredAnnotations
 
 if TYPE_CHECKING:
@@ -108,8 +108,23 @@ class Project:
                 self.image(number).size,
                 {category.id: category.name for category in self.categories},
                 self.folder / names.ANNOTATIONS,
+                self._free_label(self.image(number).file_name),
             )
         return self._planes[number]
+
+    def planes_of(self, file_name: str) -> list[CocoImage]:
+        """Records of an image file, one for each of its planes."""
+        return [image for image in self.images if image.file_name == file_name]
+
+    def _free_label(self, file_name: str) -> int:
+        """A label value above all that the planes of a file have."""
+        highest = 0
+        for image in self.planes_of(file_name):
+            if image.id in self._planes:
+                highest = max(highest, self._planes[image.id].next_label() - 1)
+            else:
+                highest = max([highest, *map(label_of, self._stored.of(image.id))])
+        return highest + 1
 
     def release(self, number: ImageId) -> None:
         """Give back the memory of an image's state; what is not saved yet stays."""

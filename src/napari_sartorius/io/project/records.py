@@ -31,6 +31,7 @@ def plane_of(
     image_size: tuple[int, int],
     category_names: Mapping[int, str],
     path: Path,
+    free_label: int = 1,
 ) -> AnnotatedPlane:
     """State of an image from its annotation records.
 
@@ -44,6 +45,8 @@ def plane_of(
         By category id.
     path
         The file, for errors.
+    free_label
+        From here on label values are free, also in the other planes of the same stack.
     """
     masks = decode_segmentations(
         [record["segmentation"] for record in records],
@@ -53,9 +56,9 @@ def plane_of(
     labels: list[int] = []
     rows: list[Row] = []
     used: set[int] = set()
-    free = 1 + max([0, *(_label(record) for record in records)])
+    free = max([free_label, *(label_of(record) + 1 for record in records)])
     for record in records:
-        label = _label(record)
+        label = label_of(record)
         if label < 1 or label in used:
             label, free = free, free + 1
         used.add(label)
@@ -119,7 +122,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _label(record: Mapping[str, Any]) -> int:
+def label_of(record: Mapping[str, Any]) -> int:
+    """Label value of an annotation's object; 0 when another program wrote it."""
     extra = record.get(NAMESPACE)
     label = extra.get("label", 0) if isinstance(extra, dict) else 0
     return label if isinstance(label, int) else 0
