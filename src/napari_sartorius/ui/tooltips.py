@@ -38,6 +38,16 @@ TOOLTIPS = {
     "again: move it back and they return.",
     "contour": "Draw outlines instead of filled cells.",
     "colour_by": "One colour per cell, or one per category.",
+    "project_new": "Makes a folder for images, their cells and every correction.",
+    "project_open": "Opens a project's folder where you left off.",
+    "project_recent": "Projects that were open last.",
+    "project_add": "Adds image files; each becomes a row of the list.",
+    "project_remove": "Moves the shown image and its cells to the project's trash folder.",
+    "project_previous": "Shows the image above.",
+    "project_next": "Shows the image below.",
+    "project_done": "Marks the shown image as done and shows the next one.",
+    "project_segment": "Segments every image whose status is new, with the settings of the Segment "
+    "tab, while you go on working. What you corrected stays.",
     "copy_shown": "Makes a new label layer of the objects that are shown now, with their table. "
     "Use it to save the filtered result.",
 }

@@ -103,8 +103,8 @@ def rows_of(features: Mapping[str, Sequence[Any]]) -> dict[int, Row]:
 def _column(values: list[Any]) -> NDArray[Any]:
     """As numbers or truth values where all are; missing numbers are NaN."""
     known = [value for value in values if value is not None]
-    if known and all(isinstance(value, bool) for value in known) and len(known) == len(values):
-        return np.array(values, bool)
+    if known and all(isinstance(value, bool) for value in known):
+        return np.array([bool(value) for value in values])
     if known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
         return np.array([np.nan if value is None else value for value in values])
     return np.array(["" if value is None else str(value) for value in values], object)

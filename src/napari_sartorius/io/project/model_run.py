@@ -25,8 +25,8 @@ _SAME = 0.5
 
 
 def is_corrected(row: Row) -> bool:
-    """Whether a person drew, changed or accepted the object."""
-    return row.get("source", "model") != "model" or bool(row.get("reviewed"))
+    """Whether a person drew, changed or accepted the object; also when nobody knows."""
+    return row.get("source") != "model" or bool(row.get("reviewed"))
 
 
 def edit_of_run(
@@ -35,6 +35,7 @@ def edit_of_run(
     found: Instances,
     category_names: Sequence[str],
     keep: Keep = "corrected",
+    first_label: int = 1,
 ) -> LabelEdit | None:
     """The edit that brings a segmentation into an image; None when it changes nothing.
 
@@ -51,6 +52,8 @@ def edit_of_run(
         By category index of `found`.
     keep
         Which present objects stay.
+    first_label
+        New label values are not below this one; other planes of the same stack may have those.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def edit_of_run(
         gone = [label for label, row in plane.rows.items() if not is_corrected(row)]
         after[np.isin(after, gone)] = 0
         rows |= dict.fromkeys(gone)
-    label = plane.next_label()
+    label = max(plane.next_label(), first_label)
     corners = found.masks.boxes
     for i in np.argsort(-found.scores, kind="stable").tolist():
         x0, y0, x1, y1 = corners[i].tolist()

@@ -108,7 +108,7 @@ class Project:
                 self.image(number).size,
                 {category.id: category.name for category in self.categories},
                 self.folder / names.ANNOTATIONS,
-                self._free_label(self.image(number).file_name),
+                self.next_label(self.image(number).file_name),
             )
         return self._planes[number]
 
@@ -116,8 +116,8 @@ class Project:
         """Records of an image file, one for each of its planes."""
         return [image for image in self.images if image.file_name == file_name]
 
-    def _free_label(self, file_name: str) -> int:
-        """A label value above all that the planes of a file have."""
+    def next_label(self, file_name: str) -> int:
+        """A label value above all that the planes of a file have or had."""
         highest = 0
         for image in self.planes_of(file_name):
             if image.id in self._planes:

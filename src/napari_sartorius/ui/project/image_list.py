@@ -1,0 +1,85 @@
+"""The list of a project's images: how many cells each has and how far the work on it is."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QBrush, QColor
+from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+
+if TYPE_CHECKING:
+    from napari_sartorius.ui.project.session import ProjectSession
+
+_COLOURS = {"new": "#8a9099", "segmented": "#4c9be8", "in review": "#f0a830", "done": "#4caf6e"}
+_NAME, _CELLS, _STATUS = range(3)
+
+
+class ImageList(QTreeWidget):
+    """One row per image file; a click shows the image.
+
+    Parameters
+    ----------
+    session : ProjectSession
+        Whose images are listed.
+    """
+
+    chosen = Signal(str)
+    """Emitted with the file name of an image that the user wants to see."""
+
+    def __init__(self, session: ProjectSession, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._rows: dict[str, QTreeWidgetItem] = {}
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setHeaderLabels(["Image", "Cells", "Status"])
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        for column in (_CELLS, _STATUS):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.currentItemChanged.connect(self._on_current)
+
+    def fill(self) -> None:
+        """List the project's images anew."""
+        with QSignalBlocker(self):
+            self.clear()
+            self._rows = {}
+            project = self._session.project
+            missing = set(project.missing_files()) if project is not None else set()
+            for name in self._session.files:
+                row = QTreeWidgetItem([PurePosixPath(name).name, "", ""])
+                row.setData(_NAME, Qt.ItemDataRole.UserRole, name)
+                row.setToolTip(_NAME, name)
+                row.setTextAlignment(_CELLS, Qt.AlignmentFlag.AlignRight)
+                if name in missing:
+                    row.setText(_NAME, f"⚠ {row.text(_NAME)}")
+                    row.setToolTip(_NAME, f"{name} is not where it was")
+                self.addTopLevelItem(row)
+                self._rows[name] = row
+        for name in self._rows:
+            self.refresh(name)
+        self.show_current()
+
+    def refresh(self, name: str) -> None:
+        """Show the present figures of an image."""
+        project, row = self._session.project, self._rows.get(name)
+        if project is None or row is None:
+            return
+        images = project.planes_of(name)
+        status = project.status(images[0])
+        row.setText(_CELLS, f"{sum(project.object_count(image.id) for image in images):,}")
+        row.setText(_STATUS, f"● {status}")
+        row.setForeground(_STATUS, QBrush(QColor(_COLOURS[status])))
+
+    def show_current(self) -> None:
+        """Mark the image that the viewer shows."""
+        with QSignalBlocker(self):
+            self.setCurrentItem(self._rows.get(self._session.current or ""))
+
+    def _on_current(self, row: QTreeWidgetItem | None, _: object = None) -> None:
+        if row is not None:
+            self.chosen.emit(str(row.data(_NAME, Qt.ItemDataRole.UserRole)))

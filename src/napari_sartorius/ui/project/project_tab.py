@@ -1,0 +1,312 @@
+"""The Project tab: choose a project, walk through its images, let the model go ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QMenu,
+    QMessageBox,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.images import IMAGE_SUFFIXES
+from napari_sartorius.io.project.recent import recent_projects
+from napari_sartorius.ui.forms import button, heading, quiet, rule
+from napari_sartorius.ui.project.image_list import ImageList
+from napari_sartorius.ui.project.segment_all import SegmentAll
+from napari_sartorius.ui.project.session import ProjectSession
+from napari_sartorius.ui.run_panel import Tone
+from napari_sartorius.ui.style import set_role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+
+    from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.ui.engine_bridge import EngineClient
+
+_WELCOME = (
+    "A project keeps images, their cells and every correction in one folder. Nothing is lost "
+    "when the program ends, however it ends."
+)
+
+
+class ProjectTab(QWidget):
+    """Everything about the open project.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Shows the images.
+    client : EngineClient
+        Segments in the background.
+    config : callable
+        Gives the configuration to segment with; may raise `UserError`.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        client: EngineClient,
+        config: Callable[[], SegmentConfig],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._config = config
+        self.session = ProjectSession(viewer, self)
+        self.walk = SegmentAll(self.session, client, self)
+        self.title = heading("Project")
+        self.where = quiet()
+        self.new_button = button("New …", "plain", "project_new")
+        self.open_button = button("Open …", "plain", "project_open")
+        self.recent_button = button("Recent", "plain", "project_recent")
+        self.recent_button.setMenu(QMenu(self.recent_button))
+        self.recent_button.menu().aboutToShow.connect(self._fill_recent)
+        self.images = ImageList(self.session)
+        self.add_button = button("Add images …", "plain", "project_add")
+        self.remove_button = button("Remove", "plain", "project_remove")
+        self.back_button = button("Previous", "plain", "project_previous")
+        self.next_button = button("Next", "plain", "project_next")
+        self.done_button = button("Done, next image", "primary", "project_done")
+        self.segment_button = button("Segment new images", "plain", "project_segment")
+        self.cancel_button = button("Cancel", "plain", "cancel")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.stage = quiet()
+        self.saved = quiet()
+        self.message = quiet()
+        self._build()
+        self._connect()
+        self._show_all()
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(6)
+        layout.addWidget(self.title)
+        layout.addWidget(self.where)
+        layout.addLayout(_row(self.new_button, self.open_button, self.recent_button))
+        self.content = QWidget()
+        column = QVBoxLayout(self.content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(rule())
+        column.addWidget(self.images, 1)
+        column.addLayout(_row(self.add_button, self.remove_button))
+        column.addLayout(_row(self.back_button, self.next_button))
+        column.addWidget(self.done_button)
+        column.addWidget(rule())
+        column.addLayout(_row(self.segment_button, self.cancel_button))
+        column.addWidget(self.bar)
+        column.addWidget(self.stage)
+        column.addWidget(self.saved)
+        layout.addWidget(self.content, 1)
+        layout.addWidget(self.message)
+        layout.addStretch(0)
+        self.cancel_button.hide()
+        self.bar.hide()
+        self.stage.hide()
+        self.message.hide()
+
+    def _connect(self) -> None:
+        self.new_button.clicked.connect(self._ask_new)
+        self.open_button.clicked.connect(self._ask_open)
+        self.add_button.clicked.connect(self._ask_images)
+        self.remove_button.clicked.connect(self._ask_remove)
+        self.back_button.clicked.connect(lambda: self._step(-1))
+        self.next_button.clicked.connect(lambda: self._step(1))
+        self.done_button.clicked.connect(self.done)
+        self.segment_button.clicked.connect(self.segment_new)
+        self.cancel_button.clicked.connect(self.walk.cancel)
+        self.images.chosen.connect(self.show_image)
+        self.session.listed.connect(self._show_all)
+        self.session.shown.connect(self._show_current)
+        self.session.progressed.connect(self._show_progress)
+        self.session.failed.connect(self._complain)
+        self.walk.progressed.connect(self._on_walk)
+        self.walk.ended.connect(self._on_walk_ended)
+
+    # -- what the user asks for ------------------------------------------------------------------
+
+    def create(self, folder: str | Path) -> None:
+        """Make a project; a sentence says why when it cannot be made."""
+        self._try(lambda: self.session.create(folder))
+
+    def open(self, folder: str | Path) -> None:
+        """Open a project; a sentence says what was restored, or why it cannot be opened."""
+        self._try(lambda: self.session.open(folder))
+
+    def add(self, paths: list[str]) -> None:
+        """Add image files; a sentence says which one cannot be read."""
+        self._try(lambda: self.session.add_files(paths))
+
+    def show_image(self, name: str) -> None:
+        """Show an image of the project; one that is missing is asked for."""
+        project = self.session.project
+        if project is None:
+            return
+        if name in project.missing_files() and project.read_only is None:
+            self._ask_missing(name)
+        self._try(lambda: self.session.show(name))
+        self.images.show_current()
+
+    def done(self) -> None:
+        """Mark the shown image as done and go on to the next."""
+        name = self.session.current
+        if name is not None:
+            self._try(lambda: self.session.set_status(name, "done"))
+            self.images.refresh(name)
+            self._step(1)
+
+    def segment_new(self) -> None:
+        """Segment all images that are new, in the background."""
+        try:
+            config = self._config()
+        except UserError as error:
+            self._complain(str(error))
+            return
+        self.walk.start(config)
+
+    def stop(self) -> None:
+        """Save and close; the dock is going away."""
+        self.walk.cancel()
+        self.session.close()
+
+    # -- dialogs ---------------------------------------------------------------------------------
+
+    def _ask_new(self) -> None:
+        folder, _ = QFileDialog.getSaveFileName(self, "Folder of the new project", "project")
+        if folder:
+            self.create(folder)
+
+    def _ask_open(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of the project")
+        if folder:
+            self.open(folder)
+
+    def _ask_images(self) -> None:
+        kinds = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
+        paths, _ = QFileDialog.getOpenFileNames(self, "Images", "", f"Images ({kinds})")
+        if paths:
+            self.add(paths)
+
+    def _ask_missing(self, name: str) -> None:
+        project = self.session.project
+        found, _ = QFileDialog.getOpenFileName(self, f"Where is {Path(name).name}?", "")
+        if found and project is not None:
+            self._try(lambda: project.find_again(name, found))
+            self.session.listed.emit()
+
+    def _ask_remove(self) -> None:
+        project, name = self.session.project, self.session.current
+        if project is None or name is None:
+            return
+        answer = QMessageBox.question(
+            self,
+            "Remove image",
+            f"Remove {Path(name).name} and its cells from the project? They go to the project's "
+            "folder “trash”.",
+        )
+        if answer == QMessageBox.StandardButton.Yes:
+            self._try(lambda: self.session.remove(name))
+
+    def _fill_recent(self) -> None:
+        menu = self.recent_button.menu()
+        menu.clear()
+        for folder in recent_projects():
+            menu.addAction(str(folder)).triggered.connect(lambda _=False, f=folder: self.open(f))
+        if menu.isEmpty():
+            menu.addAction("no project yet").setEnabled(False)
+
+    # -- what is shown ---------------------------------------------------------------------------
+
+    def _try(self, action: Callable[[], object]) -> None:
+        self._say("")
+        try:
+            action()
+        except UserError as error:
+            self._complain(str(error))
+
+    def _step(self, by: int) -> None:
+        self._try(lambda: self.session.step(by))
+
+    def _show_all(self) -> None:
+        project = self.session.project
+        self.content.setVisible(project is not None)
+        self.title.setText(project.folder.name if project is not None else "Project")
+        self.where.setText(str(project.folder) if project is not None else _WELCOME)
+        self.images.fill()
+        self._show_current()
+        if project is not None and project.read_only is not None:
+            self._say(f"To be looked at only: {project.read_only}.", Tone.WARNING)
+        elif project is not None and project.restored is not None:
+            self._say(f"{project.restored[:1].upper()}{project.restored[1:]}.", Tone.WARNING)
+
+    def _show_current(self) -> None:
+        files, current = self.session.files, self.session.current
+        place = files.index(current) if current in files else -1
+        self.back_button.setEnabled(place > 0)
+        self.next_button.setEnabled(0 <= place < len(files) - 1)
+        project = self.session.project
+        writable = project is not None and project.read_only is None
+        for one in (self.done_button, self.remove_button):
+            one.setEnabled(writable and place >= 0)
+        self.add_button.setEnabled(writable)
+        self.segment_button.setEnabled(writable and bool(files) and not self.walk.is_running)
+        self.images.show_current()
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        project, current = self.session.project, self.session.current
+        if project is None:
+            return
+        if current is not None:
+            self.images.refresh(current)
+        files = self.session.files
+        done = sum(self.session.status(name) == "done" for name in files)
+        self.saved.setText(f"{done} of {len(files)} images done · {project.saved_text()}")
+
+    def _on_walk(self, name: str, past: int, total: int, fraction: float) -> None:
+        self.bar.setRange(0, 1000)
+        self.bar.setValue(round(1000 * (past + fraction) / max(total, 1)))
+        self.stage.setText(f"Segmenting {Path(name).name} · {past + 1} of {total}")
+        for one in (self.bar, self.stage, self.cancel_button):
+            one.show()
+        self.segment_button.setEnabled(False)
+        for file in self.session.files:
+            self.images.refresh(file)
+
+    def _on_walk_ended(self, sentence: str) -> None:
+        for one in (self.bar, self.stage, self.cancel_button):
+            one.hide()
+        self._say(sentence)
+        for file in self.session.files:
+            self.images.refresh(file)
+        self._show_current()
+
+    def _complain(self, sentence: str) -> None:
+        self._say(sentence, Tone.ERROR)
+        show_error(sentence)
+
+    def _say(self, text: str, tone: Tone = Tone.QUIET) -> None:
+        set_role(self.message, tone.value)
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(6)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return row

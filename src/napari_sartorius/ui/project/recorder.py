@@ -1,0 +1,161 @@
+"""Brings what happens to a labels layer into the project, whoever did it.
+
+Strokes, tools, undo and redo all end in the same place, the layer's pixels and its table. So the
+recorder does not listen to tools: a moment after anything happened it compares the layer with what
+the project holds and records the difference.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.project import edit_between
+from napari_sartorius.io.project.layers import rows_of
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_sartorius.io.coco_dataset import CocoImage
+    from napari_sartorius.io.project import AnnotatedPlane, LabelEdit, Project, Row
+
+logger = logging.getLogger(__name__)
+
+_DELAY_MS = 60
+"""How long to wait for more: a stroke is many small changes."""
+
+
+class LayerRecorder(QObject):
+    """Records the edits of one labels layer.
+
+    Parameters
+    ----------
+    layer : Labels
+        Shows all planes of an image file.
+    project : Project
+        Where edits go.
+    images : list of CocoImage
+        Records of the planes, in the layer's order.
+    """
+
+    recorded = Signal()
+    """Something was recorded."""
+    failed = Signal(str)
+    """One sentence; the edit is on the screen but not on the disk. It is tried again."""
+
+    def __init__(
+        self,
+        layer: Labels,
+        project: Project,
+        images: list[CocoImage],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.layer = layer
+        self._project = project
+        self._images = images
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY_MS)
+        self._timer.timeout.connect(self.flush)
+        self._events = [
+            getattr(layer.events, name) for name in ("paint", "set_data", "data", "features")
+        ]
+        for event in self._events:
+            event.connect(self._on_event)
+
+    def flush(self) -> bool:
+        """Record now what is not recorded yet; returns False when that failed."""
+        self._timer.stop()
+        try:
+            changed = self._record()
+        except UserError as error:
+            self.failed.emit(str(error))
+            return False
+        if changed:
+            self.recorded.emit()
+        return True
+
+    def stop(self) -> bool:
+        """Record what is left and stop following the layer; as `flush`."""
+        done = self.flush()
+        for event in self._events:
+            event.disconnect(self._on_event)
+        return done
+
+    def _on_event(self, event: Any = None) -> None:
+        self._timer.start()
+
+    def _record(self) -> bool:
+        data = np.asarray(self.layer.data)
+        planes = data.reshape(-1, *data.shape[-2:])
+        if len(planes) != len(self._images):
+            raise UserError(
+                f"the layer {self.layer.name} has another shape than its image in the project, so "
+                "its edits cannot be recorded; open the image again"
+            )
+        rows = rows_of(self.layer.features)
+        done = False
+        for plane, image in zip(planes, self._images, strict=True):
+            state = self._project.plane(image.id)
+            changed = _changed_rows(rows, state.rows, plane if len(planes) > 1 else None)
+            if not changed and np.array_equal(state.values, plane):
+                continue
+            edit = edit_between(image.id, state.values, plane, changed)
+            if edit is not None:
+                self._project.record(self._signed(edit, state))
+                done = True
+        return done
+
+    def _signed(self, edit: LabelEdit, state: AnnotatedPlane) -> LabelEdit:
+        """The edit, with the objects whose pixels it changes marked as a person's work."""
+        top, left, bottom, right = edit.box
+        before = state.values[top:bottom, left:right]
+        changed = before != edit.values
+        touched = {*np.unique(before[changed]).tolist(), *np.unique(edit.values[changed]).tolist()}
+        rows = dict(edit.rows)
+        for label in touched - {0}:
+            row = rows.get(label) or state.rows.get(label)
+            if row is None:
+                drawn = {"category": self._usual(state), "score": 1.0}
+                rows[label] = drawn | {"source": "drawn", "reviewed": False}
+            elif row.get("source") == "model":
+                rows[label] = dict(row) | {"source": "edited"}
+        return replace(edit, rows=rows)
+
+    def _usual(self, state: AnnotatedPlane) -> str:
+        """Category of most objects of a plane, for one that was painted without saying."""
+        counts = Counter(str(r["category"]) for r in state.rows.values() if r.get("category"))
+        names = [category.name for category in self._project.categories]
+        return counts.most_common(1)[0][0] if counts else names[0]
+
+
+def _changed_rows(
+    rows: dict[int, Row], known: dict[int, Row], plane: np.ndarray | None
+) -> dict[int, Row | None]:
+    """Rows that are new or others than known; of a stack only those of the plane's objects.
+
+    Rows that vanish from the table are kept: their object is gone from the pixels, or will come
+    back with an undo.
+    """
+    here = set(np.unique(plane).tolist()) if plane is not None else None
+    return {
+        label: row
+        for label, row in rows.items()
+        if (here is None or label in here) and not _same(row, known.get(label))
+    }
+
+
+def _same(row: Row, known: Row | None) -> bool:
+    if known is None:
+        return False
+    if row.get("source") == "model" and known.get("source") == "edited":
+        row = row | {"source": "edited"}  # the table does not know what the brush did
+    keys = row.keys() | known.keys()
+    return all(row.get(key) == known.get(key) for key in keys)
