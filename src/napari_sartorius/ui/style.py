@@ -45,6 +45,7 @@ QPushButton[role="fold"] {{ color: {muted}; }}
 QPushButton[role="section"] {{ font-weight: bold; }}
 QPushButton[role="fold"]:hover, QPushButton[role="section"]:hover {{ color: {text}; }}
 QPushButton[role="fold"]:checked, QPushButton[role="section"]:checked {{ background: none; }}
+QTreeWidget[role="images"]::item {{ padding: 3px 0px; }}
 QTabBar {{ background: none; border: 0px; padding: 0px; }}
 QTabWidget::pane {{ border: 0px; }}
 QTabBar::tab {{

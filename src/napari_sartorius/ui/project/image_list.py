@@ -9,6 +9,8 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
+from napari_sartorius.ui.style import set_role
+
 if TYPE_CHECKING:
     from napari_sartorius.ui.project.session import ProjectSession
 
@@ -32,6 +34,7 @@ class ImageList(QTreeWidget):
         super().__init__(parent)
         self._session = session
         self._rows: dict[str, QTreeWidgetItem] = {}
+        set_role(self, "images")
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setHeaderLabels(["Image", "Cells", "Status"])
