@@ -11,6 +11,7 @@ from napari_sartorius.cli.demo import demo
 from napari_sartorius.cli.doctor import doctor
 from napari_sartorius.cli.errors import SentenceGroup
 from napari_sartorius.cli.evaluate import evaluate
+from napari_sartorius.cli.export import export
 from napari_sartorius.cli.models import models_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.train import train
@@ -50,6 +51,7 @@ def root(
 app.command()(segment)
 app.command()(evaluate)
 app.command()(train)
+app.command()(export)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
 app.command()(demo)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_sartorius.core.rings import ring_area, rings_of
 from napari_sartorius.io.atomic import write_text
 
 if TYPE_CHECKING:
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 
 
-def write_coco(path: str | Path, dataset: CocoDataset) -> None:
-    """Write a COCO dataset: compressed RLE masks, areas, boxes, scores, provenance in ``info``.
+Shape = Literal["rle", "polygons"]
+"""How masks are written: as compressed run lengths, or as polygons along the pixels' edges."""
+
+
+def write_coco(
+    path: str | Path, dataset: CocoDataset, *, shape: Shape = "rle", keyed: bool = False
+) -> None:
+    """Write a COCO dataset: masks, areas, boxes, scores, provenance in ``info``.
 
     Parameters
     ----------
@@ -28,6 +35,11 @@ def write_coco(path: str | Path, dataset: CocoDataset) -> None:
         Image ids and categories are written as they are; annotation ids too when column
         ``annotation_id`` holds numbers that are unique, else they are numbered from 1. Other
         columns become keys of the annotations.
+    shape
+        Form of the masks. COCO polygons know no holes: objects with holes, and empty ones, are
+        written as run lengths in either case.
+    keyed
+        Write ``annotations`` as a dict by annotation id, as LIVECell's single-cell files do.
 
     Raises
     ------
@@ -37,7 +49,7 @@ def write_coco(path: str | Path, dataset: CocoDataset) -> None:
     keep_ids = _ids_are_usable(dataset)
     annotations: list[dict[str, Any]] = []
     for image in dataset.images:
-        for record, number in _objects(dataset, image):
+        for record, number in _objects(dataset, image, shape):
             record["id"] = number if keep_ids else len(annotations) + 1
             annotations.append(record)
     write_text(
@@ -50,7 +62,9 @@ def write_coco(path: str | Path, dataset: CocoDataset) -> None:
                     {"id": c.id, "name": c.name, "colour": c.colour} for c in dataset.categories
                 ],
                 "images": [_image_record(image) for image in dataset.images],
-                "annotations": annotations,
+                "annotations": (
+                    {str(record["id"]): record for record in annotations} if keyed else annotations
+                ),
             },
             default=_plain,
         ),
@@ -81,7 +95,9 @@ def write_coco_results(path: str | Path, dataset: CocoDataset) -> None:
     write_text(path, json.dumps(results, default=_plain))
 
 
-def _objects(dataset: CocoDataset, image: CocoImage) -> Iterator[tuple[dict[str, Any], Any]]:
+def _objects(
+    dataset: CocoDataset, image: CocoImage, shape: Shape = "rle"
+) -> Iterator[tuple[dict[str, Any], Any]]:
     """Each object's record without its id, and the id its column suggests."""
     instances = dataset.instances[image.id]
     boxes = instances.boxes.astype(np.float64)
@@ -91,7 +107,7 @@ def _objects(dataset: CocoDataset, image: CocoImage) -> Iterator[tuple[dict[str,
     crowd = columns.pop("iscrowd", [0] * len(instances))
     rows = zip(
         instances.categories.tolist(),
-        instances.masks.to_rle(),
+        _segmentations(instances, shape),
         instances.masks.area().tolist(),
         np.round(boxes, 3).tolist(),
         crowd,
@@ -112,6 +128,15 @@ def _objects(dataset: CocoDataset, image: CocoImage) -> Iterator[tuple[dict[str,
         }
         extra = {name: values[i] for name, values in columns.items() if name not in record}
         yield record | extra, number
+
+
+def _segmentations(instances: Instances, shape: Shape) -> list[Any]:
+    codes: list[Any] = list(instances.masks.to_rle())
+    if shape == "polygons":
+        for i, rings in enumerate(rings_of(instances.masks)):
+            if rings and all(ring_area(ring) > 0 for ring in rings):
+                codes[i] = [ring.ravel().tolist() for ring in rings]
+    return codes
 
 
 def _ids_are_usable(dataset: CocoDataset) -> bool:

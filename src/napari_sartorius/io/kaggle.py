@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,6 +64,44 @@ def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoData
         categories = [names.index(row["cell_type"]) for row in group]
         instances[stem] = Instances.from_masks(masks, categories=np.array(categories, np.int64))
     return CocoDataset(images, categories_from_names(names), instances, {}, path.parent)
+
+
+def write_train_csv(path: str | Path, dataset: CocoDataset) -> None:
+    """Write annotations as the competition's ``train.csv``: one row per object.
+
+    Parameters
+    ----------
+    path
+        File to make or replace, atomically.
+    dataset
+        Images without objects have no row, as in the original.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be written.
+    """
+    extras = list(dict.fromkeys(key for image in dataset.images for key in _plain_extras(image)))
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "annotation", "width", "height", "cell_type", *extras])
+        for image in dataset.images:
+            instances = dataset.instances[image.id]
+            own = _plain_extras(image)
+            values = [own.get(key, "") for key in extras]
+            codes = zip(instances.masks.to_kaggle_rle(), instances.categories.tolist(), strict=True)
+            for code, category in codes:
+                name = dataset.category_names[category]
+                writer.writerow([image.stem, code, image.width, image.height, name, *values])
+
+
+def _plain_extras(image: CocoImage) -> dict[str, Any]:
+    """What a record knows besides and a table can hold."""
+    return {
+        key: value
+        for key, value in image.extra.items()
+        if isinstance(value, str | int | float) and key not in _PER_OBJECT | {"cell_type"}
+    }
 
 
 def write_submission(path: str | Path, predictions: Mapping[str, Instances]) -> None:

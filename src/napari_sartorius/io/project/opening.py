@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,3 +90,25 @@ def open_project(folder: str | Path) -> Project:
     if project.read_only is None:
         remove_leftovers(folder)
     return project
+
+
+def project_dataset(folder: str | Path) -> CocoDataset:
+    """All images and objects of a project as they are now, also while a window has it open.
+
+    Edits that are in the journal only are there, too; nothing is changed.
+
+    Raises
+    ------
+    UserError
+        As `open_project`; a folder with a COCO file of another program is read as such.
+    """
+    path = Path(folder) / names.ANNOTATIONS
+    content = read_json(path)
+    dataset = dataset_of(content, path)
+    if not isinstance(dataset.info.get(NAMESPACE), dict):
+        return dataset
+    project = open_project(folder)
+    try:
+        return dataset_of(json.loads(project.text()), path)
+    finally:
+        project.give_back()

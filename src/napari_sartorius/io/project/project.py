@@ -275,14 +275,22 @@ class Project:
         self.saved_at = datetime.now()
         self._journal.restart()
 
+    def text(self) -> str:
+        """What `save` would write."""
+        return self._text(self.images)
+
+    def give_back(self) -> None:
+        """Let others open the project; what is not saved stays in the journal."""
+        self._lock.give_back()
+        self.read_only = self.read_only or "it was closed"
+
     def close(self) -> None:
         """Save what is not saved, and let others open the project."""
         try:
             if self.read_only is None and self.unsaved:
                 self.save()
         finally:
-            self._lock.give_back()
-            self.read_only = self.read_only or "it was closed"
+            self.give_back()
 
     # -- inside ----------------------------------------------------------------------------------
 
