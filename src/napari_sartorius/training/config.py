@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+STOP_FILE = "stop"
+"""A file of this name in a run's folder ends the run after the present step; its best stays."""
+
+
 class AugmentConfig(BaseModel):
     """Random changes of a training crop. Flips and quarter turns are always on.
 
@@ -65,6 +69,9 @@ class TrainConfig(BaseModel):
     validate_every, validate_images, patience
         Steps between validations, images used (spread over the split), and validations without
         improvement before the run stops early.
+    validate_first
+        Also validate the weights that the run starts from: when training makes them no better, they
+        are the result.
     precision
         ``auto`` uses bfloat16 where the device computes it faster.
     initial_weights
@@ -92,6 +99,7 @@ class TrainConfig(BaseModel):
     validate_every: int = Field(default=500, ge=1)
     validate_images: int = Field(default=24, ge=1)
     patience: int = Field(default=20, ge=1)
+    validate_first: bool = False
     checkpoint_every: int = Field(default=100, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.images import planes, read_image
+from napari_sartorius.io.images import read_image
+from napari_sartorius.io.planes import planes, read_plane
 from napari_sartorius.training.images import AnnotatedImage, pack_image
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.io.images import ImageData
     from napari_sartorius.training.config import TrainConfig
 
 _VALIDATION_SHARE = 0.2
@@ -79,7 +83,7 @@ def pack_dataset(
         monitor.check()
         monitor.progress("reading images", number / max(1, len(images)))
         path = dataset.image_path(record)
-        _, plane = next(iter(planes(read_image(path))))
+        plane = _plane(read_image(path), tuple(record.extra.get("plane", ())))
         if plane.shape[:2] != record.size:
             raise UserError(
                 f"{path} is {plane.shape[1]} x {plane.shape[0]} pixels, its annotations are for "
@@ -98,3 +102,8 @@ def pack_dataset(
             )
         )
     return packed
+
+
+def _plane(image: ImageData, index: tuple[int, ...]) -> NDArray[Any]:
+    """The annotated plane of a stack, else the picture itself."""
+    return read_plane(image, index) if index else next(iter(planes(image)))[1]

@@ -19,6 +19,7 @@ from napari_sartorius.io.atomic import atomic_write, remove_leftovers, write_tex
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from napari_sartorius.training.config import STOP_FILE
 from napari_sartorius.training.crops import CropSampler
 from napari_sartorius.training.images import AnnotatedImage, sampling_weights
 from napari_sartorius.training.optimiser import learning_rate, make_optimiser
@@ -60,7 +61,7 @@ class Trainer:
         Packed images.
     folder
         Holds ``last.pt`` (resume), ``best.pt`` (averaged weights of the best validation) and
-        ``curve.csv`` (one row per report).
+        ``curve.csv`` (one row per report). A file ``stop`` in it ends the run.
     monitor
         Progress, notices and cancel.
     initial
@@ -116,6 +117,8 @@ class Trainer:
         """Train to the last step or until validation stops improving."""
         config, progress = self.config, self.progress
         write_text(self.folder / "config.json", config.model_dump_json(indent=1))
+        if config.validate_first and not progress.rows:
+            self._validate()
         bad_steps = 0
         stopped_early = progress.validations_since_best >= config.patience
         with ThreadPoolExecutor(1) as prefetch:
@@ -135,9 +138,10 @@ class Trainer:
                 progress.add_step(losses or {}, time.perf_counter() - began)
                 words = f"training, step {progress.step} of {config.steps}"
                 self.monitor.progress(words, progress.step / config.steps)
-                at_end = progress.step == config.steps
+                asked_to_stop = (self.folder / STOP_FILE).exists()
+                at_end = progress.step == config.steps or asked_to_stop
                 if progress.step % config.validate_every == 0 or at_end:
-                    stopped_early = self._validate()
+                    stopped_early = self._validate() or asked_to_stop
                 if progress.step % config.checkpoint_every == 0 or at_end or stopped_early:
                     self._save()
         return FitResult(
@@ -172,7 +176,7 @@ class Trainer:
         """Score the averaged weights, keep the best; True when it is time to stop."""
         progress = self.progress
         row = {"step": float(progress.step), **progress.take_means()}
-        row["learning_rate"] = learning_rate(progress.step - 1, self.config)
+        row["learning_rate"] = learning_rate(max(progress.step - 1, 0), self.config)
         if self.validation:
             result = validate(
                 self.average.network, self.validation, self.monitor, self.device, self.dtype

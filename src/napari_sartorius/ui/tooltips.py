@@ -48,6 +48,13 @@ TOOLTIPS = {
     "project_done": "Marks the shown image as done and shows the next one.",
     "project_segment": "Segments every image whose status is new, with the settings of the Segment "
     "tab, while you go on working. What you corrected stays.",
+    "train_start": "The model that learns. It keeps its network and its way to look at images.",
+    "train_effort": "How long it may take. It ends earlier when it gets no better.",
+    "train_name": "What the new model will be called.",
+    "train_run": "Trains a copy of the model on the images that are done. The viewer stays free.",
+    "train_stop": "Ends now and keeps the best model so far.",
+    "train_cancel": "Ends now. Nothing is added.",
+    "train_use": "Chooses the new model in the Segment tab.",
     "copy_shown": "Makes a new label layer of the objects that are shown now, with their table. "
     "Use it to save the filtered result.",
 }

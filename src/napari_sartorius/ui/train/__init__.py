@@ -1,0 +1,1 @@
+"""The Train tab: what was corrected makes the next segmentation better."""
