@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tiny_training import CONFIG, write_squares
 
+from napari_sartorius.io.coco import read_coco
+from napari_sartorius.io.project import create_project
+from napari_sartorius.io.project.model_run import edit_of_run
+from napari_sartorius.training import finetune
 from napari_sartorius.zoo import ModelBundle
 
 if TYPE_CHECKING:
@@ -65,3 +69,38 @@ def test_train_resume_and_start_from_a_model(run: Run, data: Path, tmp_path: Pat
     )
     assert used.exit_code == 0, used.output
     assert (tmp_path / "s" / "instances.json").is_file()
+
+
+def test_fine_tuning_needs_a_model(run: Run, data: Path, tmp_path: Path) -> None:
+    done = run("train", "--data", data, "--out", tmp_path / "run", "--effort", "quick")
+    assert done.exit_code == 1
+    assert "name it with --init" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_fine_tuning_on_a_project(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    assert run("train", "--data", data, "--out", tmp_path / "a", "--config", config).exit_code == 0
+    project = create_project(tmp_path / "work", ["square"])
+    dataset = read_coco(data)
+    project.add_files([dataset.image_path(image) for image in dataset.images[:2]])
+    for image, source in zip(project.images, dataset.images, strict=False):
+        found = dataset.instances[source.id]
+        edit = edit_of_run(project.plane(image.id), image.id, found, ["square"])
+        assert edit is not None
+        project.record(edit)
+    project.set_status(1, "done")
+    project.close()
+    monkeypatch.setitem(finetune._SCHEDULES, "quick", (2, 1e-4, 1, 4))
+    model, out = tmp_path / "a" / "model", tmp_path / "b"
+    done = run(
+        *("train", "--data", project.folder, "--init", model, "--effort", "quick", "--out", out)
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 images: a quarter of each is kept apart" in done.stderr
+    assert "before" in done.stdout
+    assert "1 corrected images" in ModelBundle.open(out / "model").card.description

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +15,25 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
 
 if TYPE_CHECKING:
+    from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
 
 
+class Effort(enum.StrEnum):
+    """How long a fine-tuning may take."""
+
+    QUICK = "quick"
+    THOROUGH = "thorough"
+
+
 def train(
-    data: Annotated[Path, typer.Option(help="COCO JSON; image files are looked up beside it.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="COCO JSON, whose image files are looked up beside it; or a project's folder, of "
+            "which the images that are done are taken."
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for checkpoints, curve and model.")
     ],
@@ -31,20 +46,30 @@ def train(
     init: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Model whose weights are the start.")
     ] = None,
+    effort: Annotated[
+        Effort | None,
+        typer.Option(
+            help="Train the model of --init further, for minutes (quick) or an hour (thorough), "
+            "and measure it before and after.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model on annotated images.
 
     Progress is kept in checkpoints: a run that was stopped goes on with --resume. The best model
     is written to the folder `model` inside the output folder and can be given to `segment`.
     """
-    from napari_sartorius.io.coco import read_coco
     from napari_sartorius.training.run import train as run_training
 
     try:
+        if effort is not None:
+            _finetune(data, output, init, effort, resume)
+            return
         with ConsoleMonitor() as monitor:
             settings = _settings(data, output, config, resume, init)
-            monitor.notice(f"{len(read_coco(data))} annotated images in {data}")
-            bundle = run_training(data, output, settings, monitor, resume=resume)
+            dataset = _dataset(data)
+            monitor.notice(f"{len(dataset)} annotated images in {data}")
+            bundle = run_training(dataset, output, settings, monitor, resume=resume)
     except (KeyboardInterrupt, Cancelled):
         typer.echo(
             "Stopped: run the same command with --resume to go on from the last checkpoint.",
@@ -56,11 +81,49 @@ def train(
     typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
 
 
+def _finetune(data: Path, output: Path, init: str | None, effort: Effort, resume: bool) -> None:
+    from napari_sartorius.training.finetune import finetune
+    from napari_sartorius.zoo import find_bundle
+
+    if init is None:
+        raise UserError(
+            "--effort trains a model further: name it with --init, for example neurons."
+        )
+    if not resume and (output / "last.pt").exists():
+        raise UserError(f"{output} already holds a run; give --resume or choose another folder.")
+    with ConsoleMonitor() as monitor:
+        result = finetune(
+            find_bundle(init),
+            _dataset(data),
+            output,
+            effort=effort.value,
+            name=output.name,
+            monitor=monitor,
+        )
+    if result.before is not None:
+        typer.echo(f"Score on what was kept apart: {result.before:.4f} before")
+    typer.echo(f"Score on what was kept apart: {result.after:.4f} now")
+    if not result.improved:
+        typer.echo("It is no better than before: more corrected images help most.")
+    path = result.bundle.path
+    typer.echo(f"The model is in {path}: napari-sartorius segment ... --model {path}")
+
+
+def _dataset(data: Path) -> CocoDataset:
+    """A COCO file's images, or those of a project that are done."""
+    from napari_sartorius.engine.train_jobs import chosen_images
+    from napari_sartorius.io.coco import read_coco
+    from napari_sartorius.io.project import project_dataset
+
+    if data.is_dir():
+        return chosen_images(project_dataset(data), ("done",))
+    return read_coco(data)
+
+
 def _settings(
     data: Path, output: Path, config: Path | None, resume: bool, init: str | None
 ) -> TrainConfig | None:
     """Build the configuration from the options; None leaves it to the data."""
-    from napari_sartorius.io.coco import read_coco
     from napari_sartorius.training.recipes import default_config
     from napari_sartorius.zoo import find_bundle
 
@@ -72,7 +135,7 @@ def _settings(
         return settings
     if settings is None:
         # The network of the model, so that all of its weights but the last layers fit.
-        dataset = read_coco(data)
+        dataset = _dataset(data)
         card = find_bundle(init).card
         architecture = card.architecture.model_copy(update={"num_classes": len(dataset.categories)})
         settings = default_config(dataset).model_copy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,6 @@ from napari_sartorius.training.recipes import default_config
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_bundle, save_bundle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from napari_sartorius.io.coco import CocoDataset
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Path,
+    data: Path | CocoDataset,
     folder: Path,
     config: TrainConfig | None = None,
     monitor: Monitor | None = None,
@@ -39,7 +38,7 @@ def train(
     Parameters
     ----------
     data
-        COCO JSON; image files are looked up relative to it.
+        Annotated images, or the COCO JSON that holds them; image files are looked up beside it.
     folder
         Run folder: configuration, checkpoints, ``curve.csv`` and the finished bundle ``model``.
         A run that was killed continues from its last checkpoint when started again.
@@ -56,11 +55,11 @@ def train(
         When the data cannot be read, does not fit the configuration, or the folder is taken.
     """
     monitor = monitor or Monitor()
-    dataset = read_coco(data)
+    dataset = read_coco(data) if isinstance(data, Path) else data
     config = config or default_config(dataset)
     if config.architecture.num_classes != len(dataset.categories):
         raise UserError(
-            f"{data} has {len(dataset.categories)} categories, the configured network "
+            f"the data has {len(dataset.categories)} categories, the configured network "
             f"{config.architecture.num_classes} classes; set architecture.num_classes"
         )
     if not resume and (folder / "last.pt").exists():
