@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sartorius.nn.boxes import encode_deltas
+from napari_sartorius.nn.pyramid import conv_block
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
 
 
 class BoxHead(nn.Module):
-    """Fully connected layers on pooled features; flatten order is channel, row, column."""
+    """Convolutions and fully connected layers on pooled features.
+
+    Flatten order is channel, row, column.
+    """
 
     def __init__(self, channels: int, num_classes: int, config: BoxHeadConfig) -> None:
         super().__init__()
         self.config = config
         self.num_classes = num_classes
+        blocks: list[nn.Module] = []
+        for _ in range(config.convolutions):
+            blocks.append(conv_block(channels, config.conv_width, 3, config.norm, relu=True))
+            channels = config.conv_width
+        self.blocks = nn.Sequential(*blocks)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         inputs = channels * config.pooler.resolution**2
         layers: list[nn.Module] = []
         for _ in range(config.layers):
@@ -38,7 +52,7 @@ class BoxHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (N, K + 1), background last, and deltas (N, 4 or 4 K), float32."""
-        hidden = self.layers(pooled.flatten(1))
+        hidden = self.layers(self.blocks(pooled).flatten(1))
         return self.class_logits(hidden).float(), self.deltas(hidden).float()
 
     def losses(

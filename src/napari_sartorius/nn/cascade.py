@@ -56,7 +56,7 @@ class CascadeMaskRCNN(MaskRCNN):
         boxes: list[Tensor],
         image_sizes: list[tuple[int, int]] | None = None,
     ) -> list[ScoredBoxes]:
-        """Mean class probabilities (N, K + 1) and boxes (N, 1, 4) after the last head.
+        """Mean class probabilities (N, K + 1) and boxes (N, K or 1, 4) after the last head.
 
         Boxes are clipped to `image_sizes` between the heads, not after the last one; not at all
         when it is None. Empty ones stay, so that rows keep their meaning.
@@ -68,15 +68,17 @@ class CascadeMaskRCNN(MaskRCNN):
             logits, deltas = head(pooled)
             probabilities = logits.softmax(dim=1)
             total = probabilities if total is None else total + probabilities
-            refined = _moved(head, torch.cat(boxes), deltas)
-            boxes = list(torch.split(refined, counts))
-            if image_sizes is not None and head is not self._heads[-1]:
+            refined = apply_deltas(torch.cat(boxes), deltas, head.config.delta_weights)
+            if head is self._heads[-1]:
+                break
+            boxes = list(torch.split(_likeliest(refined, logits), counts))
+            if image_sizes is not None:
                 boxes = [clip_boxes(b, size) for b, size in zip(boxes, image_sizes, strict=True)]
         assert total is not None
         mean = total / len(self._heads)
         return [
-            ScoredBoxes(p, b[:, None])
-            for p, b in zip(torch.split(mean, counts), boxes, strict=True)
+            ScoredBoxes(p, b)
+            for p, b in zip(torch.split(mean, counts), torch.split(refined, counts), strict=True)
         ]
 
     def _box_losses(
@@ -97,7 +99,8 @@ class CascadeMaskRCNN(MaskRCNN):
             for name, value in head.losses(logits, deltas, *sampled.joined()).items():
                 losses[f"{name}_{number}"] = value
             with torch.no_grad():
-                refined = _moved(head, torch.cat(sampled.boxes), deltas)
+                refined = apply_deltas(torch.cat(sampled.boxes), deltas, head.config.delta_weights)
+                refined = _likeliest(refined, logits, torch.cat(sampled.labels))
                 parts = torch.split(refined, [len(b) for b in sampled.boxes])
                 boxes = [clip_boxes(b, size) for b, size in zip(parts, sizes, strict=True)]
             sampled = sampled._replace(boxes=[b[nonempty(b)] for b in boxes])
@@ -114,9 +117,18 @@ class CascadeMaskRCNN(MaskRCNN):
         return BoxSample(boxes, labels, truth)
 
 
-def _moved(head: BoxHead, boxes: Tensor, deltas: Tensor) -> Tensor:
-    """Boxes (N, 4) where a head's deltas put them."""
-    return apply_deltas(boxes, deltas, head.config.delta_weights)[:, 0]
+def _likeliest(boxes: Tensor, logits: Tensor, labels: Tensor | None = None) -> Tensor:
+    """The box (N, 4) of each row's class, of boxes (N, K or 1, 4) and logits (N, K + 1).
+
+    The class is the true one where `labels` (N,) tells it, else the likeliest that is no
+    background (Chen et al. 2019, mmdetection).
+    """
+    if boxes.shape[1] == 1:
+        return boxes[:, 0]
+    column = logits[:, :-1].argmax(dim=1)
+    if labels is not None:
+        column = torch.where(labels < boxes.shape[1], labels, column)
+    return boxes[torch.arange(len(column), device=column.device), column]
 
 
 def _weakened(values: Tensor, share: float) -> Tensor:

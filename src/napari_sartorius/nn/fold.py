@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from timm.layers import SplitAttn
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -31,16 +32,27 @@ def fold_batch_norm(network: nn.Module) -> int:
         names = list(children)
         for position, name in enumerate(names):
             following = _normalisation_after(name, names[position + 1 :], parent)
-            convolution, normalisation = children[name], children.get(following or "")
+            holder, last = _last_layer(parent, name)
+            convolution, normalisation = holder.get_submodule(last), children.get(following or "")
             if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
-                parent.add_module(name, fuse_conv_bn_eval(convolution, normalisation))
+                holder.add_module(last, fuse_conv_bn_eval(convolution, normalisation))
                 parent.add_module(str(following), nn.Identity())
                 folded += 1
     return folded
+
+
+def _last_layer(parent: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The child itself, or where it is a sequence its last layer: holder and name."""
+    child = parent.get_submodule(name)
+    if isinstance(child, nn.Sequential) and len(child):
+        return child, str(len(child) - 1)
+    return parent, name
 
 
 def _normalisation_after(name: str, later: list[str], parent: nn.Module) -> str | None:
     """Name of the child that normalises the output of child `name`."""
     if name.startswith("conv") and f"bn{name[4:]}" in later:
         return f"bn{name[4:]}"
+    if isinstance(parent, SplitAttn):
+        return {"conv": "bn0", "fc1": "bn1"}.get(name)
     return later[0] if isinstance(parent, nn.Sequential) and later else None

@@ -79,7 +79,7 @@ class MaskRCNN(Network):
         self, features: list[Tensor], image_sizes: list[tuple[int, int]]
     ) -> list[Proposals]:
         """Candidate boxes of each image, clipped to its (height, width), best first."""
-        logits, deltas = self.proposals.head(features)
+        logits, deltas = self.proposals(features)
         anchors = self.proposals.anchors(features)
         return self.proposals.select(logits, deltas, anchors, image_sizes)
 
@@ -177,7 +177,7 @@ class MaskRCNN(Network):
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Training losses of a batch, by name; their sum is what is minimised."""
         features = self.features(batch)
-        logits, deltas = self.proposals.head(features)
+        logits, deltas = self.proposals(features)
         anchors = self.proposals.anchors(features)
         losses = self.proposals.losses(features, logits, deltas, anchors, targets)
         sizes = [(batch.shape[2], batch.shape[3])] * len(batch)

@@ -56,12 +56,25 @@ class ProposalNetwork(nn.Module):
     def __init__(self, width: int, config: ProposalConfig, strides: tuple[int, ...]) -> None:
         super().__init__()
         self.config = config
-        self.strides = strides
+        self.levels = config.levels or tuple(range(len(strides)))
+        self.strides = tuple(strides[level] for level in self.levels)
         self.head = ProposalHead(width, len(config.anchor_sizes[0]) * len(config.anchor_ratios))
 
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits (B, R*C*A) and deltas (B, R*C*A, 4) for each tuple of anchors, float32."""
+        used = sorted(set(self.levels))
+        logits, deltas = self.head([features[level] for level in used])
+        order = [used.index(level) for level in self.levels]
+        return [logits[i] for i in order], [deltas[i] for i in order]
+
     def anchors(self, features: list[Tensor]) -> tuple[Tensor, ...]:
-        """Anchors of each level for maps of these sizes."""
-        return grid_anchors(self.config, _shapes(features), self.strides, features[0].device)
+        """Anchors of each tuple for maps of these sizes."""
+        return grid_anchors(self.config, self._shapes(features), self.strides, features[0].device)
+
+    def _shapes(self, features: list[Tensor]) -> tuple[tuple[int, int], ...]:
+        """(rows, columns) of the level of each tuple of anchors."""
+        maps = [features[level] for level in self.levels]
+        return tuple((int(f.shape[2]), int(f.shape[3])) for f in maps)
 
     @torch.no_grad()
     def select(
@@ -112,7 +125,7 @@ class ProposalNetwork(nn.Module):
         config = self.config
         all_anchors, all_logits = torch.cat(anchors), torch.cat(logits, dim=1)
         all_deltas = torch.cat(deltas, dim=1)
-        shapes = _shapes(features)
+        shapes = self._shapes(features)
         objectness = all_logits.new_zeros(())
         box_loss = all_logits.new_zeros(())
         for image, target in enumerate(targets):
@@ -133,8 +146,3 @@ class ProposalNetwork(nn.Module):
             )
         count = config.batch_per_image * len(targets)
         return {"proposal_objectness": objectness / count, "proposal_box": box_loss / count}
-
-
-def _shapes(features: list[Tensor]) -> tuple[tuple[int, int], ...]:
-    """(rows, columns) of each level."""
-    return tuple((int(f.shape[2]), int(f.shape[3])) for f in features)

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn import functional
 
+from napari_sartorius.nn.norms import normalisation
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sartorius.nn.config import PyramidConfig
+    from napari_sartorius.nn.config.norms import Norm
 
 
-def conv_block(inputs: int, outputs: int, kernel: int, norm: str, relu: bool) -> nn.Sequential:
-    """Convolution that keeps the size, with batch normalisation or with a bias."""
+def conv_block(inputs: int, outputs: int, kernel: int, norm: Norm, relu: bool) -> nn.Sequential:
+    """Convolution that keeps the size, with a normalisation or with a bias."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=norm == "none")
     ]
-    if norm == "batch":
-        layers.append(nn.BatchNorm2d(outputs))
+    if norm != "none":
+        layers.append(normalisation(norm, outputs))
     if relu:
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)

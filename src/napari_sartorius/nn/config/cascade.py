@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 from napari_sartorius.nn.config.tree import Tree
@@ -28,6 +28,9 @@ class CascadeStageConfig(Tree):
 class CascadeMaskRCNNConfig(MaskRCNNConfig):
     """Mask R-CNN whose boxes pass through several heads, each stricter (Cai and Vasconcelos 2018).
 
+    Heads with one box for each class (`class_agnostic` false) hand on the box of the likeliest one,
+    as mmdetection does; detectron2 only has those with one box for all.
+
     Parameters
     ----------
     box_head
@@ -44,9 +47,3 @@ class CascadeMaskRCNNConfig(MaskRCNNConfig):
         ),
         min_length=1,
     )
-
-    @model_validator(mode="after")
-    def _one_box_each(self) -> CascadeMaskRCNNConfig:
-        if not self.box_head.class_agnostic:
-            raise ValueError("a cascade refines one box for all classes: set class_agnostic")
-        return self

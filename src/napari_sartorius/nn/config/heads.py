@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
+from napari_sartorius.nn.config.norms import Norm
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -29,16 +28,33 @@ class PoolerConfig(Tree):
 
 
 class BoxHeadConfig(Tree):
-    """Fully connected head that scores and refines boxes; background is the last class.
+    """Head that scores and refines boxes: convolutions, then fully connected layers.
+
+    Background is the last class.
 
     Parameters
     ----------
+    convolutions, conv_width, norm
+        How many 3x3 convolutions come first, their channels and what follows each; with 4 and one
+        fully connected layer it is the "4conv1fc" head of Wu and He (2018).
+    layers, width
+        Fully connected layers and their width.
+    class_agnostic
+        One box for all classes, or one for each.
+    delta_weights
+        Box coding: dx, dy, dw, dh are multiplied by these.
+    batch_per_image, positive_fraction, positive_iou
+        Boxes of an image that train the head, the largest share of them that shows an object, and
+        the overlap from which a box does.
     refinements
         How often a box that may be an object is looked at again from where the last look moved
         it, the scores being averaged (Gidaris and Komodakis 2015). Used when detecting only.
     """
 
     pooler: PoolerConfig = PoolerConfig(resolution=7, sampling_ratio=2)
+    convolutions: int = Field(default=0, ge=0)
+    conv_width: int = 256
+    norm: Norm = "none"
     layers: int = 2
     width: int = 512
     class_agnostic: bool = True
@@ -55,6 +71,6 @@ class MaskHeadConfig(Tree):
     pooler: PoolerConfig = PoolerConfig(resolution=14, sampling_ratio=1)
     layers: int = 4
     width: int = 96
-    norm: Literal["batch", "none"] = "batch"
+    norm: Norm = "batch"
     class_agnostic: bool = False
     batch_per_image: int = 64

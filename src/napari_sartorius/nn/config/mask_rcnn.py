@@ -27,10 +27,14 @@ class MaskRCNNConfig(Tree):
 
     @model_validator(mode="after")
     def _levels_agree(self) -> MaskRCNNConfig:
-        levels = 4 + self.pyramid.extra_level
-        sizes = self.proposals.anchor_sizes
-        if len(sizes) != levels:
-            raise ValueError(f"anchor_sizes needs one entry for each of {levels} levels")
+        count = 4 + self.pyramid.extra_level
+        sizes, levels = self.proposals.anchor_sizes, self.proposals.levels
+        if levels is None:
+            levels = tuple(range(count))
+        if not all(0 <= level < count for level in levels):
+            raise ValueError(f"levels must be 0 to {count - 1}")
+        if len(sizes) != len(levels):
+            raise ValueError(f"anchor_sizes needs one entry for each of {len(levels)} levels")
         if len({len(entry) for entry in sizes}) != 1:
             raise ValueError("anchor_sizes needs equally many sizes on every level")
         return self

@@ -11,6 +11,9 @@ class ProposalConfig(Tree):
     """Anchors and the region proposal network.
 
     Anchor sizes are the side in input pixels, one tuple per level, equally many on each.
+    `levels` says which pyramid level (0 is the finest) each tuple belongs to; a level that is named
+    twice has its anchors scored by the same outputs twice, but chosen apart, as LIVECell's
+    anchor-based detectors do with their finest level. None names every level once.
     Ratios are height / width. Cell centres sit at ``(index + anchor_offset) * stride``;
     detectron2 uses offset 0.
 
@@ -20,6 +23,7 @@ class ProposalConfig(Tree):
     """
 
     anchor_sizes: tuple[tuple[float, ...], ...] = ((14.0,), (28.0,), (56.0,), (112.0,))
+    levels: tuple[int, ...] | None = None
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     anchor_offset: float = 0.0
     positive_iou: float = 0.5

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from napari_sartorius.nn.config.norms import Norm
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -15,12 +14,12 @@ class PyramidConfig(Tree):
     width
         Channels of every pyramid level.
     norm
-        ``batch`` normalises every convolution (needed when training from scratch), ``none`` uses
-        biased convolutions as detectron2's stock models do.
+        Normalisation after every convolution; ``none`` uses biased convolutions as detectron2's
+        stock models do.
     extra_level
         Adds one level by subsampling the coarsest (detectron2's p6), for proposals only.
     """
 
     width: int = 96
-    norm: Literal["batch", "none"] = "batch"
+    norm: Norm = "batch"
     extra_level: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from napari_sartorius.nn.config.norms import TrunkNorm
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -20,7 +21,9 @@ class ResNeStConfig(Tree):
         Stride of the first convolution; 1 doubles the resolution of every level.
     deformable
         Whether the 3x3 convolutions of the last three stages are modulated deformable ones (Zhu et
-        al. 2019), as in the published detectors of LIVECell.
+        al. 2019) with two groups of offsets, as in the published detectors of LIVECell.
+    norm
+        Normalisation after every convolution.
     """
 
     kind: Literal["resnest"] = "resnest"
@@ -28,3 +31,4 @@ class ResNeStConfig(Tree):
     in_channels: Literal[1, 3] = 3
     stem_stride: Literal[1, 2] = 2
     deformable: bool = False
+    norm: TrunkNorm = "batch"

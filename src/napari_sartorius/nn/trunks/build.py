@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sartorius.nn.config import TrunkConfig
+from napari_sartorius.nn.config import ResNeStConfig, TrunkConfig
+from napari_sartorius.nn.trunks.resnest import ResNeStTrunk
 from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _TRUNKS: dict[type[Tree], Callable[[Any], Trunk]] = {
     TrunkConfig: TimmTrunk,
+    ResNeStConfig: ResNeStTrunk,
 }
 
 
