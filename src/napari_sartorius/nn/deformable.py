@@ -35,14 +35,12 @@ class DeformableConv2d(nn.Conv2d):
     ) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, groups=groups, bias=False)
         self.taps = 9 * offset_groups
-        self.offset = nn.Conv2d(
-            in_channels, 3 * self.taps, 3, padding=1, groups=groups, bias=True
-        )
+        self.offset = nn.Conv2d(in_channels, 3 * self.taps, 3, padding=1, groups=groups, bias=True)
         nn.init.zeros_(self.offset.weight)
         assert self.offset.bias is not None
         nn.init.zeros_(self.offset.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gave it
         """Map (B, out_channels, H, W) of a map (B, in_channels, H, W)."""
         places = self.offset(input).float()
         # The sampling needs its coordinates in full precision, also where the rest is halved.

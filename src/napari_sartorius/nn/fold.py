@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from timm.layers import SplitAttn
+from timm.layers.split_attn import SplitAttn
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import timm
-from timm.layers import SplitAttn
+from timm.layers.split_attn import SplitAttn
 from torch import nn
 
 from napari_sartorius.nn.deformable import DeformableConv2d
@@ -50,6 +51,8 @@ class ResNeStTrunk(Trunk):
         )
         layers: Any = self.body
         layers.conv1[0].stride = (config.stem_stride, config.stem_stride)
+        for stage in (layers.layer1, layers.layer2, layers.layer3, layers.layer4):
+            _name_shortcut(stage[0])
         if config.deformable:
             for stage in (layers.layer2, layers.layer3, layers.layer4):
                 _deform(stage)
@@ -70,6 +73,12 @@ def _norm_layer(kind: TrunkNorm) -> Callable[..., nn.Module]:
         return normalisation(kind, channels)
 
     return layer
+
+
+def _name_shortcut(block: Any) -> None:
+    """Call the layers of a shortcut as those of a ResNet are called, whose first is no pool."""
+    pool, convolution, norm = block.downsample
+    block.downsample = nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", norm)]))
 
 
 def _deform(stage: nn.Module) -> None:

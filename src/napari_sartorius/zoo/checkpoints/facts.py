@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from napari_sartorius.core.errors import UserError
 
-Norm = Literal["batch", "none"]
+if TYPE_CHECKING:
+    from napari_sartorius.nn.config.norms import Norm
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,13 @@ class Facts:
         return len({m[1] for name in self.weights if (m := re.search(pattern, name))})
 
     def norm(self, layer: str) -> Norm:
-        """What follows a convolution."""
+        """What follows a convolution.
+
+        Batch normalisation that has no counter was frozen in training: detectron2's frozen layers
+        never have one.
+        """
         if f"{layer}.norm.weight" not in self.weights:
             return "none"
         if f"{layer}.norm.running_mean" not in self.weights:
-            raise UserError(
-                f"{self.path} uses group normalisation ({layer}), which cannot be imported; only "
-                "batch normalisation, frozen or not, can"
-            )
-        return "batch"
+            return "group"
+        return "batch" if f"{layer}.norm.num_batches_tracked" in self.weights else "frozen"

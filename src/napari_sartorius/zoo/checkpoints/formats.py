@@ -24,8 +24,6 @@ _OTHERS = (
     (r"^backbone\.layer\d|^rpn_head\.|^bbox_head\.", "mmdetection"),
     (r"OSA\d_|\.fcos_head\.|maskiou", "CenterMask"),
     (r"^backbone\.res\d\.|^roi_heads\.res5\.", "a Mask R-CNN without a feature pyramid"),
-    (r"conv2_offset|\.conv2\.conv\.", "a network with deformable or split convolutions"),
-    (r"^roi_heads\.box_head\.(\d\.)?conv\d", "a network with convolutions in its box head"),
     (r"point_head", "PointRend"),
     (r"^head\.(cls|bbox)_subnet", "RetinaNet"),
     (r"^sem_seg_head\.pixel_decoder|query_embed", "a transformer"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
@@ -14,18 +12,14 @@ from napari_sartorius.nn.config import (
     MaskHeadConfig,
     MaskRCNNConfig,
     PoolerConfig,
-    ProposalConfig,
     PyramidConfig,
 )
-from napari_sartorius.nn.stock import (
-    STOCK_ANCHOR_RATIOS,
-    STOCK_ANCHOR_SIZES,
-    stock_pooler,
-    stock_proposals,
-    stock_trunk,
-)
+from napari_sartorius.nn.stock import stock_pooler
 from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
+from napari_sartorius.zoo.checkpoints.detectron2.anchors import describe_proposals
+from napari_sartorius.zoo.checkpoints.detectron2.published import as_published
 from napari_sartorius.zoo.checkpoints.detectron2.shapes import read_shapes
+from napari_sartorius.zoo.checkpoints.detectron2.trunk import describe_trunk
 from napari_sartorius.zoo.checkpoints.network_input import read_input_size, read_normalisation
 
 if TYPE_CHECKING:
@@ -37,7 +31,6 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.checkpoints.detectron2.shapes import NetworkShapes
     from napari_sartorius.zoo.checkpoints.settings import Settings
 
-_LEVELS = 5
 _CASCADE_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
 _CASCADE_OVERLAPS = (0.5, 0.6, 0.7)
 
@@ -63,40 +56,26 @@ def describe(
     """
     shapes = read_shapes(path, weights)
     assumed: list[str] = []
-    if "MODEL.ROI_HEADS.NUM_CLASSES" in settings:
-        said = settings.number("MODEL.ROI_HEADS.NUM_CLASSES", 80)
-        if said != shapes.num_classes:
-            raise UserError(
-                f"{settings.path} speaks of {said:g} classes but {path} has {shapes.num_classes}; "
-                "give the configuration with which this checkpoint was trained"
-            )
-    if shapes.in_channels != 3:
+    settings = as_published(path, weights, shapes, settings, assumed)
+    if settings.count("MODEL.ROI_HEADS.NUM_CLASSES", shapes.num_classes) != shapes.num_classes:
+        said = settings.count("MODEL.ROI_HEADS.NUM_CLASSES", 80)
         raise UserError(
-            f"{path} reads {shapes.in_channels} channels; only networks of three channels can be "
-            "imported"
+            f"{settings.path} speaks of {said} classes but {path} has {shapes.num_classes}; "
+            "give the configuration with which this checkpoint was trained"
         )
-    trunk = stock_trunk(f"resnet{shapes.depth}").model_copy(update={"widths": shapes.widths})
-    stride_key = "MODEL.RESNETS.STRIDE_IN_1X1"
-    if shapes.depth >= 50:
-        if stride_key not in settings:
-            assumed.append(
-                "blocks stride in their 1x1 convolution as in detectron2's own R50 and R101 "
-                "(networks started from torchvision's weights do not: give the configuration)"
-            )
-        trunk = trunk.model_copy(update={"stride_in_1x1": settings.flag(stride_key, True)})
-    else:
-        trunk = trunk.model_copy(update={"stride_in_1x1": False})
-    box_head = _box_head(shapes, settings)
+    box_head = _box_head(shapes, settings, assumed)
     parts: dict[str, Any] = {
         "num_classes": shapes.num_classes,
-        "trunk": trunk.model_dump(),
+        "trunk": describe_trunk(shapes.trunk, settings, assumed),
         "pyramid": PyramidConfig(
             width=shapes.pyramid_width, norm=shapes.pyramid_norm, extra_level=True
         ),
-        "proposals": _proposals(path, weights, shapes, settings, assumed),
+        "proposals": describe_proposals(path, weights, shapes, settings, assumed),
         "box_head": box_head,
         "mask_head": MaskHeadConfig(
-            pooler=_pooler("MASK", 14, settings),
+            pooler=_pooler(
+                "MASK", settings.count("MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION", 14), settings
+            ),
             layers=shapes.mask_layers,
             width=shapes.mask_width,
             norm=shapes.mask_norm,
@@ -119,100 +98,24 @@ def describe(
     )
 
 
-def _proposals(
-    path: Path,
-    weights: Mapping[str, NDArray[Any]],
-    shapes: NetworkShapes,
-    settings: Settings,
-    assumed: list[str],
-) -> ProposalConfig:
-    sizes_key, ratios_key = "MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"
-    stored = _stored_anchors(weights)
-    if stored is not None and sizes_key not in settings and ratios_key not in settings:
-        sizes, ratios = stored
-    else:
-        sizes = settings.rows(sizes_key, STOCK_ANCHOR_SIZES)
-        every = settings.rows(ratios_key, (STOCK_ANCHOR_RATIOS,))
-        if len(set(every)) != 1:
-            raise settings.wrong(ratios_key, "the same ratios on every level")
-        ratios = every[0]
-        if len(sizes) == 1:
-            sizes = sizes * _LEVELS
-        if stored is None and sizes_key not in settings:
-            assumed.append("anchors are the stock ones, 32 to 512 pixels with ratios 0.5, 1 and 2")
-        if stored is not None and not _same_anchors(stored, (sizes, ratios)):
-            raise UserError(
-                f"{settings.path} names other anchors than those stored in {path}; give the "
-                "configuration with which this checkpoint was trained"
-            )
-    if len(sizes) != _LEVELS:
-        raise settings.wrong(sizes_key, f"one list of sizes for each of {_LEVELS} levels")
-    described = len(sizes[0]) * len(ratios)
-    if described != shapes.anchors_per_place and settings.path is not None:
-        raise UserError(
-            f"{settings.path} describes {described} anchors at each place but {path} has "
-            f"{shapes.anchors_per_place}; give the configuration with which this checkpoint was "
-            "trained"
-        )
-    if described != shapes.anchors_per_place:
-        raise UserError(
-            f"{path} has {shapes.anchors_per_place} anchors at each place, where "
-            f"{described} were expected; give the configuration of the training "
-            "run with --config, so that their sizes are known"
-        )
-    prefix = "MODEL.RPN."
-    stock = stock_proposals(2000 if shapes.box_stages else 1000)
-    return stock.model_copy(
-        update={
-            "anchor_sizes": sizes,
-            "anchor_ratios": ratios,
-            "anchor_offset": settings.number("MODEL.ANCHOR_GENERATOR.OFFSET", 0.0),
-            "nms_iou": settings.number(f"{prefix}NMS_THRESH", stock.nms_iou),
-        }
-        | {
-            field: settings.count(f"{prefix}{field.upper()}", getattr(stock, field))
-            for field in (
-                "pre_nms_topk_train",
-                "post_nms_topk_train",
-                "pre_nms_topk_test",
-                "post_nms_topk_test",
-            )
-        }
-    )
-
-
-_Anchors = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
-
-
-def _stored_anchors(weights: Mapping[str, NDArray[Any]]) -> _Anchors | None:
-    """Sizes of each level and ratios from the anchor boxes that older versions saved."""
-    sizes, ratios = [], set()
-    for level in range(_LEVELS):
-        boxes = weights.get(f"proposal_generator.anchor_generator.cell_anchors.{level}")
-        if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
-            return None
-        width, height = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).T
-        if not (np.isfinite(boxes).all() and (width > 0).all() and (height > 0).all()):
-            return None
-        sizes.append(tuple(dict.fromkeys(np.round(np.sqrt(width * height), 2).tolist())))
-        ratios.add(tuple(dict.fromkeys(np.round(height / width, 3).tolist())))
-    if len(ratios) != 1:
-        return None
-    return tuple(sizes), ratios.pop()
-
-
-def _same_anchors(one: _Anchors, other: _Anchors) -> bool:
-    flat = [np.concatenate([np.ravel(level) for level in (*a[0], a[1])]) for a in (one, other)]
-    return len(flat[0]) == len(flat[1]) and bool(np.allclose(flat[0], flat[1], rtol=0.01))
-
-
-def _box_head(shapes: NetworkShapes, settings: Settings) -> BoxHeadConfig:
+def _box_head(shapes: NetworkShapes, settings: Settings, assumed: list[str]) -> BoxHeadConfig:
     key = "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS"
     weights = settings.numbers(key, (10.0, 10.0, 5.0, 5.0), 4)
     if min(weights) <= 0:
         raise settings.wrong(key, "4 numbers above 0")
+    pooled_key = "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION"
+    said = settings.count(pooled_key, shapes.box_resolution)
+    if said != shapes.box_resolution:
+        # One of LIVECell's published configurations contradicts the published weights here.
+        assumed.append(
+            f"boxes are pooled to {shapes.box_resolution} squared, which the tensors fit, although "
+            f"{pooled_key} is {said}"
+        )
     return BoxHeadConfig(
         pooler=_pooler("BOX", shapes.box_resolution, settings),
+        convolutions=shapes.box_convolutions,
+        conv_width=shapes.box_conv_width,
+        norm=shapes.box_norm,
         layers=shapes.box_layers,
         width=shapes.box_width,
         class_agnostic=shapes.box_class_agnostic,
@@ -247,9 +150,5 @@ def _cascade(path: Path, shapes: NetworkShapes, settings: Settings) -> list[Casc
 
 
 def _pooler(head: str, resolution: int, settings: Settings) -> PoolerConfig:
-    prefix = f"MODEL.ROI_{head}_HEAD.POOLER_"
-    said = settings.count(f"{prefix}RESOLUTION", resolution)
-    if head == "BOX" and said != resolution:
-        raise settings.wrong(f"{prefix}RESOLUTION", f"{resolution} as in the checkpoint")
-    samples = int(settings.number(f"{prefix}SAMPLING_RATIO", 0))
-    return stock_pooler(said).model_copy(update={"sampling_ratio": samples})
+    samples = int(settings.number(f"MODEL.ROI_{head}_HEAD.POOLER_SAMPLING_RATIO", 0))
+    return stock_pooler(resolution).model_copy(update={"sampling_ratio": samples})

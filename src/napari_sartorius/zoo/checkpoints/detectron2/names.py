@@ -16,7 +16,15 @@ def _head(stage: str) -> str:
 
 # Stem, residual blocks, pyramid, proposals, heads; the first part of a name is rewritten first.
 _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "trunk.body.bn1."),
+    (r"^backbone\.bottom_up\.stem\.conv1(_3)?\.norm\.", "trunk.body.bn1."),
+    (
+        r"^backbone\.bottom_up\.stem\.conv1_([12])\.norm\.",
+        lambda m: f"trunk.body.conv1.{3 * int(m[1]) - 2}.",
+    ),
+    (
+        r"^backbone\.bottom_up\.stem\.conv1_([1-3])\.",
+        lambda m: f"trunk.body.conv1.{3 * int(m[1]) - 3}.",
+    ),
     (r"^backbone\.bottom_up\.stem\.conv1\.", "trunk.body.conv1."),
     (
         r"^backbone\.bottom_up\.res([2-5])\.(\d+)\.",
@@ -25,6 +33,7 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^(trunk\.body\.layer\d\.\d+\.)shortcut\.norm\.", r"\1downsample.1."),
     (r"^(trunk\.body\.layer\d\.\d+\.)shortcut\.", r"\1downsample.0."),
     (r"^(trunk\.body\.layer\d\.\d+\.)conv([1-3])\.norm\.", r"\1bn\2."),
+    (r"^(trunk\.body\.layer\d\.\d+\.)conv2_offset\.", r"\1conv2.conv.offset."),
     (
         r"^backbone\.fpn_(lateral|output)([2-5])\.norm\.",
         lambda m: f"pyramid.{m[1]}.{int(m[2]) - 2}.1.",
@@ -36,6 +45,10 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^proposal_generator\.rpn_head\.conv\.", "proposals.head.conv."),
     (r"^proposal_generator\.rpn_head\.objectness_logits\.", "proposals.head.objectness."),
     (r"^proposal_generator\.rpn_head\.anchor_deltas\.", "proposals.head.deltas."),
+    (
+        r"^roi_heads\.box_head\.(?:(\d+)\.)?conv(\d+)\.(norm\.)?",
+        lambda m: f"{_head(m[1] or '0')}.blocks.{int(m[2]) - 1}.{1 if m[3] else 0}.",
+    ),
     (
         r"^roi_heads\.box_head\.fc(\d+)\.",
         lambda m: f"box_head.layers.{2 * int(m[1]) - 2}.",
