@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.cascade import CascadeMaskRCNN
+from napari_sartorius.nn.cascade import CascadeMaskRCNN, _likeliest
 from napari_sartorius.nn.config import (
     Architecture,
     BoxHeadConfig,
     CascadeMaskRCNNConfig,
     MaskHeadConfig,
     MaskRCNNConfig,
+    ProposalConfig,
     PyramidConfig,
     TrunkConfig,
 )
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.nn.stock import stock_cascade_mask_rcnn
 from napari_sartorius.nn.targets import Target
+from two_crops import as_batch, average_precision_50, real_data, two_crops
 
 SIZE = (96, 96)
 
@@ -76,6 +80,115 @@ def test_stages_start_where_the_one_before_ended(network: CascadeMaskRCNN) -> No
     assert scored.boxes.shape == (3, 1, 4)
 
 
+def test_a_box_for_each_class_hands_on_the_likeliest(network: CascadeMaskRCNN) -> None:
+    head = _small().box_head.model_copy(update={"class_agnostic": False})
+    network = build_network(_small().model_copy(update={"box_head": head})).eval()  # type: ignore[assignment]
+    for one in network._heads:
+        torch.nn.init.normal_(one.deltas.weight, std=0.5)
+        torch.nn.init.normal_(one.class_logits.weight, std=0.5)
+    start = torch.tensor([[0.0, 0, 20, 30], [60, 60, 96, 90], [30, 5, 55, 55]])
+    with torch.inference_mode():
+        features = network.features(torch.randn(1, 1, *SIZE))
+        (scored,) = network.score_boxes(features, [start], [SIZE])
+        boxes, likeliest = start, []
+        for one in network._heads:
+            logits, deltas = one(network._pool(features, [boxes], one.config.pooler))
+            moved = apply_deltas(boxes, deltas, one.config.delta_weights)
+            assert moved.shape == (3, 2, 4)
+            likeliest.append(logits[:, :2].argmax(dim=1).tolist())
+            # A box whose likeliest category is the background goes on as its best object.
+            boxes = clip_boxes(moved[torch.arange(3), likeliest[-1]], SIZE)
+    assert any(0 in row and 1 in row for row in likeliest)
+    torch.testing.assert_close(scored.boxes, moved)
+
+
+def test_training_hands_on_the_box_of_the_true_class() -> None:
+    boxes = torch.arange(24.0).view(3, 2, 4)
+    logits = torch.tensor([[5.0, 0, 0], [0, 1, 9], [5, 0, 9]])
+    assert _likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
+    labels = torch.tensor([1, 0, 2])  # 2 is the background: the likeliest is taken
+    assert _likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
+    assert _likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
+
+
+def test_anchors_that_share_a_level_share_its_outputs() -> None:
+    torch.manual_seed(0)
+    config = _small().model_dump() | {
+        "proposals": ProposalConfig(
+            anchor_sizes=((4.0,), (9.0,), (17.0,), (64.0,)), levels=(0, 0, 1, 3)
+        )
+    }
+    network: Any = build_network(CascadeMaskRCNNConfig.model_validate(config)).train()
+    features = network.features(torch.randn(2, 1, *SIZE))
+    logits, deltas = network.proposals(features)
+    assert [x.shape[1] // 3 for x in logits] == [48 * 48, 48 * 48, 24 * 24, 6 * 6]
+    torch.testing.assert_close(logits[0], logits[1])
+    torch.testing.assert_close(deltas[0], deltas[1])
+    anchors = network.proposals.anchors(features)
+    centres = [(a[:, :2] + a[:, 2:]) / 2 for a in anchors]
+    torch.testing.assert_close(centres[0], centres[1])
+    torch.testing.assert_close(
+        anchors[1][:, 2] - anchors[1][:, 0], (anchors[0][:, 2] - anchors[0][:, 0]) * 9 / 4
+    )
+    found = network.propose(features, [SIZE, SIZE])
+    assert all(len(one.boxes) > 0 for one in found)
+    losses = network.losses(torch.randn(2, 1, *SIZE), [_target(), _target()])
+    sum(losses.values()).backward()
+    assert network.proposals.head.conv.weight.grad.any()
+    for levels, words in (((0, 1, 2, 4), "0 to 3"), ((0, 1), "each of 2 levels")):
+        changed = config["proposals"].model_copy(update={"levels": levels})
+        with pytest.raises(ValidationError, match=words):
+            CascadeMaskRCNNConfig.model_validate(config | {"proposals": changed.model_dump()})
+
+
+def test_convolutional_heads_learn_two_crops_by_heart() -> None:
+    torch.manual_seed(0)
+    crops = two_crops(real_data())
+    network = build_network(
+        CascadeMaskRCNNConfig(
+            num_classes=1,
+            trunk=TrunkConfig(name="resnet18", widths=(16, 32, 32, 32)),
+            pyramid=PyramidConfig(width=32, norm="group"),
+            proposals=ProposalConfig(
+                anchor_sizes=((8.0,), (14.0,), (28.0,), (56.0,)),
+                levels=(0, 0, 1, 2),
+                batch_per_image=128,
+                pre_nms_topk_train=150,
+                post_nms_topk_train=80,
+            ),
+            box_head=BoxHeadConfig(
+                convolutions=2,
+                conv_width=32,
+                norm="batch",
+                layers=1,
+                width=64,
+                class_agnostic=False,
+                batch_per_image=48,
+            ),
+            mask_head=MaskHeadConfig(width=32, layers=2, norm="group", batch_per_image=16),
+        )
+    ).train()
+    batch, targets = as_batch(crops)
+    rate, steps = 4e-3, 70
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
+    history = []
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 10, (steps - step) / 30)
+        losses = network.losses(batch, targets)
+        total = torch.stack(list(losses.values())).sum()
+        optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 10)
+        optimiser.step()
+        history.append({name: float(value.detach()) for name, value in losses.items()})
+    # The later heads have nothing to refine before the first ones find something.
+    for name, factor in {"proposal_objectness": 0.7, "class_1": 0.7, "mask": 0.8}.items():
+        values = [one[name] for one in history]
+        assert sum(values[-5:]) < factor * sum(values[:5]), name
+    assert average_precision_50(network, crops) > 0.8
+
+
 def test_it_detects(network: CascadeMaskRCNN) -> None:
     found = network.eval().detect(torch.randn(2, 1, *SIZE), DetectLimits(score=0.0), [SIZE] * 2)
     assert all(len(one.boxes) > 0 and one.mask_probs.shape[1:] == (28, 28) for one in found)
@@ -124,7 +237,5 @@ def test_trees_say_their_family_and_old_ones_need_not() -> None:
     assert reader.validate_python(plain) is plain
     with pytest.raises(ValidationError, match="yolo"):
         reader.validate_python({"num_classes": 1, "family": "yolo"})
-    with pytest.raises(ValidationError, match="class_agnostic"):
-        CascadeMaskRCNNConfig(num_classes=1, box_head=BoxHeadConfig(class_agnostic=False))
     with pytest.raises(ValidationError):
         CascadeMaskRCNNConfig(num_classes=1, stages=())

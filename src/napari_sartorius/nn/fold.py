@@ -45,7 +45,7 @@ def _last_layer(parent: nn.Module, name: str) -> tuple[nn.Module, str]:
     """The child itself, or where it is a sequence its last layer: holder and name."""
     child = parent.get_submodule(name)
     if isinstance(child, nn.Sequential) and len(child):
-        return child, str(len(child) - 1)
+        return child, list(dict(child.named_children()))[-1]
     return parent, name
 
 

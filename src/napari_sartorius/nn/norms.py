@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from napari_sartorius.nn.config.norms import GROUPS
+
 if TYPE_CHECKING:
     from napari_sartorius.nn.config.norms import Norm
-
-GROUPS = 32
-"""Groups of group normalisation (Wu and He 2018) in detectron2 and mmdetection."""
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):

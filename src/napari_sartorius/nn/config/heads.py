@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from napari_sartorius.nn.config.norms import Norm
+from napari_sartorius.nn.config.norms import Norm, check_groups
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -64,6 +64,12 @@ class BoxHeadConfig(Tree):
     positive_iou: float = 0.5
     refinements: int = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _groups_divide(self) -> BoxHeadConfig:
+        if self.convolutions:
+            check_groups(self.norm, self.conv_width)
+        return self
+
 
 class MaskHeadConfig(Tree):
     """Convolutions, one doubling, one mask per class: (2 * resolution) square logits."""
@@ -74,3 +80,8 @@ class MaskHeadConfig(Tree):
     norm: Norm = "batch"
     class_agnostic: bool = False
     batch_per_image: int = 64
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> MaskHeadConfig:
+        check_groups(self.norm, self.width)
+        return self

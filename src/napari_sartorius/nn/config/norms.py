@@ -14,3 +14,18 @@ normalisation with 32 groups (Wu and He 2018). In evaluation ``frozen`` equals `
 
 Norm = Literal["batch", "frozen", "group", "none"]
 """Normalisation of pyramids and heads: as `TrunkNorm`, or a bias and no normalisation."""
+
+GROUPS = 32
+"""Groups of group normalisation (Wu and He 2018) in detectron2 and mmdetection."""
+
+
+def check_groups(norm: Norm, width: int) -> None:
+    """Refuse a width that group normalisation cannot divide.
+
+    Raises
+    ------
+    ValueError
+        When `norm` is ``group`` and `width` is no multiple of 32.
+    """
+    if norm == "group" and width % GROUPS:
+        raise ValueError(f"group normalisation needs a width that is a multiple of {GROUPS}")

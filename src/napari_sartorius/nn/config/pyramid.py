@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from napari_sartorius.nn.config.norms import Norm
+from pydantic import model_validator
+
+from napari_sartorius.nn.config.norms import Norm, check_groups
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -23,3 +25,8 @@ class PyramidConfig(Tree):
     width: int = 96
     norm: Norm = "batch"
     extra_level: bool = False
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> PyramidConfig:
+        check_groups(self.norm, self.width)
+        return self

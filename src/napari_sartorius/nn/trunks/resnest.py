@@ -9,6 +9,7 @@ import timm
 from timm.layers.split_attn import SplitAttn
 from torch import nn
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.deformable import DeformableConv2d
 from napari_sartorius.nn.norms import normalisation
 from napari_sartorius.nn.trunks.trunk import Trunk
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.config.norms import TrunkNorm
 
 _NAMES = {50: "resnest50d", 101: "resnest101e", 200: "resnest200e"}
-_OFFSET_GROUPS = 2
 
 
 class ResNeStTrunk(Trunk):
@@ -36,6 +36,12 @@ class ResNeStTrunk(Trunk):
     ----------
     config
         Depth and options.
+
+    Raises
+    ------
+    UserError
+        When a batch of one image shall train batch normalisation: the attention has one value for
+        each channel of an image, and one value has no variance.
     """
 
     def __init__(self, config: ResNeStConfig) -> None:
@@ -49,6 +55,7 @@ class ResNeStTrunk(Trunk):
             # A frozen scale that starts at zero would silence its block for ever.
             zero_init_last=config.norm != "frozen",
         )
+        self._needs_two = config.norm == "batch"
         layers: Any = self.body
         layers.conv1[0].stride = (config.stem_stride, config.stem_stride)
         for stage in (layers.layer1, layers.layer2, layers.layer3, layers.layer4):
@@ -61,6 +68,11 @@ class ResNeStTrunk(Trunk):
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         """Four feature maps of a (B, C, H, W) batch, finest first."""
+        if self._needs_two and self.training and len(batch) < 2:
+            raise UserError(
+                "a ResNeSt with batch normalisation learns from batches of two images or more; "
+                "choose a larger batch size, or the norm 'frozen' or 'group'"
+            )
         maps: list[Tensor] = self.body(batch)
         return maps
 
@@ -87,9 +99,6 @@ def _deform(stage: nn.Module) -> None:
         if isinstance(module, SplitAttn):
             regular = module.conv
             module.conv = DeformableConv2d(
-                regular.in_channels,
-                regular.out_channels,
-                groups=regular.groups,
-                offset_groups=_OFFSET_GROUPS,
+                regular.in_channels, regular.out_channels, groups=regular.groups
             )
             nn.init.kaiming_normal_(module.conv.weight, mode="fan_out", nonlinearity="relu")
