@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
-from napari_sartorius.nn.config import CascadeMaskRCNNConfig, MaskRCNNConfig
+from napari_sartorius.nn.config import CascadeMaskRCNNConfig, HTCConfig, MaskRCNNConfig
+from napari_sartorius.nn.htc import HybridTaskCascade
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
     MaskRCNNConfig: MaskRCNN,
     CascadeMaskRCNNConfig: CascadeMaskRCNN,
+    HTCConfig: HybridTaskCascade,
 }
 
 

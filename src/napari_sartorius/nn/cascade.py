@@ -62,24 +62,26 @@ class CascadeMaskRCNN(MaskRCNN):
         when it is None. Empty ones stay, so that rows keep their meaning.
         """
         counts = [len(b) for b in boxes]
-        total: Tensor | None = None
+        every: list[Tensor] = []
         for head in self._heads:
             pooled = self._pool(features, boxes, self.config.box_head.pooler)
             logits, deltas = head(pooled)
-            probabilities = logits.softmax(dim=1)
-            total = probabilities if total is None else total + probabilities
+            every.append(logits)
             refined = apply_deltas(torch.cat(boxes), deltas, head.config.delta_weights)
             if head is self._heads[-1]:
                 break
-            boxes = list(torch.split(_likeliest(refined, logits), counts))
+            boxes = list(torch.split(likeliest(refined, logits), counts))
             if image_sizes is not None:
                 boxes = [clip_boxes(b, size) for b, size in zip(boxes, image_sizes, strict=True)]
-        assert total is not None
-        mean = total / len(self._heads)
+        mean = self._joint(every)
         return [
             ScoredBoxes(p, b)
             for p, b in zip(torch.split(mean, counts), torch.split(refined, counts), strict=True)
         ]
+
+    def _joint(self, logits: list[Tensor]) -> Tensor:
+        """Class probabilities (N, K + 1) that the logits of all heads mean together."""
+        return torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0)
 
     def _box_losses(
         self,
@@ -100,7 +102,7 @@ class CascadeMaskRCNN(MaskRCNN):
                 losses[f"{name}_{number}"] = value
             with torch.no_grad():
                 refined = apply_deltas(torch.cat(sampled.boxes), deltas, head.config.delta_weights)
-                refined = _likeliest(refined, logits, torch.cat(sampled.labels))
+                refined = likeliest(refined, logits, torch.cat(sampled.labels))
                 parts = torch.split(refined, [len(b) for b in sampled.boxes])
                 boxes = [clip_boxes(b, size) for b, size in zip(parts, sizes, strict=True)]
             sampled = sampled._replace(boxes=[b[nonempty(b)] for b in boxes])
@@ -117,7 +119,7 @@ class CascadeMaskRCNN(MaskRCNN):
         return BoxSample(boxes, labels, truth)
 
 
-def _likeliest(boxes: Tensor, logits: Tensor, labels: Tensor | None = None) -> Tensor:
+def likeliest(boxes: Tensor, logits: Tensor, labels: Tensor | None = None) -> Tensor:
     """The box (N, 4) of each row's class, of boxes (N, K or 1, 4) and logits (N, K + 1).
 
     The class is the true one where `labels` (N,) tells it, else the likeliest that is no

@@ -38,8 +38,11 @@ class MaskHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Mask logits (N, K or 1, 2 R, 2 R), float32."""
-        hidden = functional.relu(self.upsample(self.blocks(pooled)))
-        logits: Tensor = self.predictor(hidden).float()
+        return self.logits(self.blocks(pooled))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Mask logits (N, K or 1, 2 R, 2 R), float32, of what the convolutions made."""
+        logits: Tensor = self.predictor(functional.relu(self.upsample(hidden))).float()
         return logits
 
     def loss(self, logits: Tensor, labels: Tensor, truth: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ one line in `trunks` or `architecture`, and one line in `nn.trunks.build` or `nn
 from napari_sartorius.nn.config.architecture import Architecture, read_architecture
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
+from napari_sartorius.nn.config.htc import HTCConfig, SemanticConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 from napari_sartorius.nn.config.proposals import ProposalConfig
 from napari_sartorius.nn.config.pyramid import PyramidConfig
@@ -21,12 +22,14 @@ __all__ = [
     "BoxHeadConfig",
     "CascadeMaskRCNNConfig",
     "CascadeStageConfig",
+    "HTCConfig",
     "MaskHeadConfig",
     "MaskRCNNConfig",
     "PoolerConfig",
     "ProposalConfig",
     "PyramidConfig",
     "ResNeStConfig",
+    "SemanticConfig",
     "TrunkConfig",
     "VoVNetConfig",
     "read_architecture",

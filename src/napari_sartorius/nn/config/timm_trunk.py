@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from napari_sartorius.nn.config.norms import TrunkNorm
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -54,7 +55,7 @@ class TrunkConfig(Tree):
     stem_stride: Literal[1, 2] = 1
     widths: tuple[int, int, int, int] | None = None
     stride_in_1x1: bool = False
-    norm: Literal["batch", "frozen", "group"] = "batch"
+    norm: TrunkNorm = "batch"
     norm_eps: float | None = Field(default=None, ge=0, le=1)
     frozen_stages: int = Field(default=0, ge=0, le=5)
     drop_path: float = Field(default=0.0, ge=0, lt=1)
