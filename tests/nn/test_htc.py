@@ -183,7 +183,7 @@ def test_it_learns_two_crops_by_heart() -> None:
         )
     ).train()
     batch, targets = as_batch(crops)
-    rate, steps = 4e-3, 100
+    rate, steps = 3e-3, 160
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     sums = []
     for step in range(steps):
@@ -195,7 +195,7 @@ def test_it_learns_two_crops_by_heart() -> None:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10)
         optimiser.step()
         sums.append(float(total.detach()))
-    assert sum(sums[-5:]) < 0.4 * sum(sums[:5])
+    assert sum(sums[-5:]) < 0.3 * sum(sums[:5])
     assert average_precision_50(network, crops) > 0.8
 
 

@@ -26,6 +26,7 @@ def paste(
     boxes: NDArray[np.floating],
     image_size: tuple[int, int],
     threshold: ArrayLike = 0.5,
+    whole_pixels: bool = False,
 ) -> CropMasks:
     """Turn mask probabilities into masks of an image.
 
@@ -42,6 +43,8 @@ def paste(
         Size of the target image in pixels.
     threshold : float or (N,) float
         A pixel belongs to the mask from this probability on, 0 < threshold <= 1.
+    whole_pixels : bool
+        Bring boxes to whole pixels first, as torchvision does.
 
     Returns
     -------
@@ -51,6 +54,8 @@ def paste(
     """
     grids = np.ascontiguousarray(probabilities, np.float32)
     exact = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if whole_pixels:
+        grids, exact = _on_whole_pixels(grids, exact)
     limits = np.broadcast_to(np.asarray(threshold, np.float32), len(exact))
     regions = _regions(exact, image_size, grids.shape[-1], limits)
     sides = regions[:, 2:].astype(np.int64) - regions[:, :2]
@@ -64,6 +69,20 @@ def paste(
         _paste_chunk(grids[chunk], exact[chunk], regions[chunk], limits[chunk], bits[written:upto])
         start, written = chunk.stop, upto
     return CropMasks(bits, regions, image_size)
+
+
+def _on_whole_pixels(
+    grids: NDArray[np.float32], boxes: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Grids with a ring of zeros, and their boxes from the pixel of one corner to the other's."""
+    side = grids.shape[-1]
+    half = (boxes[:, 2:] - boxes[:, :2]) * np.float32(0.5)
+    centre = (boxes[:, 2:] + boxes[:, :2]) * np.float32(0.5)
+    half *= np.float32((side + 2) / side)
+    ends = np.trunc(np.concatenate([centre - half, centre + half], axis=1))
+    ends[:, 2:] += 1
+    padded = np.pad(grids, ((0, 0), (1, 1), (1, 1)))
+    return np.ascontiguousarray(padded), ends.astype(np.float32)
 
 
 def _regions(

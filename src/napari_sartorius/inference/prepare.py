@@ -110,7 +110,7 @@ def prepare(
     _check_channel(pixels, channel)
     size = pixels.shape[0], pixels.shape[1]
     scale = choose_scale(card, config, pixel_size, size)
-    rescaler = Rescaler(size, scale.factor, card.whole_grey_levels)
+    rescaler = Rescaler(size, scale.factor, card.whole_grey_levels, card.input_size)
     scaling = _measure(pixels, channel, channels, card.normalisation)
     stain = _BROWN if channel == "auto" and channels == 3 and looks_brown(pixels) else None
     notices = tuple(n for n in (scale.notice, _darkness(pixels, card), stain) if n is not None)

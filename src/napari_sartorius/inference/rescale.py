@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.zoo.card import ModelCard
+    from napari_sartorius.zoo.card import InputSize, ModelCard
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 
@@ -135,20 +135,29 @@ class Rescaler:
     whole_grey_levels
         Give integer pixels as whole numbers, bit for bit as Pillow's bilinear ``resize`` does with
         8-bit images.
+    rule
+        The card's input size, which says how the size is rounded and whether shrinking averages;
+        None for halves rounded up and averages.
 
     Attributes
     ----------
     size : (height, width)
-        Size of the rescaled image, at least 1 x 1; halves are rounded up.
+        Size of the rescaled image, at least 1 x 1.
     """
 
     def __init__(
-        self, image_size: tuple[int, int], factor: float, whole_grey_levels: bool = False
+        self,
+        image_size: tuple[int, int],
+        factor: float,
+        whole_grey_levels: bool = False,
+        rule: InputSize | None = None,
     ) -> None:
         self.image_size = image_size
+        half = 0.0 if rule is not None and rule.rounding == "down" else 0.5
+        self._averages = rule is None or rule.antialias
         self.size = (
-            max(1, int(image_size[0] * factor + 0.5)),
-            max(1, int(image_size[1] * factor + 0.5)),
+            max(1, int(image_size[0] * factor + half)),
+            max(1, int(image_size[1] * factor + half)),
         )
         self._unchanged = factor == 1.0
         self._whole = whole_grey_levels
@@ -175,8 +184,10 @@ class Rescaler:
         """
         if self._unchanged:
             return read(part)
-        rows = _taps(part.y0, part.y1, self.size[0], self.image_size[0])
-        columns = _taps(part.x0, part.x1, self.size[1], self.image_size[1])
+        rows, columns = (
+            _taps(begin, end, self.size[axis], self.image_size[axis], self._averages)
+            for axis, (begin, end) in enumerate(((part.y0, part.y1), (part.x0, part.x1)))
+        )
         source = Rectangle(rows.start, columns.start, rows.stop, columns.stop)
         pixels = read(source)
         if self._whole and pixels.dtype.kind in "ui":
@@ -195,10 +206,13 @@ class _Taps:
     weight: NDArray[np.float64]
 
 
-def _taps(begin: int, end: int, target: int, source: int) -> _Taps:
-    """Triangle filter around each target pixel's centre, as wide as the coarser of both grids."""
+def _taps(begin: int, end: int, target: int, source: int, averages: bool = True) -> _Taps:
+    """Triangle filter around each target pixel's centre.
+
+    As wide as the coarser of both grids, or as that of the source unless it `averages`.
+    """
     ratio = source / target
-    reach = max(ratio, 1.0)
+    reach = max(ratio, 1.0) if averages else 1.0
     centre = (np.arange(begin, end) + 0.5) * ratio
     first = np.ceil(centre - reach - 0.5).astype(np.int64)
     index = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)

@@ -45,6 +45,8 @@ class Selection:
         Largest box IoU with a better object of the same category, before masks are predicted.
     max_objects
         Most objects of one tile.
+    whole_pixels
+        Whether boxes are brought to whole pixels before masks are pasted into them.
     """
 
     names: list[str]
@@ -57,6 +59,7 @@ class Selection:
     majority: bool
     box_nms: float
     max_objects: int
+    whole_pixels: bool = False
 
     @classmethod
     def of(cls, card: ModelCard, config: SegmentConfig) -> Selection:
@@ -95,6 +98,7 @@ class Selection:
             majority=card.one_category_per_image,
             box_nms=config.box_nms,
             max_objects=config.max_objects_per_tile,
+            whole_pixels=card.mask_pasting == "whole_pixels",
         )
 
     def network_limits(self, views: int) -> DetectLimits:

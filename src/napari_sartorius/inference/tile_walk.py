@@ -90,7 +90,8 @@ class TileWalk:
         scale, size = self.prepared.rescaler.to_image, self.prepared.image_size
         corner = np.array([tile.window.x0, tile.window.y0] * 2, np.float32)
         boxes = (found.boxes + corner) * np.array([scale[1], scale[0]] * 2, np.float32)
-        masks = paste(found.mask_probs, boxes, size, self.selection.mask[found.labels])
+        limits, whole = self.selection.mask[found.labels], self.selection.whole_pixels
+        masks = paste(found.mask_probs, boxes, size, limits, whole)
         columns = {"agreement": agreement} if len(views) > 1 else {}
         return Instances(size, boxes, found.scores, found.labels, masks, columns)
 

@@ -14,15 +14,35 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.config import ProposalConfig
 
 
-def cell_anchors(sizes: tuple[float, ...], ratios: tuple[float, ...]) -> Tensor:
-    """Anchors (A, 4) xyxy around the origin, not rounded; `ratios` are height / width."""
+def cell_anchors(
+    sizes: tuple[float, ...], ratios: tuple[float, ...], rounded: bool = False
+) -> Tensor:
+    """Anchors (A, 4) xyxy around the origin, in whole pixels if so wished.
+
+    `ratios` are height / width.
+    """
     boxes = []
     for size in sizes:
         for ratio in ratios:
             width = math.sqrt(size * size / ratio)
             height = ratio * width
             boxes.append((-width / 2, -height / 2, width / 2, height / 2))
-    return torch.tensor(boxes, dtype=torch.float32)
+    anchors = torch.tensor(boxes, dtype=torch.float32)
+    return anchors.round() if rounded else anchors
+
+
+def _steps(
+    config: ProposalConfig, shapes: tuple[tuple[int, int], ...], strides: tuple[int, ...]
+) -> list[tuple[int, int]]:
+    """Distance between the cells of each level along y and x."""
+    if not config.strides_from_map:
+        return [(stride, stride) for stride in strides]
+    # Maps of odd sizes are rounded up when halved, so the smallest product is the image's size.
+    height, width = (
+        min(shape[axis] * stride for shape, stride in zip(shapes, strides, strict=True))
+        for axis in (0, 1)
+    )
+    return [(height // rows, width // columns) for rows, columns in shapes]
 
 
 @lru_cache(maxsize=64)
@@ -34,14 +54,15 @@ def grid_anchors(
 ) -> tuple[Tensor, ...]:
     """Anchors (rows * columns * A, 4) of each level; cached because tiles share their shape."""
     levels = []
-    for level_sizes, (rows, columns), stride in zip(
-        config.anchor_sizes, shapes, strides, strict=True
+    for level_sizes, (rows, columns), (step_y, step_x) in zip(
+        config.anchor_sizes, shapes, _steps(config, shapes, strides), strict=True
     ):
-        x = (torch.arange(columns, dtype=torch.float32) + config.anchor_offset) * stride
-        y = (torch.arange(rows, dtype=torch.float32) + config.anchor_offset) * stride
+        x = (torch.arange(columns, dtype=torch.float32) + config.anchor_offset) * step_x
+        y = (torch.arange(rows, dtype=torch.float32) + config.anchor_offset) * step_y
         grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
         centres = torch.stack([grid_x, grid_y, grid_x, grid_y], dim=-1).reshape(-1, 1, 4)
-        anchors = centres + cell_anchors(level_sizes, config.anchor_ratios)
+        cells = cell_anchors(level_sizes, config.anchor_ratios, config.rounded_anchors)
+        anchors = centres + cells
         levels.append(anchors.reshape(-1, 4).to(device))
     return tuple(levels)
 
@@ -69,12 +90,13 @@ def overlapping_anchors(
     """
     anchors, owners = [], []
     start = 0
-    for level_sizes, (rows, columns), stride in zip(
-        config.anchor_sizes, shapes, strides, strict=True
+    for level_sizes, (rows, columns), (step_y, step_x) in zip(
+        config.anchor_sizes, shapes, _steps(config, shapes, strides), strict=True
     ):
-        cells = cell_anchors(level_sizes, config.anchor_ratios).to(boxes.device)
-        first_x, count_x = _reach(boxes[:, 0::2], cells[:, 0::2], columns, stride, config)
-        first_y, count_y = _reach(boxes[:, 1::2], cells[:, 1::2], rows, stride, config)
+        cells = cell_anchors(level_sizes, config.anchor_ratios, config.rounded_anchors)
+        cells = cells.to(boxes.device)
+        first_x, count_x = _reach(boxes[:, 0::2], cells[:, 0::2], columns, step_x, config)
+        first_y, count_y = _reach(boxes[:, 1::2], cells[:, 1::2], rows, step_y, config)
         count = (count_x * count_y).flatten()
         owner = torch.repeat_interleave(torch.arange(len(count), device=boxes.device), count)
         within = torch.arange(len(owner), device=boxes.device) - (count.cumsum(0) - count)[owner]

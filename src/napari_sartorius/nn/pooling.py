@@ -36,7 +36,7 @@ def pool_boxes(
     boxes
         For each image (N_i, 4) xyxy float32 in network pixels.
     config
-        Resolution, level rule and sampling. Half-pixel aligned as detectron2's ROIAlignV2.
+        Resolution, level rule, sampling and alignment.
     """
     counts = [len(b) for b in boxes]
     flat = torch.cat(boxes)
@@ -46,7 +46,7 @@ def pool_boxes(
     rois = torch.cat([image[:, None].to(flat.dtype), flat], dim=1)
     level = assign_levels(flat, config.canonical_size, len(strides))
     side = config.resolution
-    if flat.device.type == "cpu" and config.sampling_ratio > 0:
+    if flat.device.type == "cpu" and config.sampling_ratio > 0 and config.aligned:
         used = list(features[: len(strides)])
         return bag_pool(used, strides, level, rois, side, config.sampling_ratio)
     pooled = features[0].new_zeros((len(flat), features[0].shape[1], side, side))
@@ -59,7 +59,7 @@ def pool_boxes(
                 (side, side),
                 spatial_scale=1.0 / stride,
                 sampling_ratio=config.sampling_ratio,
-                aligned=True,
+                aligned=config.aligned,
             )
             pooled = pooled.index_copy(0, chosen, part.to(pooled.dtype))
     return pooled

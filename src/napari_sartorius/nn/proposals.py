@@ -24,23 +24,29 @@ _WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 
 
 class ProposalHead(nn.Module):
-    """3x3 convolution, then objectness and box deltas per anchor; shared by all levels."""
+    """3x3 convolutions, then objectness and box deltas per anchor; shared by all levels."""
 
-    def __init__(self, width: int, anchors: int) -> None:
+    def __init__(self, width: int, anchors: int, convolutions: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.later = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(convolutions - 1)
+        )
         self.objectness = nn.Conv2d(width, anchors, 1)
         self.deltas = nn.Conv2d(width, anchors * 4, 1)
-        for layer in (self.conv, self.objectness, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.01)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Logits (B, R*C*A) and deltas (B, R*C*A, 4) of each level, float32."""
         logits, deltas = [], []
         for level in features:
             hidden = functional.relu(self.conv(level))
+            for convolution in self.later:
+                hidden = functional.relu(convolution(hidden))
             objectness = self.objectness(hidden).float()
             logits.append(objectness.permute(0, 2, 3, 1).flatten(1))
             delta = self.deltas(hidden).float()
@@ -58,7 +64,8 @@ class ProposalNetwork(nn.Module):
         self.config = config
         self.levels = config.levels or tuple(range(len(strides)))
         self.strides = tuple(strides[level] for level in self.levels)
-        self.head = ProposalHead(width, len(config.anchor_sizes[0]) * len(config.anchor_ratios))
+        anchors = len(config.anchor_sizes[0]) * len(config.anchor_ratios)
+        self.head = ProposalHead(width, anchors, config.convolutions)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Logits (B, R*C*A) and deltas (B, R*C*A, 4) for each tuple of anchors, float32."""

@@ -56,10 +56,17 @@ class InputSize(_Card):
     ----------
     short_edge, long_edge
         Pixels.
+    rounding
+        What becomes of a fraction of a pixel of the rescaled image's size.
+    antialias
+        Whether several pixels are averaged where an image is shrunk, as Pillow and thereby
+        detectron2 do; torchvision's networks read single ones.
     """
 
     short_edge: int = Field(default=800, ge=32)
     long_edge: int = Field(default=1333, ge=32)
+    rounding: Literal["nearest", "down"] = "nearest"
+    antialias: bool = True
 
     def factor(self, image_size: tuple[int, int]) -> float:
         """Network pixels per image pixel for an image of (height, width)."""
@@ -94,6 +101,10 @@ class ModelCard(_Card):
         Whether rescaled pixels of integer images are rounded to whole numbers after each axis,
         columns first, as Pillow does and thereby detectron2. Networks trained so were never shown
         the values in between.
+    mask_pasting
+        Where a small mask lies in the image: ``exact`` between the edges of its box, as in
+        detectron2 and mmdetection, or ``whole_pixels`` between those of the pixels that they are
+        in, as in torchvision.
     precision
         Arithmetic that ``auto`` means for this model: ``float32`` where bfloat16 would change what
         is found, ``auto`` where the hardware may decide.
@@ -122,6 +133,7 @@ class ModelCard(_Card):
     normalisation: Normalisation = Normalisation()
     input_size: InputSize | None = None
     whole_grey_levels: bool = False
+    mask_pasting: Literal["exact", "whole_pixels"] = "exact"
     precision: Literal["auto", "float32"] = "auto"
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
     one_category_per_image: bool = False

@@ -9,7 +9,7 @@ from napari_sartorius.nn.config.tree import Tree
 
 
 class PoolerConfig(Tree):
-    """Aligned RoIAlign from the level that suits a box.
+    """RoIAlign from the level that suits a box.
 
     Parameters
     ----------
@@ -20,11 +20,16 @@ class PoolerConfig(Tree):
         4, 8, 16, 32 is the published rule, 112 suits strides 2, 4, 8, 16.
     sampling_ratio
         Samples per bin and axis; 0 adapts to the size of the box as detectron2 does.
+    aligned
+        Pixels are where their centres are, as in detectron2's ROIAlignV2 and mmdetection; False
+        reads half a pixel beside that and takes small boxes for one pixel wide, as torchvision's
+        networks were trained to.
     """
 
     resolution: int
     canonical_size: float = 112.0
     sampling_ratio: int = 0
+    aligned: bool = True
 
 
 class BoxHeadConfig(Tree):

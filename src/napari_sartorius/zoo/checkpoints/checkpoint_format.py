@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import Architecture
@@ -27,8 +27,9 @@ class ImportedNetwork:
     ----------
     architecture
         Its tree.
-    normalisation, input_size, whole_grey_levels
-        What it must be fed; the meanings are those of `napari_sartorius.zoo.card.ModelCard`.
+    normalisation, input_size, whole_grey_levels, mask_pasting
+        What it must be fed and what becomes of its masks; the meanings are those of
+        `napari_sartorius.zoo.card.ModelCard`.
     score
         Score from which the configuration keeps objects, or None.
     assumptions
@@ -41,6 +42,7 @@ class ImportedNetwork:
     score: float | None
     assumptions: tuple[str, ...]
     whole_grey_levels: bool = True
+    mask_pasting: Literal["exact", "whole_pixels"] = "exact"
 
 
 class CheckpointFormat(Protocol):

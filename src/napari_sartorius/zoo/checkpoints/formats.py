@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
+from napari_sartorius.zoo.checkpoints.torchvision import TorchvisionFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
     from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat
 
-FORMATS: tuple[CheckpointFormat, ...] = (Detectron2Format(),)
+FORMATS: tuple[CheckpointFormat, ...] = (
+    Detectron2Format(),
+    TorchvisionFormat(),
+)
 
 # What shows that a checkpoint is of another kind, and how to call it.
 _OTHERS = (
-    (r"^backbone\.body\.|^roi_heads\.mask_predictor\.", "torchvision's Mask R-CNN"),
     (r"^backbone\.layer\d|^rpn_head\.|^bbox_head\.", "mmdetection"),
     (r"OSA\d_|\.fcos_head\.|maskiou", "CenterMask"),
     (r"^backbone\.res\d\.|^roi_heads\.res5\.", "a Mask R-CNN without a feature pyramid"),

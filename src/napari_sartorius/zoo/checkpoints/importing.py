@@ -201,6 +201,7 @@ def _card(
         normalisation=network.normalisation,
         input_size=network.input_size,
         whole_grey_levels=network.whole_grey_levels,
+        mask_pasting=network.mask_pasting,
         precision="float32",
         thresholds={one: Thresholds(score=score) for one in names},
         licence="not stated in the checkpoint; ask who trained it",
