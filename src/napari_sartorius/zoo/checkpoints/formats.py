@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
+from napari_sartorius.zoo.checkpoints.mmdet import MMDetFormat
 from napari_sartorius.zoo.checkpoints.torchvision import TorchvisionFormat
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 FORMATS: tuple[CheckpointFormat, ...] = (
     Detectron2Format(),
     TorchvisionFormat(),
+    MMDetFormat(),
 )
 
 # What shows that a checkpoint is of another kind, and how to call it.
 _OTHERS = (
-    (r"^backbone\.layer\d|^rpn_head\.|^bbox_head\.", "mmdetection"),
+    (
+        r"^bbox_head\.(retina_|gfl_|cls_convs)|^mask_head\.kernel_convs",
+        "a one-stage network of mmdetection",
+    ),
     (r"OSA\d_|\.fcos_head\.|maskiou", "CenterMask"),
     (r"^backbone\.res\d\.|^roi_heads\.res5\.", "a Mask R-CNN without a feature pyramid"),
     (r"point_head", "PointRend"),

@@ -1,0 +1,5 @@
+"""Checkpoints of mmdetection."""
+
+from napari_sartorius.zoo.checkpoints.mmdet.format import MMDetFormat
+
+__all__ = ["MMDetFormat"]
