@@ -220,7 +220,6 @@ DAMAGE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda w: w.update({f"{CLS}.bias": torch.zeros(3, dtype=torch.bool)}), "no numbers"),
     (lambda w: w.update({"roi_heads.extra.weight": torch.zeros(3)}), "does not have"),
     (lambda w: w.update({"a.conv2_offset.weight": torch.zeros(3)}), "deformable"),
-    (lambda w: w.update({"backbone.body.x": torch.zeros(3)}), "torchvision"),
     (
         lambda w: w.update({"proposal_generator.fcos_head.cls_logits.bias": torch.zeros(3)}),
         "CenterMask",
