@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
-from napari_sartorius.nn.config import CascadeMaskRCNNConfig, HTCConfig, MaskRCNNConfig
+from napari_sartorius.nn.classifier import ImageClassifier
+from napari_sartorius.nn.config import (
+    CascadeMaskRCNNConfig,
+    HTCConfig,
+    ImageClassifierConfig,
+    MaskRCNNConfig,
+)
 from napari_sartorius.nn.htc import HybridTaskCascade
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
 
@@ -20,6 +26,7 @@ _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
     MaskRCNNConfig: MaskRCNN,
     CascadeMaskRCNNConfig: CascadeMaskRCNN,
     HTCConfig: HybridTaskCascade,
+    ImageClassifierConfig: ImageClassifier,
 }
 
 

@@ -84,7 +84,7 @@ class HybridTaskCascade(CascadeMaskRCNN):
             [features[-2]], (self.semantic_stride,), boxes, self.semantic.config.pooler
         )
         if around.shape[-2:] != pooled.shape[-2:]:
-            around = functional.adaptive_avg_pool2d(around, list(pooled.shape[-2:]))
+            around = functional.adaptive_avg_pool2d(around, pooler.resolution)
         return pooled + around
 
     def _joint(self, logits: list[Tensor]) -> Tensor:

@@ -52,7 +52,8 @@ class SemanticHead(nn.Module):
 
     def loss(self, logits: Tensor, targets: list[Target], stride: int) -> Tensor:
         """Weighted cross-entropy against the union of the true objects."""
-        truth = torch.stack([foreground(one, logits.shape[-2:], stride) for one in targets])
+        size = int(logits.shape[-2]), int(logits.shape[-1])
+        truth = torch.stack([foreground(one, size, stride) for one in targets])
         return functional.cross_entropy(logits.float(), truth) * self.config.loss_weight
 
 

@@ -6,6 +6,7 @@ one line in `trunks` or `architecture`, and one line in `nn.trunks.build` or `nn
 
 from napari_sartorius.nn.config.architecture import Architecture, read_architecture
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
+from napari_sartorius.nn.config.classifier import ClassifierTrunkConfig, ImageClassifierConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.htc import HTCConfig, SemanticConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
@@ -22,7 +23,9 @@ __all__ = [
     "BoxHeadConfig",
     "CascadeMaskRCNNConfig",
     "CascadeStageConfig",
+    "ClassifierTrunkConfig",
     "HTCConfig",
+    "ImageClassifierConfig",
     "MaskHeadConfig",
     "MaskRCNNConfig",
     "PoolerConfig",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
+from napari_sartorius.nn.config.classifier import ImageClassifierConfig
 from napari_sartorius.nn.config.htc import HTCConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 
@@ -21,7 +22,8 @@ def _family(tree: Any) -> str:
 Architecture = Annotated[
     Annotated[MaskRCNNConfig, Tag("mask_rcnn")]
     | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")]
-    | Annotated[HTCConfig, Tag("htc")],
+    | Annotated[HTCConfig, Tag("htc")]
+    | Annotated[ImageClassifierConfig, Tag("classifier")],
     Discriminator(_family),
 ]
 """The tree of any network; its `family` says which.
