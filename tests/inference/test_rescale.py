@@ -145,3 +145,20 @@ def test_whole_grey_levels_leave_floats_alone() -> None:
         _window(Rescaler((20, 30), 2.0, whole_grey_levels=True), pixels, part),
         _window(Rescaler((20, 30), 2.0), pixels, part),
     )
+
+
+@pytest.mark.parametrize("factor", [0.37, 0.6, 1.7])
+def test_a_card_may_ask_for_single_pixels_and_rounding_down(factor: float) -> None:
+    """As torch does with a scale factor and without antialiasing, and torchvision with it."""
+    pixels = np.random.default_rng(0).integers(0, 255, (61, 87, 1), np.uint8)
+    rescaler = Rescaler((61, 87), factor, rule=InputSize(rounding="down", antialias=False))
+    theirs = interpolate(
+        torch.from_numpy(pixels[None, ..., 0].astype(np.float32))[None],
+        scale_factor=factor,
+        recompute_scale_factor=True,
+        mode="bilinear",
+        align_corners=False,
+    )
+    assert rescaler.size == theirs.shape[-2:]
+    ours = _window(rescaler, pixels, Rectangle(0, 0, *rescaler.size))
+    np.testing.assert_allclose(ours[..., 0], theirs[0, 0].numpy(), atol=2e-3)

@@ -61,3 +61,21 @@ def test_every_overlapping_pair_is_listed_once() -> None:
     assert listed.max() == 1
     assert bool((listed[box_iou(truth, anchors) > 0] == 1).all())
     assert listed.sum() < 0.2 * listed.numel()
+
+
+def test_anchors_as_torchvision_lays_them() -> None:
+    """An image of 100 x 132 has a fifth map of 4 x 5, so that its steps are 25 and 26 pixels."""
+    config = ProposalConfig(
+        anchor_sizes=((14.0,), (28.0,)), rounded_anchors=True, strides_from_map=True
+    )
+    shapes = ((25, 33), (4, 5))
+    fine, coarse = grid_anchors(config, shapes, (4, 32), torch.device("cpu"))
+    # 14 pixels at the ratio 0.5 are 19.8 x 9.9: 10 and 5 from the centre.
+    assert fine[0].tolist() == [-10, -5, 10, 5]
+    centres = (coarse[:, :2] + coarse[:, 2:]).reshape(4, 5, 3, 2)[:, :, 1] / 2
+    assert centres[:, 0, 1].tolist() == [0, 25, 50, 75]
+    assert centres[0, :, 0].tolist() == [0, 26, 52, 78, 104]
+    truth = _boxes(20, 3)
+    pairs = overlapping_anchors(config, shapes, (4, 32), truth)
+    anchors = torch.cat([fine, coarse])
+    assert torch.equal(match_pairs(anchors, truth, pairs, 0.5, 0.3), _dense(anchors, truth))

@@ -16,6 +16,7 @@ from napari_sartorius.nn.config import (
     PyramidConfig,
     TrunkConfig,
 )
+from napari_sartorius.nn.fold import fold_batch_norm
 from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
 
 # Every trunk that is named in the documentation with the channels of its levels.
@@ -97,6 +98,20 @@ def test_stage_wise_calls_on_every_family(name: str, in_channels: int, stem_stri
     assert all(torch.isfinite(f).all() for f in features)
     assert [s.probabilities.shape for s in scored] == [(4, 3), (4, 3)]
     assert [m.shape for m in masks] == [(4, 2, 28, 28), (4, 2, 28, 28)]
+
+
+@pytest.mark.parametrize("name", ["resnext50_32x4d", "efficientnet_b0", "tf_efficientnetv2_b0"])
+def test_folding_for_inference_changes_no_result(name: str) -> None:
+    torch.manual_seed(0)
+    trunk = TimmTrunk(TrunkConfig(name=name)).train()
+    with torch.inference_mode():
+        trunk(torch.randn(2, 1, 64, 64))  # statistics of their own, so that a wrong fold shows
+        trunk.eval()
+        batch = torch.randn(1, 1, 64, 64)
+        before = trunk(batch)
+        fold_batch_norm(trunk)
+        for one, other in zip(before, trunk(batch), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_shifted_windows_see_beyond_their_borders() -> None:

@@ -42,7 +42,10 @@ def show_model(
 @models_app.command("import")
 def import_model(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Checkpoint of detectron2, .pth or .pkl.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Checkpoint of detectron2, torchvision or mmdetection."
+        ),
     ],
     config: Annotated[
         Path | None, typer.Option(help="The config.yaml of the training run.")
@@ -62,7 +65,7 @@ def import_model(
         bool, typer.Option("--tensors", help="List what became of every tensor.")
     ] = False,
 ) -> None:
-    """Add a Mask R-CNN that was trained with detectron2 (R50-FPN, R101-FPN).
+    """Add a model that was trained with detectron2, torchvision or mmdetection.
 
     Nothing in the file is executed. Give the configuration of the training run when anchors,
     grey levels or image sizes were changed in it; what is assumed without it is printed.

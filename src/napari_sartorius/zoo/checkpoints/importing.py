@@ -1,4 +1,4 @@
-"""Makes a bundle of a lab's own detectron2 checkpoint, wholly or not at all."""
+"""Makes a bundle of a lab's own checkpoint, wholly or not at all."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def import_checkpoint(
     folder: str | Path | None = None,
     monitor: Monitor | None = None,
 ) -> ImportedModel:
-    """Turn a stock detectron2 Mask R-CNN into a bundle that works like any other.
+    """Turn a checkpoint of another program into a bundle that works like any other.
 
     Nothing in the file is executed. The bundle appears only when everything fits; its weights keep
-    their full precision, so that it finds what detectron2 finds.
+    their full precision, so that it finds what the other program finds.
 
     Parameters
     ----------
