@@ -6,6 +6,14 @@ one line in `trunks` or `architecture`, and one line in `nn.trunks.build` or `nn
 
 from napari_sartorius.nn.config.architecture import Architecture, read_architecture
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
+from napari_sartorius.nn.config.centermask import (
+    AreaPoolerConfig,
+    AttentiveMaskHeadConfig,
+    CenterMaskConfig,
+    MaskIoUHeadConfig,
+    TopPyramidConfig,
+)
+from napari_sartorius.nn.config.fcos import FCOSConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 from napari_sartorius.nn.config.proposals import ProposalConfig
@@ -18,15 +26,21 @@ from napari_sartorius.nn.config.vovnet import VoVNetConfig
 __all__ = [
     "AnyTrunk",
     "Architecture",
+    "AreaPoolerConfig",
+    "AttentiveMaskHeadConfig",
     "BoxHeadConfig",
     "CascadeMaskRCNNConfig",
     "CascadeStageConfig",
+    "CenterMaskConfig",
+    "FCOSConfig",
     "MaskHeadConfig",
+    "MaskIoUHeadConfig",
     "MaskRCNNConfig",
     "PoolerConfig",
     "ProposalConfig",
     "PyramidConfig",
     "ResNeStConfig",
+    "TopPyramidConfig",
     "TrunkConfig",
     "VoVNetConfig",
     "read_architecture",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sartorius.nn.config import TrunkConfig
+from napari_sartorius.nn.config import TrunkConfig, VoVNetConfig
 from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
+from napari_sartorius.nn.trunks.vovnet import VoVNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _TRUNKS: dict[type[Tree], Callable[[Any], Trunk]] = {
     TrunkConfig: TimmTrunk,
+    VoVNetConfig: VoVNet,
 }
 
 

@@ -1,0 +1,1 @@
+"""CenterMask2's and LIVECell's anchor-free checkpoints."""
