@@ -91,7 +91,7 @@ class TileWalk:
         corner = np.array([tile.window.x0, tile.window.y0] * 2, np.float32)
         boxes = (found.boxes + corner) * np.array([scale[1], scale[0]] * 2, np.float32)
         masks = paste(found.mask_probs, boxes, size, self.selection.mask[found.labels])
-        columns = {"agreement": agreement} if len(views) > 1 else {}
+        columns = found.columns | ({"agreement": agreement} if len(views) > 1 else {})
         return Instances(size, boxes, found.scores, found.labels, masks, columns)
 
 

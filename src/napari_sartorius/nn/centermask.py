@@ -272,7 +272,9 @@ class CenterMask(Network):
         pooler, flat = self.config.mask_head.pooler, torch.cat(boxes)
         usual = pooler.canonical_size**2
         areas = [float(h * w) if pooler.whole_image else usual for h, w in sizes]
-        each = flat.new_tensor([a for a, b in zip(areas, boxes, strict=True) for _ in range(len(b))])
+        each = flat.new_tensor(
+            [a for a, b in zip(areas, boxes, strict=True) for _ in range(len(b))]
+        )
         level = assign_levels_by_area(flat, each, len(self.pooled_strides))
         return pool_boxes(features, self.pooled_strides, boxes, pooler, level)
 

@@ -61,7 +61,9 @@ def assign_places(
             ],
             dim=-1,
         )
-        off = torch.maximum((x - centre[:, 0, None, None]).abs(), (y - centre[:, 1, None, None]).abs())
+        off = torch.maximum(
+            (x - centre[:, 0, None, None]).abs(), (y - centre[:, 1, None, None]).abs()
+        )
         farthest = sides.amax(dim=-1)
         learns = (sides.amin(dim=-1) > 0) & (off < config.centre_radius * stride)
         learns &= (farthest >= limits[level]) & (farthest <= limits[level + 1])
@@ -72,9 +74,7 @@ def assign_places(
     return _smallest(torch.cat(found_places), torch.cat(found_objects), boxes, start)
 
 
-def _smallest(
-    places: Tensor, objects: Tensor, boxes: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
+def _smallest(places: Tensor, objects: Tensor, boxes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Each place once, with the smallest of its boxes."""
     area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))[objects]
     least = area.new_full((count,), math.inf).scatter_reduce(0, places, area, "amin")

@@ -119,9 +119,7 @@ class _Candidates(NamedTuple):
         )
 
 
-def _candidates(
-    maps: FCOSMaps, image: int, level: int, least: float
-) -> _Candidates:
+def _candidates(maps: FCOSMaps, image: int, level: int, least: float) -> _Candidates:
     """Places and classes above the candidate score, which does not count centerness."""
     probability = maps.classes[level][image].sigmoid()
     rank = probability * maps.centerness[level][image].sigmoid()[:, None]

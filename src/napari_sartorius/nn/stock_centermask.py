@@ -22,7 +22,7 @@ STOCK_LIMITS = (64.0, 128.0, 256.0, 512.0)
 
 
 def stock_fcos(layers: int = 4) -> FCOSConfig:
-    """FCOS of CenterMask2; it keeps 1000 candidates of a level and 100 boxes of any image."""
+    """FCOS of CenterMask2; it keeps 1000 candidates of a level and 50 boxes of any image."""
     return FCOSConfig(
         class_layers=layers,
         box_layers=layers,
@@ -30,7 +30,7 @@ def stock_fcos(layers: int = 4) -> FCOSConfig:
         pre_nms_topk_train=1000,
         pre_nms_topk_test=1000,
         post_nms_topk_train=100,
-        post_nms_topk_test=100,
+        post_nms_topk_test=50,
         topk_grows=False,
     )
 
@@ -49,13 +49,12 @@ def stock_centermask(trunk: VoVNetConfig, num_classes: int) -> CenterMaskConfig:
 
 
 def stock_centermask_lite(trunk: VoVNetConfig, num_classes: int) -> CenterMaskConfig:
-    """CenterMask-Lite and CenterMask2-Lite: half as wide, half as deep, 50 boxes of an image."""
-    fcos = stock_fcos(2).model_copy(update={"post_nms_topk_test": 50})
-    return _centermask(trunk, num_classes, width=128, layers=2, fcos=fcos)
+    """CenterMask-Lite and CenterMask2-Lite: half as wide and half as deep."""
+    return _centermask(trunk, num_classes, width=128, layers=2, fcos=stock_fcos(2))
 
 
 def livecell_centermask() -> CenterMaskConfig:
-    """CenterMask2 V-99 as LIVECell's nine anchor-free models use it: thousands of cells, one class."""
+    """CenterMask2 V-99 as LIVECell's nine anchor-free models are: one class, many cells."""
     limits = {
         "pre_nms_topk_train": 2000,
         "pre_nms_topk_test": 4000,

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.zoo.checkpoints.centermask import CenterMaskFormat
 from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
 
 if TYPE_CHECKING:
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
 
     from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat
 
-FORMATS: tuple[CheckpointFormat, ...] = (Detectron2Format(),)
+FORMATS: tuple[CheckpointFormat, ...] = (CenterMaskFormat(), Detectron2Format())
 
 # What shows that a checkpoint is of another kind, and how to call it.
 _OTHERS = (
     (r"^backbone\.body\.|^roi_heads\.mask_predictor\.", "torchvision's Mask R-CNN"),
     (r"^backbone\.layer\d|^rpn_head\.|^bbox_head\.", "mmdetection"),
-    (r"OSA\d_|\.fcos_head\.|maskiou", "CenterMask"),
     (r"^backbone\.res\d\.|^roi_heads\.res5\.", "a Mask R-CNN without a feature pyramid"),
     (r"conv2_offset|\.conv2\.conv\.", "a network with deformable or split convolutions"),
     (r"^roi_heads\.box_head\.(\d\.)?conv\d", "a network with convolutions in its box head"),

@@ -1,1 +1,5 @@
-"""CenterMask2's and LIVECell's anchor-free checkpoints."""
+"""CenterMask2 and its Lite variants, and LIVECell's anchor-free models, which are such networks."""
+
+from napari_sartorius.zoo.checkpoints.centermask.format import CenterMaskFormat
+
+__all__ = ["CenterMaskFormat"]

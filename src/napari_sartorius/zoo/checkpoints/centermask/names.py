@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from napari_sartorius.zoo.checkpoints.detectron2.names import renamed as renamed_in_detectron2
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,6 +32,10 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     *_conv_and_norm(r"trunk\.stem\.\d+"),
     *_conv_and_norm(r"trunk\.stages\.\d+\.\d+\.(?:layers\.\d+|join)"),
     (
+        r"^backbone\.fpn_(lateral|output)([3-5])\.norm\.",
+        lambda m: f"pyramid.{m[1]}.{int(m[2]) - 3}.1.",
+    ),
+    (
         r"^backbone\.fpn_(lateral|output)([3-5])\.",
         lambda m: f"pyramid.{m[1]}.{int(m[2]) - 3}.0.",
     ),
@@ -44,6 +50,10 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         lambda m: f"fcos.{_HEADS[m[1]]}.",
     ),
     (r"^proposal_generator\.fcos_head\.scales\.(\d+)\.scale$", r"fcos.scales.\1"),
+    (
+        r"^roi_heads\.mask_head\.mask_fcn(\d+)\.norm\.",
+        lambda m: f"mask_head.blocks.{int(m[1]) - 1}.1.",
+    ),
     (r"^roi_heads\.mask_head\.mask_fcn(\d+)\.", lambda m: f"mask_head.blocks.{int(m[1]) - 1}.0."),
     (r"^roi_heads\.mask_head\.spatialAtt\.conv\.", "mask_head.attention.conv."),
     (r"^roi_heads\.mask_head\.deconv\.", "mask_head.upsample."),
@@ -60,8 +70,27 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 )
 
 
+# Tensors that some versions write and others do not, and heads that find something else.
+_NOT_NEEDED = (
+    (r"^pixel_(mean|std)$", "the card holds the normalisation"),
+    (r"\.num_batches_tracked$", "a counter that only training needs"),
+    (r"^roi_heads\.keypoint_head\.", "keypoints are not predicted"),
+    (r"^sem_seg_head\.", "semantic maps are not predicted"),
+)
+
+
 def renamed(name: str) -> str:
     """Name that a tensor of CenterMask2 has in our network; unknown names come back unchanged."""
     for pattern, replacement in _RENAMES:
         name = re.sub(pattern, replacement, name)
+    if name.startswith("backbone.bottom_up."):
+        return renamed_in_detectron2(name)  # a ResNet is detectron2's own
     return name
+
+
+def why_not_needed(name: str) -> str | None:
+    """Why a tensor of a checkpoint is not needed, or None when it is."""
+    for pattern, reason in _NOT_NEEDED:
+        if re.search(pattern, name):
+            return reason
+    return None
