@@ -119,7 +119,7 @@ def test_an_imported_centermask_finds_what_the_original_found(
     wanted = CropMasks.from_rle(json.loads(str(truth["detections/masks_rle_json"])), image.shape)
     large = set(np.flatnonzero(wanted.area() > 100).tolist())
     pairs = [(a, b) for a, b in zip(ours.tolist(), theirs.tolist(), strict=True) if b in large]
-    assert len(pairs) >= 0.99 * len(large) > 10
+    assert len(pairs) >= 0.99 * len(large) > 5
     for one, other in pairs:
         # A single pixel of probability one half may flip; in the smallest masks that is more.
         overlap = masks[[one]].iou(wanted[[other]])[0, 0]
