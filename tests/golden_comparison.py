@@ -30,10 +30,11 @@ def matched_boxes(
     labels: NDArray[np.int64],
     true_boxes: NDArray[np.float32],
     true_labels: NDArray[np.int64],
+    share: float = 0.99,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows (ours, theirs) of one class whose boxes overlap by more than 99 %; ties swap places.
 
-    Fails unless that is so for at least 99 % of both sides, each box once.
+    Fails unless that is so for at least this share of both sides, each box once.
     """
     pairs = []
     for i, (box, label) in enumerate(zip(boxes, labels, strict=True)):
@@ -41,7 +42,7 @@ def matched_boxes(
         best = int(overlap.argmax())
         if overlap[best] > 0.99:
             pairs.append((i, best))
-    assert len(pairs) >= 0.99 * max(len(boxes), len(true_boxes))
+    assert len(pairs) >= share * max(len(boxes), len(true_boxes))
     assert len({theirs for _, theirs in pairs}) == len(pairs)
     ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
     return ours, theirs

@@ -250,12 +250,12 @@ def test_it_learns_two_crops_by_heart() -> None:
         )
     ).train()
     batch, targets = as_batch(crops)
-    rate, steps = 4e-3, 100
+    rate, steps = 4e-3, 60
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     sums = []
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 10, (steps - step) / 30)
+            group["lr"] = rate * min(1, (step + 1) / 10, (steps - step) / 20)
         total = torch.stack(list(network.losses(batch, targets).values())).sum()
         optimiser.zero_grad()
         total.backward()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,19 +11,19 @@ from napari_sartorius.nn.attentive_mask_head import AttentiveMaskHead
 from napari_sartorius.nn.boxes import clip_boxes, nonempty
 from napari_sartorius.nn.config import PyramidConfig
 from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, ScoredBoxes
-from napari_sartorius.nn.fcos import FCOSHead, boxes_at, grid_places
+from napari_sartorius.nn.fcos import FCOSHead, grid_places
+from napari_sartorius.nn.fcos_lookup import look_at_middles
 from napari_sartorius.nn.fcos_losses import fcos_losses
 from napari_sartorius.nn.fcos_selection import TopK, select
-from napari_sartorius.nn.mask_iou_head import MaskIoUHead, mask_iou, object_areas
-from napari_sartorius.nn.matching import match_boxes, sample
+from napari_sartorius.nn.mask_iou_head import MaskIoUHead, mask_iou
+from napari_sartorius.nn.mask_sampling import MaskSample
 from napari_sartorius.nn.network import Network
 from napari_sartorius.nn.pooling import assign_levels_by_area, pool_boxes
 from napari_sartorius.nn.pyramid import Pyramid, TopLevels
-from napari_sartorius.nn.targets import mask_targets
 from napari_sartorius.nn.trunks.build import build_trunk
 
 if TYPE_CHECKING:
-    from napari_sartorius.nn.config import AttentiveMaskHeadConfig, CenterMaskConfig
+    from napari_sartorius.nn.config import CenterMaskConfig
     from napari_sartorius.nn.fcos import FCOSMaps
     from napari_sartorius.nn.fcos_selection import FCOSBoxes
     from napari_sartorius.nn.targets import Target
@@ -100,26 +100,12 @@ class CenterMask(Network):
         the background has what the best class leaves. Boxes (N, 1, 4) are the place's own.
         """
         del image_sizes  # a cascade needs them
-        maps, places = self.fcos(features), self._places(features)
-        starts = torch.tensor([0, *(len(p) for p in places)]).cumsum(0)
-        classes, distances = torch.cat(maps.classes, dim=1), torch.cat(maps.distances, dim=1)
-        centerness, where = torch.cat(maps.centerness, dim=1), torch.cat(places)
-        limits = where.new_tensor(self.config.fcos.level_limits)
-        results = []
-        for image, given in enumerate(boxes):
-            longest = (given[:, 2:] - given[:, :2]).amax(dim=1)
-            level = torch.bucketize(longest / 2, limits)
-            stride = where.new_tensor(self.strides)[level][:, None]
-            shape = torch.tensor([(f.shape[3], f.shape[2]) for f in features]).to(level)[level]
-            index = ((given[:, :2] + given[:, 2:]) / 2 / stride).floor().long().clamp(min=0)
-            index = torch.minimum(index, shape - 1)
-            place = starts.to(level)[level] + index[:, 1] * shape[:, 0] + index[:, 0]
-            score = classes[image, place].sigmoid() * centerness[image, place, None].sigmoid()
-            score = score.sqrt()
-            rest = 1 - score.amax(dim=1, keepdim=True)
-            own = boxes_at(where[place], distances[image, place])
-            results.append(ScoredBoxes(torch.cat([score, rest], dim=1), own[:, None]))
-        return results
+        maps, places, shapes = self.fcos(features), self._places(features), _shapes(features)
+        limits = self.config.fcos.level_limits
+        return [
+            look_at_middles(maps, places, shapes, self.strides, limits, image, given)
+            for image, given in enumerate(boxes)
+        ]
 
     def predict_masks(
         self, features: list[Tensor], boxes: list[Tensor], image_sizes: Sizes | None = None
@@ -208,7 +194,10 @@ class CenterMask(Network):
             else:
                 fits.append(torch.ones_like(chosen[:, 0, 0]))
         counts = [len(one.scores) for one in found]
-        return list(torch.cat(masks).split(counts)), list(torch.cat(fits).split(counts))
+        return (
+            list(torch.split(torch.cat(masks), counts)),
+            list(torch.split(torch.cat(fits), counts)),
+        )
 
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Training losses of a batch, by name; their sum is what is minimised."""
@@ -226,7 +215,10 @@ class CenterMask(Network):
     ) -> dict[str, Tensor]:
         """Losses of both mask heads on found boxes that show an object, and on the true ones."""
         head = self.config.mask_head
-        sampled = [_MaskSample.of(*pair, head) for pair in zip(found, targets, strict=True)]
+        sampled = [
+            MaskSample.of(one.boxes, target, head)
+            for one, target in zip(found, targets, strict=True)
+        ]
         boxes = [one.boxes for one in sampled]
         labels, truth = (torch.cat([one[i] for one in sampled]) for i in (1, 2))
         pooled = self._pool(features, boxes, sizes)
@@ -277,35 +269,6 @@ class CenterMask(Network):
         )
         level = assign_levels_by_area(flat, each, len(self.pooled_strides))
         return pool_boxes(features, self.pooled_strides, boxes, pooler, level)
-
-
-class _MaskSample(NamedTuple):
-    """What the mask heads learn from one image.
-
-    Attributes
-    ----------
-    boxes, labels
-        (N, 4) and (N,).
-    truth
-        (N, M, M) 0 or 1: true masks seen through the boxes.
-    areas
-        (N,) of the whole objects, network pixels.
-    """
-
-    boxes: Tensor
-    labels: Tensor
-    truth: Tensor
-    areas: Tensor
-
-    @classmethod
-    def of(cls, found: FCOSBoxes, target: Target, config: AttentiveMaskHeadConfig) -> _MaskSample:
-        """Some of the boxes that show an object; the true boxes are among the candidates."""
-        candidates = torch.cat([found.boxes, target.boxes])
-        matched = match_boxes(candidates, target.boxes, config.positive_iou, config.positive_iou)
-        chosen, _ = sample(matched, config.batch_per_image, 1.0)
-        boxes, objects = candidates[chosen], matched[chosen]
-        truth = mask_targets(target, boxes, objects, 2 * config.pooler.resolution)
-        return cls(boxes, target.labels[objects], truth, object_areas(target)[objects])
 
 
 def _best(found: FCOSBoxes, limits: DetectLimits) -> FCOSBoxes:

@@ -136,18 +136,18 @@ def _fcos(
         "focal_alpha": "LOSS_ALPHA",
         "focal_gamma": "LOSS_GAMMA",
     }
-    counts = ("pre_nms_topk_train", "pre_nms_topk_test", "post_nms_topk_train")
+    read: dict[str, Any] = {
+        name: settings.number(prefix + key, getattr(stock, name)) for name, key in numbers.items()
+    }
+    for name in ("pre_nms_topk_train", "pre_nms_topk_test", "post_nms_topk_train"):
+        read[name] = settings.count(prefix + name.upper(), getattr(stock, name))
     return FCOSConfig(
         class_layers=shapes.class_layers,
         box_layers=shapes.box_layers,
         level_limits=limits,
         post_nms_topk_test=settings.count(f"{prefix}POST_NMS_TOPK_TEST", boxes),
         topk_grows=False,
-        **{
-            name: settings.number(prefix + key, getattr(stock, name))
-            for name, key in numbers.items()
-        },
-        **{name: settings.count(prefix + name.upper(), getattr(stock, name)) for name in counts},
+        **read,
     )
 
 
