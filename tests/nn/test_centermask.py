@@ -236,6 +236,20 @@ def test_every_part_gets_a_gradient_and_an_image_may_be_empty() -> None:
     sum(nothing.values()).backward()
 
 
+def test_half_precision_runs_and_trains() -> None:
+    network = _built(num_classes=1)
+    torch.nn.init.zeros_(network.fcos.classes.bias)
+    batch, targets = as_batch(two_crops(None))
+    exact = network.detect(batch, EVERYTHING)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = network.detect(batch, EVERYTHING)[0]
+        losses = network.train().losses(batch, targets)
+    assert rough.boxes.dtype == rough.scores.dtype == rough.mask_probs.dtype == torch.float32
+    assert abs(float(rough.scores.max() - exact.scores.max())) < 0.02
+    assert all(loss.dtype == torch.float32 and torch.isfinite(loss) for loss in losses.values())
+    sum(losses.values()).backward()
+
+
 def test_it_learns_two_crops_by_heart() -> None:
     torch.manual_seed(0)
     crops = two_crops(real_data())
