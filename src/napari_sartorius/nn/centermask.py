@@ -137,7 +137,8 @@ class CenterMask(Network):
             (B, C, H, W) float32, normalised; H and W divisible by `size_divisibility`.
         limits
             What may drop an object; the defaults when None. Boxes of one category must not overlap
-            more than `limits.nms` nor more than `nms_iou` of the tree.
+            more than `limits.nms` nor more than `nms_iou` of the tree. At most `max_detections` by
+            their box scores are drawn.
         image_sizes
             (height, width) of each image without padding; the whole map when None.
         """

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.fcos import FCOSMaps
 
 
+# Candidates compared with all boxes in one go; bounds the memory.
+_AT_ONCE = 1000
+
+
 class FCOSBoxes(NamedTuple):
     """Boxes of one image that are *not* limited to it, best first.
 
@@ -91,18 +95,25 @@ def select(
         late.append(_wanted(sorted_ones.of(slice(topk.before, None)), limits))
     found = _decoded(kept, maps, places, image)
     found = found.of(batched_nms(found.boxes, found.scores, found.labels, overlap))
-    missed = _decoded(late, maps, places, image)
-    if len(missed.scores):
-        # A candidate that was left out is missed when nothing that was kept shows its object.
-        alike = missed.labels[:, None] == found.labels
-        shown = ((box_iou(missed.boxes, found.boxes) > overlap) & alike).any(dim=1)
-        found = found._replace(capped=not bool(shown.all()))
+    left_out = _decoded(late, maps, places, image)
+    found = found._replace(capped=_shows_another(left_out, found, overlap))
     if len(found.scores) > topk.after:
         # Boxes that share the last score stay together, as in the original.
         best = found.scores >= found.scores[topk.after - 1]
         cut = len(_wanted(found.of(~best), limits).scores) > 0
         found = found.of(best)._replace(capped=found.capped or cut)
     return found
+
+
+def _shows_another(left_out: FCOSBoxes, found: FCOSBoxes, overlap: float) -> bool:
+    """Whether a candidate that was left out shows an object that nothing that was kept shows."""
+    for start in range(0, len(left_out.scores), _AT_ONCE):
+        some = left_out.of(slice(start, start + _AT_ONCE))
+        alike = some.labels[:, None] == found.labels
+        shown = ((box_iou(some.boxes, found.boxes) > overlap) & alike).any(dim=1)
+        if not bool(shown.all()):
+            return True
+    return False
 
 
 class _Candidates(NamedTuple):
