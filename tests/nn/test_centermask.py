@@ -118,11 +118,11 @@ def test_masks_are_the_same_however_many_are_drawn_at_once(
 ) -> None:
     network = _built()
     torch.nn.init.zeros_(network.fcos.classes.bias)
-    batch = torch.randn(2, 1, *SIZE)
-    whole = network.detect(batch, EVERYTHING, [SIZE, (90, 100)])
+    batch, some = torch.randn(2, 1, *SIZE), DetectLimits(0.0, 1.0, 30)
+    whole = network.detect(batch, some, [SIZE, (90, 100)])
     assert [len(one.scores) for one in whole] == [len(one.mask_probs) for one in whole]
     monkeypatch.setattr("napari_sartorius.nn.centermask._CHUNK", 7)
-    parts = network.detect(batch, EVERYTHING, [SIZE, (90, 100)])
+    parts = network.detect(batch, some, [SIZE, (90, 100)])
     for one, other in zip(whole, parts, strict=True):
         assert len(one.scores) > 7
         torch.testing.assert_close(one.mask_probs, other.mask_probs)
