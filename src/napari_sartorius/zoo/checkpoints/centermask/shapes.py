@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.config import AnyTrunk, MaskIoUHeadConfig, VoVNetConfig
 from napari_sartorius.nn.stock import stock_trunk
-from napari_sartorius.zoo.checkpoints.facts import Facts, Norm
+from napari_sartorius.zoo.checkpoints.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+Norm = Literal["batch", "none"]
 
 _BODY = "backbone.bottom_up"
 _POOLED = 14
@@ -92,17 +94,22 @@ def read_shapes(path: Path, weights: Mapping[str, NDArray[Any]]) -> CenterMaskSh
     return CenterMaskShapes(
         trunk=_trunk(facts),
         pyramid_width=facts.shape("backbone.fpn_output3.weight")[0],
-        pyramid_norm=facts.norm("backbone.fpn_output3"),
+        pyramid_norm=_norm(facts, "backbone.fpn_output3"),
         num_classes=classes,
         # A tower has a convolution and its normalisation with weights for each layer.
         class_layers=facts.count(rf"^{head}\.cls_tower\.(\d+)\.weight") // 2,
         box_layers=facts.count(rf"^{head}\.bbox_tower\.(\d+)\.weight") // 2,
         mask_layers=facts.count(r"^roi_heads\.mask_head\.mask_fcn(\d+)\.weight"),
         mask_width=facts.shape("roi_heads.mask_head.deconv.weight")[0],
-        mask_norm=facts.norm("roi_heads.mask_head.mask_fcn1"),
+        mask_norm=_norm(facts, "roi_heads.mask_head.mask_fcn1"),
         mask_class_agnostic=masks == 1 and classes > 1,
         mask_iou=_mask_iou(facts),
     )
+
+
+def _norm(facts: Facts, layer: str) -> Norm:
+    """What follows a convolution; frozen or not is the same when detecting."""
+    return "none" if facts.norm(layer) == "none" else "batch"
 
 
 def _trunk(facts: Facts) -> AnyTrunk:
