@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.run import train
+from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint
+from tiny_centermask import tiny_checkpoint, write_tiny
 
 from .conftest import disc_image
 
@@ -59,6 +63,33 @@ def test_train_writes_a_bundle_that_loads(tiny_config: TrainConfig, tmp_path: Pa
     assert "resumed at step 6 of 6" in listener.notices
     with pytest.raises(UserError, match="already holds a run"):
         train(data, tmp_path / "run", tiny_config, resume=False)
+
+
+def test_training_starts_from_what_fits_of_a_checkpoint(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = _write(tmp_path, 3)
+    checkpoint, _ = write_tiny(tmp_path)
+    network = describe_checkpoint(checkpoint).architecture
+    fcos = network.fcos.model_copy(update={"level_limits": (32.0, 64.0, 128.0, 256.0)})
+    config = tiny_config.model_copy(
+        update={
+            "architecture": network.model_copy(update={"fcos": fcos}),
+            "normalisation": Normalisation(),
+            "initial_weights": str(checkpoint),
+            "steps": 1,
+            "learning_rate": 1e-9,
+            "batch_size": 1,
+        }
+    )
+    listener = Listener()
+    bundle = train(data, tmp_path / "run", config, listener)
+    trunk = [line for line in listener.notices if line.startswith("trunk: ")]
+    assert len(trunk) == 1
+    assert bundle.card.parent == "model_final.pth"
+    given = tiny_checkpoint()["backbone.fpn_output4.weight"]
+    kept = bundle.load_network().state_dict()["pyramid.output.1.0.weight"]
+    torch.testing.assert_close(kept, given, rtol=1e-3, atol=1e-3)
 
 
 def test_validation_is_one_in_five_and_never_one_by_accident(

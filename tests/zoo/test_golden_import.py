@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
+from golden_comparison import Listener, matched_boxes
 from golden_weights import golden_weights
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.inference.config import SegmentConfig
@@ -24,10 +25,7 @@ from napari_sartorius.zoo.checkpoints import import_checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from napari_sartorius.nn.config import MaskRCNNConfig
-    from napari_sartorius.nn.detector import Detections
     from napari_sartorius.zoo import ModelBundle
 
 # Case, how it is written, most detections of an image, and the tree that must be recognised.
@@ -36,19 +34,6 @@ CASES: dict[str, tuple[str, int, MaskRCNNConfig]] = {
     "mask_rcnn_r101_fpn": (".pth", 1000, stock_mask_rcnn(101, 3)),
     "cascade_mask_rcnn_r50_fpn": (".pth", 100, stock_cascade_mask_rcnn(3)),
 }
-
-
-class _Listener:
-    """A network whose answers are kept for comparison."""
-
-    def __init__(self, network: Any) -> None:
-        self.network, self.size_divisibility = network, network.size_divisibility
-        self.heard: list[Detections] = []
-
-    def detect(self, *arguments: Any) -> list[Detections]:
-        answer = self.network.detect(*arguments)
-        self.heard += answer
-        return answer  # type: ignore[no-any-return]
 
 
 def _imported(golden: Path, case: str, folder: Path) -> ModelBundle:
@@ -66,30 +51,6 @@ def _imported(golden: Path, case: str, folder: Path) -> ModelBundle:
     assert len(imported.report.of("used")) + len(imported.report.of("ignored")) == len(weights)
     path.unlink()
     return imported.bundle
-
-
-def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """IoU (N,) of one xyxy box with others."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return np.asarray(shared / np.maximum(areas - shared, 1e-9))
-
-
-def _matches(
-    boxes: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    true_boxes: NDArray[np.float32],
-    true_labels: NDArray[np.int64],
-) -> list[tuple[int, int]]:
-    """Pairs (ours, theirs) of one class whose boxes overlap by more than 99 %."""
-    pairs = []
-    for i, (box, label) in enumerate(zip(boxes, labels, strict=True)):
-        overlap = np.where(true_labels == label, _same(box, true_boxes), 0)
-        best = int(overlap.argmax())
-        if overlap[best] > 0.99:
-            pairs.append((i, best))
-    return pairs
 
 
 @pytest.mark.slow
@@ -123,15 +84,12 @@ def test_an_imported_checkpoint_finds_what_the_original_found(
     seen = prepared.window(Rectangle(0, 0, *size)).transpose(2, 0, 1)
     np.testing.assert_allclose(seen[:, :8, :8], truth["input/normalised/corner"], atol=1e-4)
 
-    listener = _Listener(bundle.load_network(for_inference=True))
+    listener = Listener(bundle.load_network(for_inference=True))
     result = Segmenter(bundle, config, detector=listener).segment(image)  # type: ignore[arg-type]
     (found,) = listener.heard
     boxes, labels = found.boxes.numpy(), found.labels.numpy()
     true_boxes, true_labels = truth["detections_netscale/boxes"], truth["detections/classes"]
-    pairs = _matches(boxes, labels, true_boxes, true_labels)
-    assert len(pairs) >= 0.99 * max(len(boxes), len(true_boxes))
-    assert len({theirs for _, theirs in pairs}) == len(pairs)
-    ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
+    ours, theirs = matched_boxes(boxes, labels, true_boxes, true_labels)
     np.testing.assert_allclose(boxes[ours], true_boxes[theirs], atol=0.02)
     np.testing.assert_allclose(
         found.scores.numpy()[ours], truth["detections/scores"][theirs], atol=1e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +44,8 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run that the folder holds.")
     ] = False,
     init: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Model whose weights are the start.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Model, or checkpoint, whose weights are the start."),
     ] = None,
     effort: Annotated[
         Effort | None,
@@ -126,6 +127,7 @@ def _settings(
     """Build the configuration from the options; None leaves it to the data."""
     from napari_sartorius.training.recipes import default_config
     from napari_sartorius.zoo import find_bundle
+    from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint
 
     earlier = output / "config.json"
     if config is None and resume and earlier.is_file():
@@ -136,10 +138,12 @@ def _settings(
     if settings is None:
         # The network of the model, so that all of its weights but the last layers fit.
         dataset = _dataset(data)
-        card = find_bundle(init).card
-        architecture = card.architecture.model_copy(update={"num_classes": len(dataset.categories)})
+        start = describe_checkpoint(Path(init)) if is_checkpoint(init) else find_bundle(init).card
+        architecture = start.architecture.model_copy(
+            update={"num_classes": len(dataset.categories)}
+        )
         settings = default_config(dataset).model_copy(
-            update={"architecture": architecture, "normalisation": card.normalisation}
+            update={"architecture": architecture, "normalisation": start.normalisation}
         )
     return settings.model_copy(update={"initial_weights": init})
 

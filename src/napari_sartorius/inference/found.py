@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ class Found:
         The mask inside its box, 0..1.
     capped : bool
         Whether a top-k limit may have dropped objects.
+    columns : dict of str to (N,) float32
+        What else the network knows of every object.
     """
 
     boxes: NDArray[np.float32]
@@ -35,6 +37,7 @@ class Found:
     labels: NDArray[np.int64]
     mask_probs: NDArray[np.float32]
     capped: bool = False
+    columns: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def from_detections(cls, detections: Detections) -> Found:
@@ -45,6 +48,7 @@ class Found:
             detections.labels.long().cpu().numpy(),
             detections.mask_probs.float().cpu().numpy(),
             detections.capped,
+            {name: one.float().cpu().numpy() for name, one in detections.columns.items()},
         )
 
     def __len__(self) -> int:
@@ -58,4 +62,5 @@ class Found:
             self.labels[chosen],
             self.mask_probs[chosen],
             self.capped,
+            {name: column[chosen] for name, column in self.columns.items()},
         )

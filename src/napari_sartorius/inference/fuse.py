@@ -2,9 +2,9 @@
 
 Weighted boxes fusion (Solovyev et al. 2019) with the masks averaged on the fused box: the objects
 of all views are clustered by category and box IoU, best score first, each view giving at most one
-member; box and mask are score-weighted means. The score is the mean over *all* views, a view that
-misses the object counting zero: an object seen by one of four views only keeps a quarter of its
-score, which is what makes views remove false positives and not only smooth outlines.
+member; box, mask and further columns are score-weighted means. The score is the mean over *all*
+views, a view that misses the object counting zero: an object seen by one of four views only keeps a
+quarter of its score, which is what makes views remove false positives and not only smooth outlines.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ def fuse_views(
         fused_labels[order],
         _sums(masks * weight[:, None, None], first),
         any(v.capped for v in views),
+        {
+            name: _sums(np.concatenate([v.columns[name] for v in views])[members] * weight, first)
+            for name in views[0].columns
+        },
     )
     return fused, (sizes / len(views)).astype(np.float32)
 

@@ -26,7 +26,8 @@ class SegmentResult:
     ----------
     instances
         Objects that share no pixel, best score first, in pixels of the image. With several
-        views the column ``agreement`` holds the share of views that found each.
+        views the column ``agreement`` holds the share of views that found each. Networks add
+        columns of their own, CenterMask ``box_score`` and ``mask_score``.
     categories
         Names by category index.
     cell_type

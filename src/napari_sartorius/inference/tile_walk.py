@@ -92,7 +92,7 @@ class TileWalk:
         boxes = (found.boxes + corner) * np.array([scale[1], scale[0]] * 2, np.float32)
         limits, whole = self.selection.mask[found.labels], self.selection.whole_pixels
         masks = paste(found.mask_probs, boxes, size, limits, whole)
-        columns = {"agreement": agreement} if len(views) > 1 else {}
+        columns = found.columns | ({"agreement": agreement} if len(views) > 1 else {})
         return Instances(size, boxes, found.scores, found.labels, masks, columns)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.inference.found import Found
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_sartorius.inference.config import Preset
+    from napari_sartorius.inference.found import Found
     from napari_sartorius.zoo.card import ModelCard
 
 View = Literal["identity", "horizontal", "vertical", "both"]
@@ -70,7 +71,7 @@ def look_back(found: Found, view: View, size: tuple[int, int]) -> Found:
     if view in ("horizontal", "both"):
         boxes = _mirrored(boxes, 0, width)
         masks = masks[:, :, ::-1]
-    return Found(boxes, found.scores, found.labels, masks, found.capped)
+    return replace(found, boxes=boxes, mask_probs=masks)
 
 
 def _mirrored(boxes: NDArray[np.float32], axis: int, side: int) -> NDArray[np.float32]:

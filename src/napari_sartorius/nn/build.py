@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
+from napari_sartorius.nn.centermask import CenterMask
 from napari_sartorius.nn.classifier import ImageClassifier
 from napari_sartorius.nn.config import (
     CascadeMaskRCNNConfig,
+    CenterMaskConfig,
     HTCConfig,
     ImageClassifierConfig,
     MaskRCNNConfig,
@@ -27,6 +29,7 @@ _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
     CascadeMaskRCNNConfig: CascadeMaskRCNN,
     HTCConfig: HybridTaskCascade,
     ImageClassifierConfig: ImageClassifier,
+    CenterMaskConfig: CenterMask,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -47,6 +47,8 @@ class Detections:
         (N, M, M) float32, 0..1: the mask of the predicted category inside its box.
     capped
         True when a top-k limit (proposals or detections) has probably cost wanted objects.
+    columns
+        (N,) float32 each: what else this family of networks knows of every object.
     """
 
     boxes: Tensor
@@ -54,6 +56,7 @@ class Detections:
     labels: Tensor
     mask_probs: Tensor
     capped: bool
+    columns: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass

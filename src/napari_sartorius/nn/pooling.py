@@ -22,8 +22,32 @@ def assign_levels(boxes: Tensor, canonical_size: float, levels: int) -> Tensor:
     return level.clamp(0, levels - 1).long()
 
 
+def assign_levels_by_area(boxes: Tensor, areas: Tensor, levels: int) -> Tensor:
+    """Pyramid level (N,) of each box, 0 is the finest (Lee and Park 2020, equation 2).
+
+    Boxes of more than half of the picture's area are read from the coarsest level, of more than a
+    quarter from the one below, and so on.
+
+    Parameters
+    ----------
+    boxes
+        (N, 4) xyxy; not limited to the picture.
+    areas
+        (N,) area of the picture of each.
+    levels
+        Number of levels.
+    """
+    size = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    level = torch.ceil(levels - 1 - torch.log2(areas / size))
+    return level.clamp(0, levels - 1).long()
+
+
 def pool_boxes(
-    features: list[Tensor], strides: tuple[int, ...], boxes: list[Tensor], config: PoolerConfig
+    features: list[Tensor],
+    strides: tuple[int, ...],
+    boxes: list[Tensor],
+    config: PoolerConfig,
+    level: Tensor | None = None,
 ) -> Tensor:
     """Features (N, C, R, R) of all boxes of all images, in order.
 
@@ -37,6 +61,8 @@ def pool_boxes(
         For each image (N_i, 4) xyxy float32 in network pixels.
     config
         Resolution, level rule, sampling and alignment.
+    level
+        (N,) level of each of the boxes of all images, where another rule than theirs holds.
     """
     counts = [len(b) for b in boxes]
     flat = torch.cat(boxes)
@@ -44,7 +70,8 @@ def pool_boxes(
         torch.arange(len(boxes), device=flat.device), torch.tensor(counts, device=flat.device)
     )
     rois = torch.cat([image[:, None].to(flat.dtype), flat], dim=1)
-    level = assign_levels(flat, config.canonical_size, len(strides))
+    if level is None:
+        level = assign_levels(flat, config.canonical_size, len(strides))
     side = config.resolution
     if flat.device.type == "cpu" and config.sampling_ratio > 0 and config.aligned:
         used = list(features[: len(strides)])

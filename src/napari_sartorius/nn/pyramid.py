@@ -28,6 +28,32 @@ def conv_block(inputs: int, outputs: int, kernel: int, norm: Norm, relu: bool) -
     return nn.Sequential(*layers)
 
 
+class TopLevels(nn.Module):
+    """Levels above the coarsest one by 3x3 convolutions of stride 2 (Lin et al. 2017b).
+
+    All but the first see the level below through a ReLU; the levels themselves have none.
+    """
+
+    def __init__(self, width: int, levels: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(levels)
+        )
+        for module in self.convs:
+            assert isinstance(module, nn.Conv2d)
+            nn.init.kaiming_uniform_(module.weight, a=1)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+
+    def forward(self, coarsest: Tensor) -> list[Tensor]:
+        """Further levels of a (B, C, H, W) one, finest first."""
+        levels: list[Tensor] = []
+        for conv in self.convs:
+            below = functional.relu(levels[-1]) if levels else coarsest
+            levels.append(conv(below))
+        return levels
+
+
 class Pyramid(nn.Module):
     """Maps of equal width: each level sees the coarser ones through an upsampled sum."""
 

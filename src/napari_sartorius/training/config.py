@@ -75,7 +75,8 @@ class TrainConfig(BaseModel):
     precision
         ``auto`` uses bfloat16 where the device computes it faster.
     initial_weights
-        A bundle (name or folder) whose fitting tensors are the start.
+        A bundle (name, folder or zip), or a checkpoint of any format that can be imported, whose
+        fitting tensors are the start.
     """
 
     model_config = ConfigDict(extra="forbid")

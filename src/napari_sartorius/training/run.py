@@ -11,10 +11,12 @@ import torch
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import read_coco
+from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.recipes import default_config
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_bundle, save_bundle
+from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +69,7 @@ def train(
     training_part, validation_part = split_dataset(dataset, config, monitor)
     training = pack_dataset(training_part, config, monitor)
     validation = pack_dataset(validation_part, config, monitor, config.validate_images)
-    initial = _initial_weights(config)
+    initial = _initial_weights(config, monitor)
     trainer = Trainer(config, training, validation, folder, monitor, initial)
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
@@ -77,11 +79,19 @@ def train(
     return save_bundle(folder / "model", card, weights)
 
 
-def _initial_weights(config: TrainConfig) -> dict[str, Tensor] | None:
+def _initial_weights(config: TrainConfig, monitor: Monitor) -> dict[str, Tensor] | None:
+    """Weights by our names to start from; of a checkpoint those that fit, and the user is told."""
     if config.initial_weights is None:
         return None
-    network = find_bundle(config.initial_weights).load_network()
-    return dict(network.state_dict())
+    if not is_checkpoint(config.initial_weights):
+        network = find_bundle(config.initial_weights).load_network()
+        return dict(network.state_dict())
+    with torch.device("meta"):
+        wanted = build_network(config.architecture).state_dict()
+    fit = fit_partially(Path(config.initial_weights), wanted)
+    for line in fit.lines():
+        monitor.notice(line)
+    return fit.values
 
 
 def _card(
@@ -128,8 +138,13 @@ def _card(
         training_data=f"{len(training)} images",
         schedule=f"{result.best_step} of {config.steps} steps of {config.batch_size} crops",
         metrics=metrics,
-        parent=config.initial_weights,
+        parent=_parent(config.initial_weights),
     )
+
+
+def _parent(initial: str | None) -> str | None:
+    """What a card may say of the start: a checkpoint's name without its place on this disk."""
+    return Path(initial).name if initial is not None and is_checkpoint(initial) else initial
 
 
 def _one_category_per_image(images: list[AnnotatedImage]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sartorius.zoo.checkpoints.partial import fit_channels
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -29,25 +31,19 @@ class TransferReport:
 def transfer_weights(network: nn.Module, source: dict[str, Tensor]) -> TransferReport:
     """Copy every tensor whose name and shape fit.
 
-    The first convolution is adapted between 3 and 1 input channels: a grey network sees the sum of
-    the colour weights, which answers to a grey image as the colour network did.
+    The first convolution is adapted between 3 and 1 input channels.
     """
     target = network.state_dict()
-    used, reshaped, missing = [], [], []
+    used: list[str] = []
+    reshaped: list[str] = []
+    missing: list[str] = []
     for name, tensor in target.items():
         given = source.get(name)
-        if given is None:
+        fitted = None if given is None else fit_channels(given, tuple(tensor.shape))
+        if given is None or fitted is None:
             missing.append(name)
-        elif given.shape == tensor.shape:
-            tensor.copy_(given.to(tensor.dtype))
-            used.append(name)
-        elif given.ndim == 4 and given.shape[1] == 3 and tensor.shape[1] == 1:
-            tensor.copy_(given.to(tensor.dtype).sum(dim=1, keepdim=True))
-            reshaped.append(name)
-        elif given.ndim == 4 and given.shape[1] == 1 and tensor.shape[1] == 3:
-            tensor.copy_((given.to(tensor.dtype) / 3).expand_as(tensor))
-            reshaped.append(name)
-        else:
-            missing.append(name)
+            continue
+        tensor.copy_(fitted.to(tensor.dtype))
+        (used if given.shape == tensor.shape else reshaped).append(name)
     unused = tuple(sorted(set(source) - set(used) - set(reshaped)))
     return TransferReport(tuple(used), tuple(reshaped), tuple(missing), unused)

@@ -6,7 +6,15 @@ one line in `trunks` or `architecture`, and one line in `nn.trunks.build` or `nn
 
 from napari_sartorius.nn.config.architecture import Architecture, read_architecture
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
+from napari_sartorius.nn.config.centermask import (
+    AreaPoolerConfig,
+    AttentiveMaskHeadConfig,
+    CenterMaskConfig,
+    MaskIoUHeadConfig,
+    TopPyramidConfig,
+)
 from napari_sartorius.nn.config.classifier import ClassifierTrunkConfig, ImageClassifierConfig
+from napari_sartorius.nn.config.fcos import FCOSConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.htc import HTCConfig, SemanticConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
@@ -20,19 +28,25 @@ from napari_sartorius.nn.config.vovnet import VoVNetConfig
 __all__ = [
     "AnyTrunk",
     "Architecture",
+    "AreaPoolerConfig",
+    "AttentiveMaskHeadConfig",
     "BoxHeadConfig",
     "CascadeMaskRCNNConfig",
     "CascadeStageConfig",
+    "CenterMaskConfig",
     "ClassifierTrunkConfig",
+    "FCOSConfig",
     "HTCConfig",
     "ImageClassifierConfig",
     "MaskHeadConfig",
+    "MaskIoUHeadConfig",
     "MaskRCNNConfig",
     "PoolerConfig",
     "ProposalConfig",
     "PyramidConfig",
     "ResNeStConfig",
     "SemanticConfig",
+    "TopPyramidConfig",
     "TrunkConfig",
     "VoVNetConfig",
     "read_architecture",

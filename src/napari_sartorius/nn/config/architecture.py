@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
+from napari_sartorius.nn.config.centermask import CenterMaskConfig
 from napari_sartorius.nn.config.classifier import ImageClassifierConfig
 from napari_sartorius.nn.config.htc import HTCConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
@@ -23,7 +24,8 @@ Architecture = Annotated[
     Annotated[MaskRCNNConfig, Tag("mask_rcnn")]
     | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")]
     | Annotated[HTCConfig, Tag("htc")]
-    | Annotated[ImageClassifierConfig, Tag("classifier")],
+    | Annotated[ImageClassifierConfig, Tag("classifier")]
+    | Annotated[CenterMaskConfig, Tag("centermask")],
     Discriminator(_family),
 ]
 """The tree of any network; its `family` says which.

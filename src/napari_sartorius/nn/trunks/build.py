@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sartorius.nn.config import ResNeStConfig, TrunkConfig
+from napari_sartorius.nn.config import ResNeStConfig, TrunkConfig, VoVNetConfig
 from napari_sartorius.nn.trunks.resnest import ResNeStTrunk
 from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
+from napari_sartorius.nn.trunks.vovnet import VoVNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _TRUNKS: dict[type[Tree], Callable[[Any], Trunk]] = {
     TrunkConfig: TimmTrunk,
     ResNeStConfig: ResNeStTrunk,
+    VoVNetConfig: VoVNet,
 }
 
 

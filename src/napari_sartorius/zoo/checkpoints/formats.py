@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.zoo.checkpoints.centermask import CenterMaskFormat
 from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
 from napari_sartorius.zoo.checkpoints.mmdet import MMDetFormat
 from napari_sartorius.zoo.checkpoints.torchvision import TorchvisionFormat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat
 
 FORMATS: tuple[CheckpointFormat, ...] = (
+    CenterMaskFormat(),
     Detectron2Format(),
     TorchvisionFormat(),
     MMDetFormat(),
@@ -30,7 +32,6 @@ _OTHERS = (
         r"^bbox_head\.(retina_|gfl_|cls_convs)|^mask_head\.kernel_convs",
         "a one-stage network of mmdetection",
     ),
-    (r"OSA\d_|\.fcos_head\.|maskiou", "CenterMask"),
     (r"^backbone\.res\d\.|^roi_heads\.res5\.", "a Mask R-CNN without a feature pyramid"),
     (r"point_head", "PointRend"),
     (r"^head\.(cls|bbox)_subnet", "RetinaNet"),

@@ -222,7 +222,7 @@ def _about_the_card(
     if cell_diameter is None:
         said.append(
             f"cells are about {card.cell_diameter:g} pixels wide in the network's input (the "
-            "smallest anchor); it matters only when a diameter is given for an image"
+            "smallest that it is made for); it matters only when a diameter is given for an image"
         )
     if network.score is None:
         said.append(f"objects count from a score of {_SHOWN_SCORE:g} on")

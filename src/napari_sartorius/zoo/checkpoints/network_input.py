@@ -18,22 +18,38 @@ if TYPE_CHECKING:
 
     from napari_sartorius.zoo.checkpoints.settings import Settings
 
-STOCK_MEAN = (103.53, 116.28, 123.675)
+Levels = tuple[float, float, float]
+"""One number for each of blue, green and red."""
+
+STOCK_MEAN: Levels = (103.53, 116.28, 123.675)
 """Grey levels of blue, green and red that detectron2's stock models subtract."""
 
 
 def read_normalisation(
-    path: Path, weights: Mapping[str, NDArray[Any]], settings: Settings, assumed: list[str]
+    path: Path,
+    weights: Mapping[str, NDArray[Any]],
+    settings: Settings,
+    assumed: list[str],
+    usual: tuple[Levels, Levels] = (STOCK_MEAN, (1.0, 1.0, 1.0)),
 ) -> Normalisation:
     """Means, deviations and channel order; what nobody says is added to `assumed`.
+
+    Parameters
+    ----------
+    path, weights, settings
+        Of the checkpoint.
+    assumed
+        Hears what nobody says.
+    usual
+        Means and deviations that are assumed then.
 
     Raises
     ------
     UserError
         When configuration and checkpoint contradict each other.
     """
-    mean = _constant(path, weights, settings, "MEAN", STOCK_MEAN)
-    std = _constant(path, weights, settings, "STD", (1.0, 1.0, 1.0))
+    mean = _constant(path, weights, settings, "MEAN", usual[0])
+    std = _constant(path, weights, settings, "STD", usual[1])
     if min(std) <= 0:
         raise UserError(
             f"{settings.path or path}: a standard deviation (PIXEL_STD) is {min(std):g}, expected "
@@ -41,9 +57,11 @@ def read_normalisation(
         )
     order = settings.values.get("INPUT.FORMAT", "BGR")
     if "MODEL.PIXEL_MEAN" not in settings and "pixel_mean" not in weights:
+        levels = ", ".join(f"{level:g}" for level in usual[0])
+        divided = "" if set(usual[1]) == {1.0} else f" divided by {usual[1][0]:g}"
         assumed.append(
-            "grey levels of 0 to 255 minus 103.53, 116.28, 123.675 (blue, green, red) are fed to "
-            "the network"
+            f"grey levels of 0 to 255 minus {levels} (blue, green, red){divided} are fed to the "
+            "network"
         )
     return Normalisation(method="fixed", mean=mean, std=std, channel_order=order)
 
@@ -53,8 +71,8 @@ def _constant(
     weights: Mapping[str, NDArray[Any]],
     settings: Settings,
     name: str,
-    stock: tuple[float, float, float],
-) -> tuple[float, float, float]:
+    stock: Levels,
+) -> Levels:
     """A mean or deviation: the configuration's, the checkpoint's, or the stock one."""
     key, stored = f"MODEL.PIXEL_{name}", weights.get(f"pixel_{name.lower()}")
     found = settings.numbers(key, stock, 3)
@@ -69,10 +87,15 @@ def _constant(
     return found[0], found[1], found[2]
 
 
-def read_input_size(settings: Settings, assumed: list[str]) -> InputSize | None:
-    """Size that images are brought to; None when the configuration says that they are not."""
-    short = int(settings.number("INPUT.MIN_SIZE_TEST", 800))
-    long = int(settings.number("INPUT.MAX_SIZE_TEST", 1333))
+def read_input_size(
+    settings: Settings, assumed: list[str], usual: tuple[int, int] = (800, 1333)
+) -> InputSize | None:
+    """Size that images are brought to; None when the configuration says that they are not.
+
+    `usual` are the shorter and longer edge where it says nothing.
+    """
+    short = int(settings.number("INPUT.MIN_SIZE_TEST", usual[0]))
+    long = int(settings.number("INPUT.MAX_SIZE_TEST", usual[1]))
     if "INPUT.MIN_SIZE_TEST" not in settings:
         assumed.append(
             f"images are brought to a shorter edge of {short} and a longer one of at most {long} "

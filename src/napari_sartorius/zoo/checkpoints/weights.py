@@ -98,6 +98,17 @@ def _checked(
             f"{path}: the tensor {name} has the shape {_times(value.shape)}, where {_times(shape)} "
             "was expected; the checkpoint is damaged or of another network"
         )
+    return as_numbers(path, name, value)
+
+
+def as_numbers(path: Path, name: str, value: NDArray[Any]) -> NDArray[np.float32]:
+    """A tensor of a checkpoint as float32 that torch may own.
+
+    Raises
+    ------
+    UserError
+        When it holds no numbers, NaN or infinity.
+    """
     if value.dtype.kind not in "fiu":
         raise UserError(
             f"{path}: the tensor {name} holds {value.dtype} and no numbers; the checkpoint is "

@@ -1,0 +1,117 @@
+"""VoVNetV2, the trunk of CenterMask2: layers whose outputs are joined once.
+
+timm has networks of the same name, but weighs channels in the last block of a stage only, where
+the published detectors do so in every block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_sartorius.nn.trunks.trunk import Trunk
+
+if TYPE_CHECKING:
+    from napari_sartorius.nn.config import VoVNetConfig
+
+
+class _Size(NamedTuple):
+    """Channels of the inner layers and of the output, and blocks, of each of four stages."""
+
+    inner: tuple[int, int, int, int]
+    outputs: tuple[int, int, int, int]
+    blocks: tuple[int, int, int, int]
+    layers: int
+
+
+_WIDE = (128, 160, 192, 224), (256, 512, 768, 1024)
+_SLIM = (64, 80, 96, 112), (112, 256, 384, 512)
+_SIZES = {
+    "19-slim": _Size(*_SLIM, (1, 1, 1, 1), 3),
+    "19": _Size(*_WIDE, (1, 1, 1, 1), 3),
+    "39": _Size(*_WIDE, (1, 1, 2, 2), 5),
+    "57": _Size(*_WIDE, (1, 1, 4, 3), 5),
+    "99": _Size(*_WIDE, (1, 3, 9, 3), 5),
+}
+_STEM = (64, 64, 128)
+
+
+class VoVNet(Trunk):
+    """VoVNetV2 with effective squeeze-excitation (Lee and Park 2020), as CenterMask2 builds it.
+
+    Parameters
+    ----------
+    config
+        Its size and how its stem is changed.
+
+    Attributes
+    ----------
+    strides, channels
+        4 to 32 (2 to 16 with stem stride 1), and the channels of each level, finest first.
+    """
+
+    def __init__(self, config: VoVNetConfig) -> None:
+        super().__init__()
+        size = _SIZES[config.size]
+        inputs = (config.in_channels, *_STEM[:2])
+        strides = (config.stem_stride, 1, 2)
+        self.stem = nn.Sequential(
+            *(_conv(i, o, 3, s) for i, o, s in zip(inputs, _STEM, strides, strict=True))
+        )
+        width = _STEM[-1]
+        stages: list[nn.Module] = []
+        for inner, outputs, blocks in zip(size.inner, size.outputs, size.blocks, strict=True):
+            parts: list[nn.Module] = []
+            for block in range(blocks):
+                parts.append(_Block(width, inner, outputs, size.layers, identity=block > 0))
+                width = outputs
+            stages.append(nn.Sequential(*parts))
+        self.stages = nn.ModuleList(stages)
+        self.strides = tuple(2 * config.stem_stride * 2**i for i in range(4))
+        self.channels = size.outputs
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, batch: Tensor) -> list[Tensor]:
+        """Four feature maps of a (B, C, H, W) batch, finest first."""
+        hidden = self.stem(batch)
+        maps: list[Tensor] = []
+        for number, stage in enumerate(self.stages):
+            if number:
+                hidden = functional.max_pool2d(hidden, 3, 2, ceil_mode=True)
+            hidden = stage(hidden)
+            maps.append(hidden)
+        return maps
+
+
+class _Block(nn.Module):
+    """One-shot aggregation: layers in a row, all their outputs joined once, channels weighed."""
+
+    def __init__(self, inputs: int, inner: int, outputs: int, layers: int, identity: bool) -> None:
+        super().__init__()
+        self.identity = identity
+        self.layers = nn.ModuleList(
+            _conv(inputs if layer == 0 else inner, inner, 3) for layer in range(layers)
+        )
+        self.join = _conv(inputs + layers * inner, outputs, 1)
+        self.weigh = nn.Conv2d(outputs, outputs, 1)
+
+    def forward(self, given: Tensor) -> Tensor:
+        outputs = [given]
+        for layer in self.layers:
+            outputs.append(layer(outputs[-1]))
+        joined: Tensor = self.join(torch.cat(outputs, dim=1))
+        weighed = joined * functional.hardsigmoid(self.weigh(joined.mean((2, 3), keepdim=True)))
+        return weighed + given if self.identity else weighed
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,5 @@
+"""CenterMask2 and its Lite variants, and LIVECell's anchor-free models, which are such networks."""
+
+from napari_sartorius.zoo.checkpoints.centermask.format import CenterMaskFormat
+
+__all__ = ["CenterMaskFormat"]
