@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.cascade import CascadeMaskRCNN, _likeliest
+from napari_sartorius.nn.cascade import CascadeMaskRCNN, likeliest
 from napari_sartorius.nn.config import (
     Architecture,
     BoxHeadConfig,
@@ -80,7 +80,7 @@ def test_stages_start_where_the_one_before_ended(network: CascadeMaskRCNN) -> No
     assert scored.boxes.shape == (3, 1, 4)
 
 
-def test_a_box_for_each_class_hands_on_the_likeliest(network: CascadeMaskRCNN) -> None:
+def test_a_box_for_each_class_hands_on_thelikeliest(network: CascadeMaskRCNN) -> None:
     head = _small().box_head.model_copy(update={"class_agnostic": False})
     network = build_network(_small().model_copy(update={"box_head": head})).eval()  # type: ignore[assignment]
     for one in network._heads:
@@ -90,25 +90,25 @@ def test_a_box_for_each_class_hands_on_the_likeliest(network: CascadeMaskRCNN) -
     with torch.inference_mode():
         features = network.features(torch.randn(1, 1, *SIZE))
         (scored,) = network.score_boxes(features, [start], [SIZE])
-        boxes, likeliest = start, []
+        boxes, classes = start, []
         for one in network._heads:
             logits, deltas = one(network._pool(features, [boxes], one.config.pooler))
             moved = apply_deltas(boxes, deltas, one.config.delta_weights)
             assert moved.shape == (3, 2, 4)
-            likeliest.append(logits[:, :2].argmax(dim=1).tolist())
+            classes.append(logits[:, :2].argmax(dim=1).tolist())
             # A box whose likeliest category is the background goes on as its best object.
-            boxes = clip_boxes(moved[torch.arange(3), likeliest[-1]], SIZE)
-    assert any(0 in row and 1 in row for row in likeliest)
+            boxes = clip_boxes(moved[torch.arange(3), classes[-1]], SIZE)
+    assert any(0 in row and 1 in row for row in classes)
     torch.testing.assert_close(scored.boxes, moved)
 
 
 def test_training_hands_on_the_box_of_the_true_class() -> None:
     boxes = torch.arange(24.0).view(3, 2, 4)
     logits = torch.tensor([[5.0, 0, 0], [0, 1, 9], [5, 0, 9]])
-    assert _likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
+    assert likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
     labels = torch.tensor([1, 0, 2])  # 2 is the background: the likeliest is taken
-    assert _likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
-    assert _likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
+    assert likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
+    assert likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
 
 
 def test_anchors_that_share_a_level_share_its_outputs() -> None:

@@ -41,7 +41,7 @@ class ImageClassifier(Network):
         self.config = config
         self.body = _create(config)
         # timm's start is made for a thousand classes; with two or three it begins by being sure.
-        for layer in self.body.get_classifier().modules():  # type: ignore[operator, union-attr]
+        for layer in self.body.get_classifier().modules():  # type: ignore[operator]
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.01)
                 nn.init.zeros_(layer.bias)
