@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
@@ -19,6 +18,7 @@ from napari_sartorius.zoo.manage import check_free_name, write_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MEMBERS = {CARD_FILE: 4 << 20, WEIGHTS_FILE: 4 << 30, REPORT_FILE: 64 << 20}
 """What a bundle may hold, with the most bytes of each."""
@@ -64,7 +64,7 @@ def export_bundle(
 
 
 def is_bundle_zip(path: Path) -> bool:
-    """Whether a file is a zip with a card in it, rather than a checkpoint (torch's are zips too)."""
+    """Whether a file is a zip with a card in it; checkpoints of torch are zips without one."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.rsplit("/", 1)[-1] == CARD_FILE for name in archive.namelist())

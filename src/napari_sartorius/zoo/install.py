@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,11 @@ from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_te
 from napari_sartorius.zoo.bundle import ModelBundle
 from napari_sartorius.zoo.catalogue import user_models_folder
 from napari_sartorius.zoo.checkpoints import ImportedModel, import_checkpoint
-from napari_sartorius.zoo.download.checksums import ChecksumLedger, file_digest, mismatch
+from napari_sartorius.zoo.download.checksums import ChecksumLedger, mismatch
 from napari_sartorius.zoo.download.fetch import fetch
 from napari_sartorius.zoo.licences import accept_licence, require_accepted
 from napari_sartorius.zoo.manage import check_free_name, write_card
-from napari_sartorius.zoo.published import PublishedModel, find_published
+from napari_sartorius.zoo.published import PublishedModel, find_published, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,7 @@ def install_published(
     """
     options, monitor = options or DownloadOptions(), monitor or Monitor()
     entry = find_published(name)
-    reason = entry.why_not()
+    reason = why_not(entry)
     if reason is not None:
         raise UserError(reason)
     model_name = options.name or entry.name
@@ -107,9 +108,15 @@ def install_published(
         path = options.from_file or _download(entry, checksums, monitor, patience)
         if options.from_file is not None:
             _check_given(entry, path, checksums)
-        imported = _import(
-            entry, path, model_name, options.config, SubMonitor(monitor, _DOWNLOADED, 1.0)
-        )
+        try:
+            imported = _import(
+                entry, path, model_name, options.config, SubMonitor(monitor, _DOWNLOADED, 1.0)
+            )
+        except UserError as error:
+            # Nobody vouches for this file, so it may be wrong; a full disk is not its fault.
+            if not (options.from_file or checksums or isinstance(error.__cause__, OSError)):
+                path.unlink(missing_ok=True)
+            raise
         if options.from_file is None:
             ledger.record(entry.name, imported.report.source_sha256)
             if not options.keep_file:
@@ -130,6 +137,7 @@ def _download(
             entry.urls,
             downloads_folder() / entry.name / entry.file_name,
             checksums=checksums,
+            why_wrong=_why_no_checkpoint,
             expected_bytes=round(entry.megabytes * 1e6) if entry.megabytes else None,
             room_after=_ROOM_FOR_BUNDLE,
             monitor=SubMonitor(monitor, 0.0, _DOWNLOADED),
@@ -138,10 +146,17 @@ def _download(
     except UserError as error:
         if entry.checksum is None and checksums and "is not the right one" in str(error):
             raise UserError(
-                f"{error}; if the publisher has exchanged the file on purpose, use "
-                "--trust-new-file"
+                f"{error}; if the publisher has exchanged the file on purpose, use --trust-new-file"
             ) from error
         raise
+
+
+def _why_no_checkpoint(path: Path) -> str | None:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        return "it is not complete"
+    return None if start.startswith((b"PK", b"\x80")) else "it is no checkpoint"
 
 
 def _check_given(entry: PublishedModel, path: Path, checksums: tuple[str, ...]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_config_path
@@ -13,6 +12,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_sartorius.zoo.published import PublishedModel
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
@@ -22,6 +21,8 @@ from napari_sartorius.zoo.catalogue import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_sartorius.zoo.card import ModelCard
 
 

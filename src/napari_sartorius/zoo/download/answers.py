@@ -21,7 +21,7 @@ _REASONS = {
 
 
 class NoFile(Exception):
-    """This address does not give the file; the text says why, as the end of a sentence."""
+    """An address does not give the file; the text says why, as the end of a sentence."""
 
 
 class Passing(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,8 +16,7 @@ from napari_sartorius.zoo.download.partial import PartialFile
 from napari_sartorius.zoo.download.resume import Patience, ResumingDownloader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def fetch(
@@ -24,6 +24,7 @@ def fetch(
     target: Path,
     *,
     checksums: tuple[str, ...] = (),
+    why_wrong: Callable[[Path], str | None] = lambda path: None,
     expected_bytes: int | None = None,
     room_after: float = 0.0,
     monitor: Monitor | None = None,
@@ -40,6 +41,8 @@ def fetch(
         Where the file shall be. It appears when it is complete and right, not before.
     checksums
         What it must have, each ``algorithm:digits``, all digits or the first ones.
+    why_wrong
+        Looks at a file that has arrived and says what is wrong with it, or None.
     expected_bytes, room_after, monitor, patience
         As for `ResumingDownloader`.
 
@@ -55,6 +58,11 @@ def fetch(
         if mismatch(target, checksums) is None:
             return target
         target.unlink()
+
+    def judge(path: Path) -> str | None:
+        return mismatch(path, checksums) or why_wrong(path)
+
+    full = next((one for one in checksums if is_full(one)), None)
     partial = PartialFile(target.with_name(target.name + ".part"))
     reasons: list[str] = []
     for url in sorted(urls, key=lambda one: one != partial.url):
@@ -63,7 +71,7 @@ def fetch(
         )
         for _ in range(2):
             try:
-                return _retrieve(url, target, checksums, downloader)
+                return _retrieve(url, target, full, judge, downloader)
             except NoFile as error:
                 reasons.append(f"{urlsplit(url).netloc}: {error}")
                 if not downloader.resumed:
@@ -84,22 +92,22 @@ def fetch(
 
 
 def _retrieve(
-    url: str, target: Path, checksums: tuple[str, ...], downloader: ResumingDownloader
+    url: str,
+    target: Path,
+    checksum: str | None,
+    judge: Callable[[Path], str | None],
+    downloader: ResumingDownloader,
 ) -> Path:
     import pooch
 
-    full = next((one for one in checksums if is_full(one)), None)
-
     def download(address: str, output_file: str, manager: object) -> None:
-        from pathlib import Path
-
         downloader(address, output_file)
-        wrong = mismatch(Path(output_file), checksums)
+        wrong = judge(Path(output_file))
         if wrong is not None:
             raise NoFile(f"the file is not the right one: {wrong}")
 
     with _quiet_pooch():
-        pooch.retrieve(url, full, fname=target.name, path=target.parent, downloader=download)
+        pooch.retrieve(url, checksum, fname=target.name, path=target.parent, downloader=download)
     return target
 
 

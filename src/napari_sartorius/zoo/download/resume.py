@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.progress import Monitor
@@ -22,11 +21,12 @@ from napari_sartorius.zoo.download.answers import (
     read_answer,
     why_no_connection,
 )
-from napari_sartorius.zoo.download.partial import PartialFile
 from napari_sartorius.zoo.download.space import require_space
 
 if TYPE_CHECKING:
     import requests
+
+    from napari_sartorius.zoo.download.partial import PartialFile
 
 LARGEST_DOWNLOAD = 4 << 30
 """Bytes; no checkpoint of a known network is larger, and a stream without an end must end."""

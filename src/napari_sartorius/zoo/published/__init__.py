@@ -6,5 +6,13 @@ from napari_sartorius.zoo.published.loading import (
     published_model,
     published_models,
 )
+from napari_sartorius.zoo.published.usable import why_not
 
-__all__ = ["Licence", "PublishedModel", "find_published", "published_model", "published_models"]
+__all__ = [
+    "Licence",
+    "PublishedModel",
+    "find_published",
+    "published_model",
+    "published_models",
+    "why_not",
+]

@@ -9,8 +9,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_sartorius.zoo.checkpoints.formats import IMPORTABLE, CheckpointFormat
-
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,8 +52,8 @@ class PublishedModel(_Entry):
     settings
         What of that configuration the importer needs, by detectron2's names; written out here so
         that a file that somebody has already can be imported without the internet.
-    importer
-        Format of the checkpoint.
+    program
+        What it was trained with; `zoo.checkpoints.formats` has the formats of these programs.
     not_importable
         Why the importer will never read this one; None for the rest.
     licence, citation, training_data
@@ -83,7 +81,7 @@ class PublishedModel(_Entry):
     urls: tuple[str, ...] = Field(min_length=1)
     config_url: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
-    importer: CheckpointFormat
+    program: str
     not_importable: str | None = None
     licence: Licence
     citation: str
@@ -109,16 +107,5 @@ class PublishedModel(_Entry):
 
     @property
     def figures_text(self) -> str:
-        """Published figures for a reader, for example ``mask AP 47.78, box AP 48.45``."""
-        return ", ".join(f"{name} {value:g}" for name, value in self.metrics.items())
-
-    def why_not(self) -> str | None:
-        """One sentence on why this model cannot be used here; None when it can."""
-        if self.not_importable is not None:
-            return f"{self.title} cannot be used here: {self.not_importable}."
-        if self.importer not in IMPORTABLE:
-            return (
-                f"{self.title} cannot be used yet: this version does not import checkpoints of "
-                f"the kind '{self.importer}'; look for an update of napari-sartorius."
-            )
-        return None
+        """Published figures for a reader, for example ``mask AP 47.8, box AP 48.5``."""
+        return ", ".join(f"{name} {value:.1f}" for name, value in self.metrics.items())
