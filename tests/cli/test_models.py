@@ -62,7 +62,7 @@ def test_what_is_known_before_a_download(run: Run, models: Path) -> None:
         "mask AP 47.78 %, box AP 48.45 % on LIVECell test",
         "CC BY-NC 4.0 (name the authors, and no commercial use)",
         "must be accepted before the download",
-        "size not published",
+        "Size:           not published (all eighteen",
         "none published; the first download is recorded",
         "Edlund et al. 2021",
         "LIVECell_anchor_free_model.pth",

@@ -44,7 +44,7 @@ def test_what_is_not_published_is_said_and_not_guessed() -> None:
     model = find_published("livecell-anchor-free")
     assert model.megabytes is None
     assert model.checksum is None
-    assert model.size_text.startswith("size not published (all eighteen files")
+    assert model.size_text.startswith("not published (all eighteen files")
     assert find_published("torchvision-maskrcnn-r50").size_text == "178 MB"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import atomic_folder, atomic_write
-from napari_sartorius.zoo.bundle import CARD_FILE, WEIGHTS_FILE, ModelBundle
+from napari_sartorius.zoo.bundle import CARD_FILE, LARGEST, WEIGHTS_FILE, ModelBundle
 from napari_sartorius.zoo.catalogue import user_models_folder
 from napari_sartorius.zoo.checkpoints.importing import REPORT_FILE
 from napari_sartorius.zoo.download.space import require_space
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MEMBERS = {CARD_FILE: 4 << 20, WEIGHTS_FILE: 4 << 30, REPORT_FILE: 64 << 20}
+MEMBERS = {**LARGEST, REPORT_FILE: 64 << 20}
 """What a bundle may hold, with the most bytes of each."""
 
 _CHUNK = 1 << 20

@@ -9,9 +9,11 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
-from napari_sartorius.zoo.bundle import CARD_FILE, ModelBundle
+from napari_sartorius.zoo.bundle import CARD_FILE, WEIGHTS_FILE, ModelBundle
 from napari_sartorius.zoo.catalogue import (
     find_bundle,
     is_shipped,
@@ -106,6 +108,23 @@ def remove_bundle(name: str) -> int:
             "whether another program uses it"
         ) from error
     return size
+
+
+def why_unusable(bundle: ModelBundle) -> str | None:
+    """One sentence on why an installed model cannot be used; None when it looks usable.
+
+    Looks at what is quick to see; the checksum of the weights is compared when they are loaded.
+    """
+    try:
+        _ = bundle.card.architecture
+    except ValidationError:
+        return (
+            f"{bundle.card.title} describes a network that this version does not know: update "
+            "napari-sartorius."
+        )
+    if bundle.path.is_dir() and not (bundle.path / WEIGHTS_FILE).is_file():
+        return f"{bundle.card.title} has no weights in {bundle.path}: install the model again."
+    return None
 
 
 def bundle_bytes(path: Path) -> int:

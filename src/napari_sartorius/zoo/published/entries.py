@@ -103,7 +103,7 @@ class PublishedModel(_Entry):
         """Size for a reader."""
         if self.megabytes is not None:
             return f"{self.megabytes:.0f} MB"
-        return "size not published" + (f" ({self.size_note})" if self.size_note else "")
+        return "not published" + (f" ({self.size_note})" if self.size_note else "")
 
     @property
     def figures_text(self) -> str:
