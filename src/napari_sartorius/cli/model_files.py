@@ -10,6 +10,8 @@ import typer
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.models import added_text, models_app
 
+__all__ = ["models_app"]  # with all its verbs
+
 Name = Annotated[str, typer.Argument(help="Name of a model that was added.")]
 
 
