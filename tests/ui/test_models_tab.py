@@ -18,6 +18,7 @@ from napari_sartorius.engine.messages import (
     FinishedMessage,
     ProgressMessage,
 )
+from napari_sartorius.engine.model_jobs import AddedModel
 from napari_sartorius.ui import model_dialogs
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.import_dialog import ImportDialog
@@ -289,6 +290,21 @@ def test_export_delete_import(dock, tab, models, tmp_path, qtbot, monkeypatch):
         tab.import_button.click()
     assert tab.list.row.name == "tiny"
     assert "tiny" in offered(dock)
+
+
+def test_a_double_click_chooses_the_model_for_segmenting(dock, tab):
+    choose(tab, "far-away")
+    tab.list.view.itemDoubleClicked.emit(tab.list.view.currentItem())
+    assert dock.segment.model.card.name == "tiny"  # not here yet
+    choose(tab, "nuclei")
+    tab.list.view.itemDoubleClicked.emit(tab.list.view.currentItem())
+    assert dock.segment.model.card.name == "nuclei"
+
+
+def test_what_was_assumed_can_be_read(tab):
+    tab._on_finished(AddedModel("nuclei", ("the anchors are the stock ones", "BGR")))
+    assert "2 things had to be assumed" in tab.panel.message.text()
+    assert "the anchors are the stock ones" in tab.panel.message.toolTip()
 
 
 def test_rename(dock, tab, models, monkeypatch, shown_errors):

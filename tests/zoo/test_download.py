@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from loopback import (
+    Handler,
     LoopbackServer,
     answer,
     drop_at,
@@ -20,6 +22,7 @@ from loopback import (
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.zoo.download import ChecksumLedger, Patience, fetch
+from napari_sartorius.zoo.download.answers import NoFile, read_answer, why_no_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +117,54 @@ def test_all_was_there_already(server: LoopbackServer, target: Path) -> None:
     server.behaviours = well
     assert get(server, target, checksums=(SHA256,)) == CONTENT
     assert server.requests[-1][1]["Range"] == f"bytes={len(CONTENT)}-"
+
+
+@pytest.mark.parametrize("tag", ['W/"weak"', ""])
+def test_without_a_mark_of_the_file_all_is_sent_again(
+    server: LoopbackServer, target: Path, tag: str
+) -> None:
+    server.tag = tag
+    server.behaviours = [drop_at(500_000), *server.behaviours]
+    assert get(server, target, checksums=(SHA256,)) == CONTENT
+    assert "Range" not in server.requests[1][1]
+
+
+def test_a_date_is_a_mark_too(server: LoopbackServer, target: Path) -> None:
+    date = "Sat, 21 Nov 2020 08:00:00 GMT"
+
+    def dated(handler: Handler) -> None:
+        start = handler.asked_from
+        facts = {"Last_Modified": date, "Content_Length": len(CONTENT) - start}
+        if start:
+            assert handler.headers["If-Range"] == date
+            facts["Content_Range"] = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        handler.head(206 if start else 200, **facts)
+        handler.wfile.write(CONTENT[start:] if start else CONTENT[:500_000])
+        if not start:
+            handler.hang_up()
+
+    server.behaviours = [dated]
+    assert get(server, target, checksums=(SHA256,)) == CONTENT
+    assert "Range" in server.requests[1][1]
+
+
+def test_an_address_that_is_not_secure_is_not_followed() -> None:
+    response = SimpleNamespace(status_code=200, url="http://b.example/a.pth", headers={})
+    with pytest.raises(NoFile, match="not secure"):
+        read_answer("https://a.example/a.pth", response, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (requests.exceptions.SSLError(), "REQUESTS_CA_BUNDLE"),
+        (requests.exceptions.InvalidProxyURL(), "proxy's address is not valid"),
+        (requests.exceptions.InvalidSchema(), "its address is not valid"),
+        (requests.exceptions.ConnectTimeout(), "it does not answer"),
+    ],
+)
+def test_faults_of_the_connection_have_a_sentence(error: Exception, reason: str) -> None:
+    assert reason in str(why_no_connection(error))
 
 
 def test_a_stall_is_ended_and_resumed(server: LoopbackServer, target: Path) -> None:

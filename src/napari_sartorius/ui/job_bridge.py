@@ -64,9 +64,11 @@ class JobBridge(QObject):
             raise RuntimeError("a job is running already")
         self._ticket += 1
         ticket = self._ticket
-        self._client = self._make_client()
+        client = self._client = self._make_client()
+        # holds the client only: this object is gone when `destroyed` comes
+        self.destroyed.connect(lambda *_: client.close())
         try:
-            self._handle = self._client.submit(job, lambda message: self._listen(message, ticket))
+            self._handle = client.submit(job, lambda message: self._listen(message, ticket))
         except UserError as error:
             self._end(ticket, self.failed, str(error))
 

@@ -70,8 +70,9 @@ class JobPanel(QWidget):
         for widget in (self.stage, self.cancel_button, self.bar):
             widget.hide()
 
-    def say(self, text: str, tone: Tone = Tone.QUIET) -> None:
-        """Show the status line; it stays until the next one."""
+    def say(self, text: str, tone: Tone = Tone.QUIET, hint: str = "") -> None:
+        """Show the status line, with a hint under the pointer; it stays until the next one."""
+        self.message.setToolTip(hint)
         set_role(self.message, tone.value)
         self.message.setText(text)
         self.message.setVisible(bool(text))

@@ -18,6 +18,7 @@ from napari_sartorius.ui.model_facts import ModelFacts
 from napari_sartorius.ui.model_list import ModelList
 from napari_sartorius.ui.model_rows import ModelRow, model_rows
 from napari_sartorius.ui.run_panel import Tone
+from napari_sartorius.ui.summary import plural
 from napari_sartorius.ui.tooltips import tooltip
 from napari_sartorius.zoo.licences import accept_licence, needs_acceptance
 from napari_sartorius.zoo.manage import remove_bundle, rename_bundle
@@ -90,6 +91,7 @@ class ModelsTab(QWidget):
 
     def _connect(self) -> None:
         self.list.chosen.connect(self._on_chosen)
+        self.list.view.itemDoubleClicked.connect(self._on_double_click)
         self.main_button.clicked.connect(self._on_main)
         self.rename_button.clicked.connect(self._on_rename)
         self.export_button.clicked.connect(self._on_export)
@@ -123,6 +125,11 @@ class ModelsTab(QWidget):
         self.main_button.setToolTip(tooltip("model_download" if can_download else "model_use"))
         self.export_button.setEnabled(row is not None and row.is_here and usable and not busy)
         self.import_button.setEnabled(not busy)
+
+    def _on_double_click(self) -> None:
+        row = self.list.row
+        if row is not None and row.is_here and row.why_not is None:
+            self.use_asked.emit(row.name)
 
     def _on_main(self) -> None:
         row = self.list.row
@@ -190,7 +197,7 @@ class ModelsTab(QWidget):
             self.panel.say(f"Written: {result}")
             return
         self.refresh(result.name)
-        self.panel.say(" ".join([f"{result.name} is ready.", *_assumed(result)]))
+        self.panel.say(_ready(result), hint="\n".join(result.assumptions))
         self.models_changed.emit()
 
     def _on_failed(self, sentence: str) -> None:
@@ -210,5 +217,8 @@ class ModelsTab(QWidget):
         show_error(sentence)
 
 
-def _assumed(added: AddedModel) -> list[str]:
-    return [f"Assumed: {'; '.join(added.assumptions)}."] if added.assumptions else []
+def _ready(added: AddedModel) -> str:
+    text = f"{added.name} is ready."
+    if added.assumptions:
+        text += f" {plural(len(added.assumptions), 'thing')} had to be assumed: point here to read."
+    return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.io.atomic import atomic_folder, atomic_write
+from napari_sartorius.io.atomic import atomic_folder, atomic_write, remove_leftovers
 from napari_sartorius.zoo.bundle import CARD_FILE, LARGEST, WEIGHTS_FILE, ModelBundle
 from napari_sartorius.zoo.catalogue import user_models_folder
 from napari_sartorius.zoo.checkpoints.importing import REPORT_FILE
@@ -93,6 +93,7 @@ def import_bundle_zip(
         its card, the name is taken, or the disk is full.
     """
     monitor = monitor or Monitor()
+    remove_leftovers(user_models_folder(), older_than=24 * 3600.0)
     try:
         with zipfile.ZipFile(path) as archive:
             members = _checked_members(path, archive)

@@ -97,7 +97,7 @@ def read_answer(url: str, response: requests.Response, have: int) -> Answer:
     return Answer(0, int(length) if length.isdigit() and plain else None)
 
 
-def why_no_connection(url: str, error: Exception) -> Exception:
+def why_no_connection(error: Exception) -> Exception:
     """Sort an error of the connection into those that pass and those that stay."""
     from requests import exceptions
 

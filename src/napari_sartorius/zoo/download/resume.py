@@ -156,7 +156,7 @@ class ResumingDownloader:
                 self._make_room(answer.total)
                 self._write(response, answer.total)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise why_no_connection(url, error) from error
+            raise why_no_connection(error) from error
         if answer.total is not None and self._partial.size != answer.total:
             raise Passing("the connection broke off")
 
