@@ -212,33 +212,13 @@ def _published_card(card: ModelCard, entry: PublishedModel) -> ModelCard:
 @contextlib.contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Keep a second program from writing to the same unfinished file."""
-    lock = downloads_folder() / f"{name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(2):
-        try:
-            with lock.open("x", encoding="ascii") as file:
-                file.write(str(os.getpid()))
-            break
-        except FileExistsError:
-            owner = _living_owner(lock)
-            if owner is not None:
-                raise UserError(
-                    f"{name} is being downloaded by another program (process {owner}); wait for "
-                    "it to end"
-                ) from None
-            lock.unlink(missing_ok=True)  # its program was killed
+    import filelock
+
+    downloads_folder().mkdir(parents=True, exist_ok=True)
     try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _living_owner(lock: Path) -> int | None:
-    """Process that holds a lock; None when it is gone or this one."""
-    import psutil
-
-    try:
-        owner = int(lock.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return owner if owner != os.getpid() and psutil.pid_exists(owner) else None
+        with filelock.FileLock(downloads_folder() / f"{name}.lock", timeout=0):
+            yield
+    except filelock.Timeout as error:
+        raise UserError(
+            f"{name} is being downloaded by another program already; wait for it to end"
+        ) from error

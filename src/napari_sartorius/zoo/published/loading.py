@@ -12,6 +12,7 @@ from napari_sartorius.zoo.published.entries import PublishedModel
 
 _FOLDER = Path(__file__).parent
 _FILES = ("livecell.yaml", "centermask2.yaml", "detectron2.yaml", "torchvision.yaml")
+_UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # identifiers that COCO 2017 left out
 _OWN_KEYS = {"groups", "models", "url_base", "config_base", "file", "config", "cells", "set"}
 
 
@@ -70,19 +71,31 @@ def _entry(facts: dict[str, Any]) -> PublishedModel:
     if "config" in facts:
         kept["config_url"] = facts["config_base"] + facts["config"]
     kept["metrics"] = {"mask AP": kept.pop("mask"), "box AP": kept.pop("box")}
-    if kept.get("categories") == "coco":
-        kept["categories"] = _coco_names()
+    names = kept.get("categories")
+    if isinstance(names, str):
+        kept["categories"] = _NAMES[names]()
     for key, value in facts.get("set", {}).items():
         kept["settings"] = _with(kept["settings"], key.split("."), value)
     return PublishedModel.model_validate(kept)
+
+
+@functools.cache
+def _coco_names() -> tuple[str, ...]:
+    """COCO's eighty names."""
+    return tuple((_FOLDER / "coco.txt").read_text(encoding="utf-8").splitlines())
+
+
+@functools.cache
+def _coco_by_identifier() -> tuple[str, ...]:
+    """The same for networks that have a class for each of the identifiers 1 to 90."""
+    names = iter(_coco_names())
+    return tuple(f"unused {i}" if i in _UNUSED else next(names) for i in range(1, 91))
+
+
+_NAMES = {"coco": _coco_names, "coco by identifier": _coco_by_identifier}
 
 
 def _with(settings: dict[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
     first, *rest = keys
     inner = _with(settings.get(first, {}), rest, value) if rest else value
     return settings | {first: inner}
-
-
-@functools.cache
-def _coco_names() -> tuple[str, ...]:
-    return tuple((_FOLDER / "coco.txt").read_text(encoding="utf-8").splitlines())
