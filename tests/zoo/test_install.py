@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import filelock
 import pytest
 import torch
 
-from loopback import LoopbackServer, answer, drop_at, send_well
+from loopback import LoopbackServer, answer, drop_at, send_well, stall_at
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.zoo import find_bundle, list_bundles
@@ -294,3 +297,37 @@ def test_one_program_at_a_time(entry: PublishedModel, models: Path) -> None:
         install()
     install()
     assert "tiny-published" in names()
+
+
+_PROGRAM = """
+import sys
+sys.path[:] = {path!r}
+import pytest
+from published_fakes import fake_entry, use_catalogue
+use_catalogue(pytest.MonkeyPatch(), fake_entry({url!r}, name="tiny-published"))
+from napari_sartorius.zoo.install import install_published
+install_published("tiny-published")
+"""
+
+
+def test_killing_the_program_leaves_no_half_a_model(
+    entry: PublishedModel, server: LoopbackServer, models: Path
+) -> None:
+    half = len(server.content) // 2
+    server.behaviours = [stall_at(half), send_well]
+    program = _PROGRAM.format(path=sys.path, url=server.url())
+    process = subprocess.Popen([sys.executable, "-c", program])
+    part = downloads_folder() / "tiny-published" / f"{entry.file_name}.part"
+    try:
+        for _ in range(1200):
+            if process.poll() is not None or (part.exists() and part.stat().st_size > half // 2):
+                break
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    assert visible(models) == []
+    assert part.stat().st_size > half // 2
+    install()
+    assert "Range" in server.requests[-1][1]
+    assert visible(models) == ["tiny-published"]
