@@ -250,7 +250,7 @@ def test_cancel_keeps_what_has_arrived(tab, server, models, qtbot, monkeypatch):
         tab.panel.cancel_button.click()
         assert tab.panel.stage.text() == "Stopping …"
         server.release.set()
-    qtbot.waitUntil(lambda: "Stopped" in tab.panel.message.text())
+    qtbot.waitUntil(lambda: "is kept for the next time" in tab.panel.message.text())
     assert "far-away" not in {bundle.card.name for bundle in list_bundles()}
     assert (models / ".downloads" / "far-away" / "model.pth.part").stat().st_size > 0
     with qtbot.waitSignal(tab.models_changed, timeout=20_000):

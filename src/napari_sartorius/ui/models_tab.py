@@ -46,6 +46,7 @@ class ModelsTab(QWidget):
     def __init__(self, bridge: JobBridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bridge = bridge
+        self._if_stopped = ""
         self.list = ModelList()
         self.facts = ModelFacts()
         self.main_button = button("Use", "primary", "model_use")
@@ -184,6 +185,9 @@ class ModelsTab(QWidget):
 
     def _start(self, job: Any, text: str) -> None:
         self.panel.show_running(text)
+        self._if_stopped = "Stopped; nothing was added."
+        if isinstance(job, DownloadModelJob):
+            self._if_stopped += " What has arrived is kept for the next time."
         self._bridge.run(job)
         self._on_chosen(self.list.row)
 
@@ -206,7 +210,7 @@ class ModelsTab(QWidget):
 
     def _on_cancelled(self) -> None:
         self._over()
-        self.panel.say("Stopped; no model was added.")
+        self.panel.say(self._if_stopped)
 
     def _over(self) -> None:
         self.panel.show_idle()
