@@ -84,6 +84,9 @@ def main() -> None:
     tab.scroll.ensureWidgetVisible(tab.advanced)
     shoot(viewer, "advanced")
     tab.advanced_section.set_open(False)
+    dock.tabs.setCurrentIndex(1)
+    shoot(viewer, "models")
+    dock.tabs.setCurrentIndex(0)
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "cells.json")

@@ -15,13 +15,15 @@ from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 from napari_sartorius.ui.close_guard import CloseGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import napari
     from qtpy.QtCore import QSize
     from qtpy.QtGui import QShowEvent
 
     from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
+    from napari_sartorius.ui.late_tab import LateTab
+    from napari_sartorius.ui.models_tab import ModelsTab
     from napari_sartorius.ui.segment_tab import SegmentTab
     from napari_sartorius.ui.settings import Preferences
     from napari_sartorius.zoo.card import ModelCard
@@ -60,6 +62,9 @@ class SartoriusDock(QWidget):
         self._given = (client, cards, preferences)
         self._bridge: EngineBridge | None = None
         self._segment: SegmentTab | None = None
+        self._models: LateTab | None = None
+        self.make_model_client: Callable[[], EngineClient] | None = None
+        """Makes who runs the jobs of the Models tab; a worker of their own when None."""
         self._was_docked = False
         self._stopped = False
         self.tabs = QTabWidget()
@@ -82,6 +87,14 @@ class SartoriusDock(QWidget):
         if self._segment is None:
             raise RuntimeError("the dock was closed before it was filled")
         return self._segment
+
+    @property
+    def models(self) -> ModelsTab:
+        """The Models tab, built by being asked for."""
+        self._fill()
+        if self._models is None:
+            raise RuntimeError("the dock was closed before it was filled")
+        return self._models.content
 
     @property
     def bridge(self) -> EngineBridge:
@@ -109,6 +122,8 @@ class SartoriusDock(QWidget):
         self._probe.stop()
         self._viewer.events.theme.disconnect(self._restyle)
         self._segment.stop()
+        if self._models is not None and self._models.is_made:
+            self._models.content.stop()
         self._bridge.close()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -137,6 +152,7 @@ class SartoriusDock(QWidget):
         if self._segment is not None or self._stopped:
             return
         from napari_sartorius.ui.engine_bridge import EngineBridge
+        from napari_sartorius.ui.late_tab import LateTab
         from napari_sartorius.ui.segment_tab import SegmentTab
         from napari_sartorius.ui.settings import read_preferences
 
@@ -145,6 +161,8 @@ class SartoriusDock(QWidget):
         if preferences.cache_folder:
             # the worker inherits this, so both sides of the engine look in the same place
             os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
+        if preferences.proxy:
+            os.environ["SARTORIUS_PROXY"] = preferences.proxy
         if client is None:
             from napari_sartorius.ui.late_client import LateClient
 
@@ -157,6 +175,8 @@ class SartoriusDock(QWidget):
         self._segment = SegmentTab(self._viewer, self._bridge, cards, preferences)
         self._restyle()
         self.tabs.addTab(self._segment, "Segment")
+        self._models = LateTab(self._make_models)
+        self.tabs.addTab(self._models, "Models")
         self._viewer.events.theme.connect(self._restyle)
         # napari deletes a closed window and all in it; this holds the client only, because the
         # widget itself is gone when `destroyed` comes
@@ -166,6 +186,26 @@ class SartoriusDock(QWidget):
             application.aboutToQuit.connect(self.shut_down)
         self._probe.timeout.connect(self._segment.ask_device)
         self._probe.start(_PROBE_DELAY_MS)
+
+    def _make_models(self) -> ModelsTab:
+        from napari_sartorius.ui.job_bridge import JobBridge
+        from napari_sartorius.ui.late_client import LateClient
+        from napari_sartorius.ui.models_tab import ModelsTab
+
+        tab = ModelsTab(JobBridge(self.make_model_client or LateClient, self))
+        tab.models_changed.connect(self._offer_models)
+        tab.use_asked.connect(self._use_model)
+        return tab
+
+    def _offer_models(self, choose: str = "") -> None:
+        """Let the Segment tab offer the models that are on this computer now."""
+        from napari_sartorius.zoo import list_bundles
+
+        self.segment.offer_models([bundle.card for bundle in list_bundles()], choose)
+
+    def _use_model(self, name: str) -> None:
+        self._offer_models(name)
+        self.tabs.setCurrentWidget(self.segment)
 
     def _restyle(self, event: object = None) -> None:
         from napari_sartorius.ui.style import style_sheet

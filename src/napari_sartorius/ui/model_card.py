@@ -15,12 +15,18 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.card import ModelCard
 
 
+_MANY = 12  # published networks know eighty kinds of things
+
+
 def chips(categories: list[tuple[str, str]]) -> str:
     """Return rich text with a coloured dot in front of each category's name."""
-    return "&nbsp;&nbsp; ".join(
+    shown = [
         f'<span style="color:{colour}">●</span>&nbsp;{html.escape(name)}'
-        for name, colour in categories
-    )
+        for name, colour in categories[:_MANY]
+    ]
+    if len(categories) > _MANY:
+        shown.append(f"and&nbsp;{len(categories) - _MANY}&nbsp;more")
+    return "&nbsp;&nbsp; ".join(shown)
 
 
 def size_text(card: ModelCard) -> str:

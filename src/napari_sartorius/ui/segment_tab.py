@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_warning
 from pydantic import ValidationError
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
@@ -139,6 +139,19 @@ class SegmentTab(QWidget):
 
         if self._result is None and any(isinstance(one, Labels) for one in self._viewer.layers):
             self.result.layers.refresh()
+
+    def offer_models(self, cards: Sequence[ModelCard], choose: str = "") -> None:
+        """Offer these models from now on; what was set for the chosen one stays while it is there.
+
+        `choose` names the model to choose instead.
+        """
+        before, cell_type = self.model.card, self.model.cell_type_value
+        with QSignalBlocker(self.model):
+            self.model.set_cards(cards, choose or (before.name if before is not None else ""))
+        if self.model.card == before:
+            self.model.cell_type.select_data(cell_type)
+        else:
+            self._on_model(self.model.card)
 
     def obstacle(self) -> str | None:
         """Return one sentence saying why Run is disabled, or None when it is not."""

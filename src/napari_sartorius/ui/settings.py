@@ -30,11 +30,14 @@ class Preferences:
         Name of the model that is preselected; an unknown name falls back to the first model.
     cache_folder : str
         Folder for downloaded models; empty for the usual place of this computer.
+    proxy : str
+        Proxy for downloads; empty for what the computer is set to.
     """
 
     default_device: str = "auto"
     default_model: str = "neurons"
     cache_folder: str = ""
+    proxy: str = ""
 
 
 def read_preferences() -> Preferences:
@@ -96,4 +99,5 @@ def _preferences(section: Mapping[str, object]) -> Preferences:
         default_device=str(section.get("default_device", "")).strip() or default.default_device,
         default_model=str(section.get("default_model", "")).strip() or default.default_model,
         cache_folder=str(section.get("cache_folder", "")).strip(),
+        proxy=str(section.get("proxy", "")).strip(),
     )

@@ -46,6 +46,8 @@ QPushButton[role="section"] {{ font-weight: bold; }}
 QPushButton[role="fold"]:hover, QPushButton[role="section"]:hover {{ color: {text}; }}
 QPushButton[role="fold"]:checked, QPushButton[role="section"]:checked {{ background: none; }}
 QTreeWidget[role="images"]::item {{ padding: 3px 0px; }}
+QListWidget[role="models"] {{ background: {background}; border: 1px solid {foreground}; }}
+QListWidget[role="models"]::item:selected {{ background: {primary}; }}
 QTabBar {{ background: none; border: 0px; padding: 0px; }}
 QTabWidget::pane {{ border: 0px; }}
 QTabBar::tab {{

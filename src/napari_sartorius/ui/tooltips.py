@@ -55,6 +55,24 @@ TOOLTIPS = {
     "train_stop": "Ends now and keeps the best model so far.",
     "train_cancel": "Ends now. Nothing is added.",
     "train_use": "Chooses the new model in the Segment tab.",
+    "model_search": "Shows the models in whose name, publisher or description all of these words "
+    "stand.",
+    "model_download": "Downloads the model and adds it. You can go on working meanwhile; a "
+    "download that broke off goes on where it was.",
+    "model_use": "Chooses this model under Segment.",
+    "model_rename": "Gives the model another name.",
+    "model_ships": "Ships with the plugin, so it stays as it is.",
+    "model_export": "Writes the model as one zip file that others can import.",
+    "model_delete": "Deletes the model from this computer.",
+    "model_import": "Adds a zip that somebody exported, or a checkpoint of a network that was "
+    "trained elsewhere (.pth, .pkl).",
+    "cancel_model_job": "Stop now. No half a model is added; what has arrived of a download is "
+    "kept for the next time.",
+    "import_name": "What to call the model in the lists.",
+    "import_config": "The config.yaml that the training run wrote beside the checkpoint. Needed "
+    "when anchors, grey levels or image sizes were changed in it.",
+    "import_categories": "Names of the classes in the order of training, with commas between them.",
+    "import_diameter": "Typical cell diameter in pixels of the network's input, if you know it.",
     "copy_shown": "Makes a new label layer of the objects that are shown now, with their table. "
     "Use it to save the filtered result.",
 }

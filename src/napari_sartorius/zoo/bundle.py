@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+LARGEST = {CARD_FILE: 4 << 20, WEIGHTS_FILE: 4 << 30}
+"""Most bytes that a file of a bundle can have; what unpacks to more is no model."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ def _read_member(path: Path, name: str) -> bytes:
     if path.is_dir():
         return (path / name).read_bytes()
     with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(name).file_size > LARGEST[name]:
+            raise zipfile.BadZipFile(f"{name} is too large")
         return archive.read(name)
 
 

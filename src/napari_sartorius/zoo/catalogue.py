@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -21,12 +22,37 @@ def user_models_folder() -> Path:
     return Path(chosen) if chosen else user_data_path("napari-sartorius") / "models"
 
 
+@dataclass(frozen=True)
+class DamagedBundle:
+    """Something among the models that cannot be one.
+
+    Attributes
+    ----------
+    path
+        Its folder or zip file.
+    reason
+        One sentence on what is wrong with it.
+    """
+
+    path: Path
+    reason: str
+
+
 def list_bundles(extra: Path | None = None) -> list[ModelBundle]:
     """All readable bundles, shipped ones first; a user's bundle hides a shipped one of its name.
 
     A damaged bundle is left out with a warning in the log: one bad folder must not hide the rest.
     """
+    bundles, damaged = scan_bundles(extra)
+    for one in damaged:
+        _LOG.warning("%s", one.reason)
+    return bundles
+
+
+def scan_bundles(extra: Path | None = None) -> tuple[list[ModelBundle], list[DamagedBundle]]:
+    """All readable bundles as `list_bundles` has them, and what could not be read."""
     found: dict[str, ModelBundle] = {}
+    damaged: list[DamagedBundle] = []
     for folder in (_BUNDLED, user_models_folder(), extra):
         if folder is None or not folder.is_dir():
             continue
@@ -38,10 +64,15 @@ def list_bundles(extra: Path | None = None) -> list[ModelBundle]:
             try:
                 bundle = ModelBundle.open(path)
             except UserError as error:
-                _LOG.warning("%s", error)
+                damaged.append(DamagedBundle(path, str(error)))
                 continue
             found[bundle.card.name] = bundle
-    return list(found.values())
+    return list(found.values()), damaged
+
+
+def is_shipped(bundle: ModelBundle) -> bool:
+    """Whether a bundle came with the package and thus cannot be changed."""
+    return bundle.path.parent == _BUNDLED
 
 
 def find_bundle(name_or_path: str | Path) -> ModelBundle:
