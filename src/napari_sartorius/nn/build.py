@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
-from napari_sartorius.nn.config import CascadeMaskRCNNConfig, MaskRCNNConfig
+from napari_sartorius.nn.config import CascadeMaskRCNNConfig, MaskRCNNConfig, SOLOv2Config
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
+from napari_sartorius.nn.solov2 import SOLOv2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
     MaskRCNNConfig: MaskRCNN,
     CascadeMaskRCNNConfig: CascadeMaskRCNN,
+    SOLOv2Config: SOLOv2,
 }
 
 

@@ -11,6 +11,13 @@ from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 from napari_sartorius.nn.config.proposals import ProposalConfig
 from napari_sartorius.nn.config.pyramid import PyramidConfig
 from napari_sartorius.nn.config.resnest import ResNeStConfig
+from napari_sartorius.nn.config.solov2 import (
+    GridConfig,
+    GridHeadConfig,
+    MaskFeatureConfig,
+    MatrixNMSConfig,
+    SOLOv2Config,
+)
 from napari_sartorius.nn.config.timm_trunk import TrunkConfig
 from napari_sartorius.nn.config.trunks import AnyTrunk
 from napari_sartorius.nn.config.vovnet import VoVNetConfig
@@ -21,12 +28,17 @@ __all__ = [
     "BoxHeadConfig",
     "CascadeMaskRCNNConfig",
     "CascadeStageConfig",
+    "GridConfig",
+    "GridHeadConfig",
+    "MaskFeatureConfig",
     "MaskHeadConfig",
     "MaskRCNNConfig",
+    "MatrixNMSConfig",
     "PoolerConfig",
     "ProposalConfig",
     "PyramidConfig",
     "ResNeStConfig",
+    "SOLOv2Config",
     "TrunkConfig",
     "VoVNetConfig",
     "read_architecture",

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Tag, TypeAdapter
 
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
+from napari_sartorius.nn.config.solov2 import SOLOv2Config
 
 
 def _family(tree: Any) -> str:
@@ -19,7 +20,8 @@ def _family(tree: Any) -> str:
 
 Architecture = Annotated[
     Annotated[MaskRCNNConfig, Tag("mask_rcnn")]
-    | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")],
+    | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")]
+    | Annotated[SOLOv2Config, Tag("solov2")],
     Discriminator(_family),
 ]
 """The tree of any network; its `family` says which.
