@@ -11,6 +11,7 @@ from torchvision.ops import roi_align
 from napari_sartorius.nn.boxes import clip_boxes
 from napari_sartorius.nn.detector import Detections, DetectLimits
 from napari_sartorius.nn.matrix_nms import SparseMasks, greedy_keep, mask_iou, matrix_nms
+from napari_sartorius.nn.positions import cell_places, in_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,22 +25,19 @@ _CHUNK_ELEMENTS, _MASK_ELEMENTS = 1 << 24, 1 << 25
 
 
 class _Cells(NamedTuple):
-    """Confident cells of one image, best first, and whether wanted ones were left out."""
+    """Confident cells of one image, best first: (N,) scores and labels, (N, E) kernels, places.
+
+    `centres` (N, 2) and `reach` (N,) are in input pixels.
+    """
 
     scores: Tensor
     labels: Tensor
     kernels: Tensor
     centres: Tensor
-    capped: bool
+    reach: Tensor
 
-    def chosen(self, rows: Tensor) -> _Cells:
-        return _Cells(
-            self.scores[rows],
-            self.labels[rows],
-            self.kernels[rows],
-            self.centres[rows],
-            self.capped,
-        )
+    def chosen(self, rows: Tensor | slice) -> _Cells:
+        return _Cells(*(column[rows] for column in self))
 
 
 def find_objects(
@@ -69,8 +67,8 @@ def find_objects(
     """
     rows, columns = (-(-side // stride) for side in image_size)
     feature = feature[:, :rows, :columns]
-    cells = _confident_cells(grids, image_size, limits, config)
-    masks, response, capped = _masks_of(cells, feature, stride, config)
+    cells, capped = _confident_cells(grids, image_size, limits, config)
+    masks, response, too_many = _masks_of(cells, feature, stride)
     large = masks.areas() * stride**2 > config.smallest_area
     scores = cells.scores * response * large
     order = torch.argsort(scores, descending=True, stable=True)
@@ -82,44 +80,34 @@ def find_objects(
     order = order[scores[order] > limits.score]
     order = order[greedy_keep(cells.labels[order], iou[order[:, None], order], limits.nms)]
     best, lost = order[: limits.max_detections], order[limits.max_detections :]
-    capped |= _any_wanted(scores[lost], cells.labels[lost], limits)
+    capped |= too_many | _any_wanted(scores[lost], cells.labels[lost], limits)
     cells, scores = cells.chosen(best), scores[best]
     boxes, probabilities = _cut_out(
         masks.chosen(best), cells.kernels, feature, stride, config.mask_side
     )
     boxes = clip_boxes(boxes, image_size)
-    return Detections(boxes, scores, cells.labels, probabilities, capped or cells.capped)
+    return Detections(boxes, scores, cells.labels, probabilities, capped)
 
 
 def _confident_cells(
     grids: list[Grid], image_size: tuple[int, int], limits: DetectLimits, config: SOLOv2Config
-) -> _Cells:
-    """Cells above the score limit whose centre lies in the image, best first.
+) -> tuple[_Cells, bool]:
+    """Cells above the score limit whose centre lies in the image; whether wanted ones are left out.
 
     The authors' program keeps local maxima of the scores only; in a dense field neighbouring
     cells are different objects, so here all go on to Matrix NMS.
     """
-    scores, labels, kernels, centres = [], [], [], []
-    for grid, tree in zip(grids, config.grids, strict=True):
-        score = grid.logits.sigmoid()
-        label, row, column = torch.nonzero(score > limits.score, as_tuple=True)
-        centre = (torch.stack([column, row], dim=1) + 0.5) * tree.stride
-        inside = (centre < centre.new_tensor([image_size[1], image_size[0]])).all(dim=1)
-        label, row, column = label[inside], row[inside], column[inside]
-        scores.append(score[label, row, column])
-        labels.append(label)
-        kernels.append(grid.kernels[:, row, column].T)
-        centres.append(centre[inside])
-    score = torch.cat(scores)
+    shapes = [(int(g.logits.shape[1]), int(g.logits.shape[2])) for g in grids]
+    scores = torch.cat([g.logits.flatten(1) for g in grids], dim=1).sigmoid()
+    kernels = torch.cat([g.kernels.flatten(1) for g in grids], dim=1)
+    centres, reach = cell_places(config.grids, config.reaches, shapes, scores.device)
+    inside = (centres < centres.new_tensor([image_size[1], image_size[0]])).all(dim=1)
+    label, cell = torch.nonzero((scores > limits.score) & inside, as_tuple=True)
+    cells = _Cells(scores[label, cell], label, kernels[:, cell].T, centres[cell], reach[cell])
     growth = max(1.0, image_size[0] * image_size[1] / config.nms.candidate_area)
-    order = torch.argsort(score, descending=True, stable=True)
-    best = order[: round(config.nms.candidates * growth)]
-    lost = order[len(best) :]
-    label = torch.cat(labels)
-    capped = _any_wanted(score[lost], label[lost], limits)
-    return _Cells(
-        score[best], label[best], torch.cat(kernels)[best], torch.cat(centres)[best], capped
-    )
+    order = torch.argsort(cells.scores, descending=True, stable=True)
+    best, lost = torch.tensor_split(order, [round(config.nms.candidates * growth)])
+    return cells.chosen(best), _any_wanted(cells.scores[lost], cells.labels[lost], limits)
 
 
 def _any_wanted(scores: Tensor, labels: Tensor, limits: DetectLimits) -> bool:
@@ -129,33 +117,25 @@ def _any_wanted(scores: Tensor, labels: Tensor, limits: DetectLimits) -> bool:
     return bool((scores >= scores.new_tensor(limits.wanted)[labels]).any())
 
 
-def _masks_of(
-    cells: _Cells, feature: Tensor, stride: int, config: SOLOv2Config
-) -> tuple[SparseMasks, Tensor, bool]:
+def _masks_of(cells: _Cells, feature: Tensor, stride: int) -> tuple[SparseMasks, Tensor, bool]:
     """Masks of all cells, the mean response (N,) inside each, and whether memory cut the list."""
-    columns = feature.shape[2]
-    owners, elements, responses = [], [], []
-    total, capped = 0, False
+    _, rows, columns = feature.shape
+    owners = [torch.zeros(0, dtype=torch.int32, device=feature.device)]
+    elements = [owners[0]]
+    responses = [cells.scores.new_zeros(0)]
+    total = 0
     for first, logits in _responses(cells.kernels, feature):
-        inside = logits > 0
-        if config.wavelengths:
-            inside &= _in_reach(
-                cells.centres[first : first + len(logits)], inside, stride, config.wavelengths
-            )
+        some = cells.chosen(slice(first, first + len(logits)))
+        inside = (logits > 0) & in_reach(some.centres, some.reach, (rows, columns), stride)
         owner, row, column = torch.nonzero(inside, as_tuple=True)
         total += len(owner)
         if total > _MASK_ELEMENTS:
-            capped = True
             break
         owners.append((owner + first).int())
         elements.append((row * columns + column).int())
         responses.append(logits[inside].float().sigmoid())
-    nothing = torch.zeros(0, dtype=torch.int32, device=feature.device)
-    masks = SparseMasks(
-        torch.cat([nothing, *owners]), torch.cat([nothing, *elements]), len(cells.scores)
-    )
-    response = torch.cat([cells.scores.new_zeros(0), *responses])
-    return masks, masks.means(response), capped
+    masks = SparseMasks(torch.cat(owners), torch.cat(elements), len(cells.scores))
+    return masks, masks.means(torch.cat(responses)), total > _MASK_ELEMENTS
 
 
 def _responses(kernels: Tensor, feature: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -166,19 +146,6 @@ def _responses(kernels: Tensor, feature: Tensor) -> Iterator[tuple[int, Tensor]]
     for first in range(0, len(kernels), chunk):
         some = kernels[first : first + chunk].to(flat.dtype)
         yield first, (some @ flat).view(-1, rows, columns)
-
-
-def _in_reach(centres: Tensor, like: Tensor, stride: int, wavelengths: tuple[float, ...]) -> Tensor:
-    """Which elements (n, H, W) are near enough to each cell for the coordinates to tell apart."""
-    reach = max(wavelengths) / 2
-    near = [
-        (
-            (torch.arange(side, device=like.device) + 0.5) * stride - centres[:, axis : axis + 1]
-        ).abs()
-        <= reach
-        for axis, side in ((0, like.shape[2]), (1, like.shape[1]))
-    ]
-    return near[1][:, :, None] & near[0][:, None, :]
 
 
 def _cut_out(

@@ -10,6 +10,8 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_sartorius.nn.config import GridConfig
+
 
 def channel_count(wavelengths: tuple[float, ...]) -> int:
     """Number of channels that `coordinate_channels` gives."""
@@ -62,3 +64,45 @@ def _waves(place: Tensor, wavelengths: tuple[float, ...]) -> Tensor:
     """Sines and cosines (2 * number of wavelengths, N) of places (N,)."""
     phase = place * (2 * math.pi / place.new_tensor(wavelengths))[:, None]
     return torch.cat([phase.sin(), phase.cos()])
+
+
+def cell_places(
+    grids: tuple[GridConfig, ...],
+    reaches: tuple[float, ...],
+    shapes: list[tuple[int, int]],
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Centres (N, 2), x and y, and reaches (N,) of the cells of all grids, row by row, in pixels.
+
+    Parameters
+    ----------
+    grids, reaches, shapes
+        The grids, how far a mask of each may reach, and their (rows, columns).
+    device
+        Where the result is wanted.
+    """
+    centres, reach = [], []
+    for grid, far, (rows, columns) in zip(grids, reaches, shapes, strict=True):
+        index = torch.arange(rows * columns, device=device)
+        row = torch.div(index, columns, rounding_mode="floor")
+        centres.append((torch.stack([index % columns, row], dim=1) + 0.5) * grid.stride)
+        reach.append(centres[-1].new_full((len(index),), far))
+    return torch.cat(centres), torch.cat(reach)
+
+
+def in_reach(centres: Tensor, reach: Tensor, shape: tuple[int, int], stride: int) -> Tensor:
+    """Which elements of a map (N, H, W) bool are near each centre, along both axes.
+
+    Parameters
+    ----------
+    centres, reach
+        (N, 2) x and y, and (N,), input pixels.
+    shape, stride
+        (H, W) of the map, and input pixels per element.
+    """
+    near_x, near_y = (
+        ((torch.arange(side, device=centres.device) + 0.5) * stride - centres[:, axis, None]).abs()
+        <= reach[:, None]
+        for axis, side in ((0, shape[1]), (1, shape[0]))
+    )
+    return near_y[:, :, None] & near_x[:, None, :]

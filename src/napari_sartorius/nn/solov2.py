@@ -14,6 +14,7 @@ from napari_sartorius.nn.dynamic_masks import find_objects
 from napari_sartorius.nn.grid_head import Grid, GridHead, MaskFeature
 from napari_sartorius.nn.grid_targets import assign_cells, map_masks
 from napari_sartorius.nn.network import Network
+from napari_sartorius.nn.positions import cell_places, in_reach
 from napari_sartorius.nn.pyramid import Pyramid
 from napari_sartorius.nn.trunks.build import build_trunk
 
@@ -43,6 +44,7 @@ class SOLOv2(Network):
         if config.pyramid.extra_level:
             self.strides = (*self.strides, self.strides[-1] * 2)
         self.grid_head = GridHead(config)
+        self.stride = self.trunk.strides[0]
         self.mask_feature = MaskFeature(self.trunk.strides, config)
         self.size_divisibility = math.lcm(
             self.trunk.strides[-1], *(grid.stride for grid in config.grids)
@@ -87,7 +89,7 @@ class SOLOv2(Network):
             find_objects(
                 [Grid(grid.logits[i], grid.kernels[i]) for grid in grids],
                 feature[i],
-                self.mask_feature.stride,
+                self.stride,
                 size,
                 limits,
                 self.config,
@@ -106,17 +108,19 @@ class SOLOv2(Network):
         shapes = [(int(g.logits.shape[2]), int(g.logits.shape[3])) for g in grids]
         logits = torch.cat([g.logits.flatten(2) for g in grids], dim=2).transpose(1, 2)
         kernels = torch.cat([g.kernels.flatten(2) for g in grids], dim=2).transpose(1, 2)
+        places = cell_places(config.grids, config.reaches, shapes, batch.device)
         wanted = torch.zeros_like(logits)
-        mask_losses = []
-        positives = 0
+        mask_losses, positives = [], 0
         for image, target in enumerate(targets):
             owner = torch.cat(assign_cells(target, config.grids, shapes, config.centre_region))
             taken = torch.nonzero(owner >= 0).flatten()
             wanted[image, taken, target.labels[owner[taken]]] = 1
             positives += len(taken)
-            mask_losses.append(
-                self._mask_loss(feature[image], kernels[image], target, taken, owner)
-            )
+            taken = self._few(taken)
+            near = in_reach(*(p[taken] for p in places), feature.shape[-2:], self.stride)
+            truth = map_masks(target, owner[taken], feature.shape[-2:], self.stride)
+            response = kernels[image, taken].to(feature.dtype) @ feature[image].flatten(1)
+            mask_losses.append(_dice(response.float(), truth, near.flatten(1)))
         categories = sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2.0, reduction="sum")
         masks = torch.cat(mask_losses)
         return {
@@ -124,19 +128,21 @@ class SOLOv2(Network):
             "mask": config.mask_weight * masks.sum() / max(len(masks), 1),
         }
 
-    def _mask_loss(
-        self, feature: Tensor, kernels: Tensor, target: Target, taken: Tensor, owner: Tensor
-    ) -> Tensor:
-        """Dice losses (n,) of the masks of some of the cells that hold an object."""
+    def _few(self, cells: Tensor) -> Tensor:
+        """Random choice of as many cells as one image may compare with the truth."""
         most = self.config.kernels_per_image
-        if len(taken) > most:
-            taken = taken[torch.randperm(len(taken), device=taken.device)[:most]]
-        shape = (int(feature.shape[1]), int(feature.shape[2]))
-        truth = map_masks(target, owner[taken], shape, self.mask_feature.stride)
-        # An object too small for the map has no mask there that could be learnt.
-        seen = truth.sum(dim=1) >= 1
-        truth, taken = truth[seen], taken[seen]
-        given = (kernels[taken].to(feature.dtype) @ feature.flatten(1)).float().sigmoid()
-        shared = (given * truth).sum(dim=1)
-        total = given.square().sum(dim=1) + truth.square().sum(dim=1)
-        return 1 - 2 * shared / total.clamp(min=1e-3)
+        if len(cells) <= most:
+            return cells
+        return cells[torch.randperm(len(cells), device=cells.device)[:most]]
+
+
+def _dice(response: Tensor, truth: Tensor, near: Tensor) -> Tensor:
+    """Dice losses (n,) of logits (N, P) within reach of their cells.
+
+    Objects too small to have a whole element of the map have no mask there that could be learnt.
+    """
+    seen = torch.nonzero((truth * near).sum(dim=1) >= 1).flatten()
+    given, truth = response[seen].sigmoid() * near[seen], truth[seen] * near[seen]
+    shared = (given * truth).sum(dim=1)
+    total = given.square().sum(dim=1) + truth.square().sum(dim=1)
+    return 1 - 2 * shared / total

@@ -8,6 +8,7 @@ from napari_sartorius.nn.config.architecture import Architecture, read_architect
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
+from napari_sartorius.nn.config.points import PointHeadConfig
 from napari_sartorius.nn.config.proposals import ProposalConfig
 from napari_sartorius.nn.config.pyramid import PyramidConfig
 from napari_sartorius.nn.config.resnest import ResNeStConfig
@@ -34,6 +35,7 @@ __all__ = [
     "MaskHeadConfig",
     "MaskRCNNConfig",
     "MatrixNMSConfig",
+    "PointHeadConfig",
     "PoolerConfig",
     "ProposalConfig",
     "PyramidConfig",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from napari_sartorius.nn.config.points import PointHeadConfig
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -50,7 +51,13 @@ class BoxHeadConfig(Tree):
 
 
 class MaskHeadConfig(Tree):
-    """Convolutions, one doubling, one mask per class: (2 * resolution) square logits."""
+    """Convolutions, one doubling, one mask per class: (2 * resolution) square logits.
+
+    Parameters
+    ----------
+    points
+        Draws the masks again, finer, where they are uncertain; None leaves them as they are.
+    """
 
     pooler: PoolerConfig = PoolerConfig(resolution=14, sampling_ratio=1)
     layers: int = 4
@@ -58,3 +65,4 @@ class MaskHeadConfig(Tree):
     norm: Literal["batch", "none"] = "batch"
     class_agnostic: bool = False
     batch_per_image: int = 64
+    points: PointHeadConfig | None = None

@@ -90,7 +90,11 @@ class SOLOv2Config(Tree):
         Coordinate channels are sines and cosines of these lengths in input pixels, their origin
         drawn at random in training, so that what is learnt on crops holds on images of any size.
         Empty: the paper's two ramps from -1 to 1 across the image, which fit one size of images.
-        No mask reaches further than half the longest wavelength from the cell that made it.
+    reach
+        No mask reaches further than this from the cell that made it, in units of its grid's
+        largest object, nor further than half the longest wavelength. In the paper every mask may
+        lie anywhere, so a network must have learnt to keep cells apart over any distance: one that
+        learnt on crops then takes alike cells far away for one object.
     mask_side
         Masks are handed on as squares of this side over their boxes. Boxes up to `mask_side`
         times the finest stride lose nothing by it.
@@ -119,6 +123,7 @@ class SOLOv2Config(Tree):
     nms: MatrixNMSConfig = MatrixNMSConfig()
     centre_region: float = Field(default=0.2, gt=0, le=1)
     wavelengths: tuple[float, ...] = (32.0, 128.0, 512.0)
+    reach: float = Field(default=1.5, gt=0)
     mask_side: int = Field(default=56, ge=8)
     smallest_area: float = Field(default=12.0, ge=0)
     kernels_per_image: int = Field(default=256, ge=1)
@@ -142,6 +147,12 @@ class SOLOv2Config(Tree):
         if any(length <= 0 for length in self.wavelengths):
             raise ValueError("wavelengths must be positive")
         return self
+
+    @property
+    def reaches(self) -> tuple[float, ...]:
+        """How far a mask of each grid may reach from its cell, input pixels."""
+        most = max(self.wavelengths) / 2 if self.wavelengths else float("inf")
+        return tuple(min(self.reach * grid.objects[1], most) for grid in self.grids)
 
     @property
     def smallest_object(self) -> float:
