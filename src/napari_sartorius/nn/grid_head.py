@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_sartorius.nn.positions import channel_count, coordinate_channels
+from napari_sartorius.nn.positions import anchored, ramps, waves
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import SOLOv2Config
@@ -27,17 +27,23 @@ class Grid(NamedTuple):
 
 
 class GridHead(nn.Module):
-    """Categories and kernels of the cells of all grids, with weights that the grids share."""
+    """Categories and kernels of the cells of all grids, with weights that the grids share.
+
+    The part of a kernel that weighs waves is made for waves counted from the cell, and then turned
+    into weights of the waves of the mask feature, which are counted from the image's corner.
+    """
 
     def __init__(self, config: SOLOv2Config) -> None:
         super().__init__()
         self.wavelengths = config.wavelengths
         inputs, head = config.pyramid.width, config.head
-        places = channel_count(config.wavelengths)
+        self.learnt = config.mask_feature.channels
+        places = 0 if config.wavelengths else 2
         self.category_layers = _layers(inputs, head.width, head.layers, head.groups)
         self.kernel_layers = _layers(inputs + places, head.width, head.layers, head.groups)
         self.categories = nn.Conv2d(head.width, config.num_classes, 3, padding=1)
-        self.kernels = nn.Conv2d(head.width, config.mask_feature.channels, 3, padding=1)
+        length = self.learnt + 4 * len(config.wavelengths)
+        self.kernels = nn.Conv2d(head.width, length, 3, padding=1)
         for layer in (self.categories, self.kernels):
             nn.init.normal_(layer.weight, std=0.01)
             assert layer.bias is not None
@@ -45,22 +51,23 @@ class GridHead(nn.Module):
         assert self.categories.bias is not None
         nn.init.constant_(self.categories.bias, -math.log((1 - _PRIOR) / _PRIOR))
 
-    def forward(
-        self, level: Tensor, shape: tuple[int, int], stride: int, origin: tuple[float, float]
-    ) -> Grid:
+    def forward(self, level: Tensor, shape: tuple[int, int], stride: int) -> Grid:
         """One grid of `shape` (rows, columns) and `stride` from a level of the pyramid."""
         seen = functional.interpolate(level, size=shape, mode="bilinear", align_corners=False)
-        place = coordinate_channels(seen, stride, self.wavelengths, origin)
-        logits = self.categories(self.category_layers(seen))
-        kernels = self.kernels(self.kernel_layers(torch.cat([seen, place], dim=1)))
-        return Grid(logits.float(), kernels.float())
+        logits = self.categories(self.category_layers(seen)).float()
+        if not self.wavelengths:
+            seen = torch.cat([seen, ramps(seen)], dim=1)
+            return Grid(logits, self.kernels(self.kernel_layers(seen)).float())
+        kernels = self.kernels(self.kernel_layers(seen)).float()
+        around = anchored(kernels[:, self.learnt :], waves(kernels, stride, self.wavelengths))
+        return Grid(logits, torch.cat([kernels[:, : self.learnt], around], dim=1))
 
 
 class MaskFeature(nn.Module):
-    """All levels of the pyramid brought to the finest stride, summed, with coordinates.
+    """All levels of the pyramid brought to the finest stride and summed, with coordinates.
 
-    The paper adds coordinates to the coarsest level; they are added to the sum here, where short
-    wavelengths still have several elements.
+    Waves are further channels of the result, so that kernels weigh them directly. The ramps of the
+    paper join the sum before its last convolution; the paper adds them to the coarsest level.
     """
 
     def __init__(self, strides: tuple[int, ...], config: SOLOv2Config) -> None:
@@ -77,21 +84,23 @@ class MaskFeature(nn.Module):
                     steps.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
                 inputs = part.width
             self.levels.append(nn.Sequential(*steps))
-        places = channel_count(config.wavelengths)
+        places = 0 if config.wavelengths else 2
         self.output = nn.Sequential(
             nn.Conv2d(part.width + places, part.channels, 1, bias=False),
             nn.GroupNorm(part.groups, part.channels),
             nn.ReLU(inplace=True),
         )
 
-    def forward(self, features: list[Tensor], origin: tuple[float, float]) -> Tensor:
+    def forward(self, features: list[Tensor]) -> Tensor:
         """Map (B, E, H, W) at the stride of the finest level."""
         merged: Tensor = self.levels[0](features[0])
         for layers, level in zip(list(self.levels)[1:], features[1:], strict=False):
             merged = merged + layers(level)
-        place = coordinate_channels(merged, self.stride, self.wavelengths, origin)
-        result: Tensor = self.output(torch.cat([merged, place], dim=1))
-        return result
+        if not self.wavelengths:
+            result: Tensor = self.output(torch.cat([merged, ramps(merged)], dim=1))
+            return result
+        learnt = self.output(merged)
+        return torch.cat([learnt, waves(learnt, self.stride, self.wavelengths)], dim=1)
 
 
 def _layers(inputs: int, width: int, count: int, groups: int) -> nn.Sequential:

@@ -13,23 +13,18 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.config import GridConfig
 
 
-def channel_count(wavelengths: tuple[float, ...]) -> int:
-    """Number of channels that `coordinate_channels` gives."""
-    return 4 * len(wavelengths) if wavelengths else 2
+def ramps(like: Tensor) -> Tensor:
+    """Two channels (B, 2, H, W), x and y from -1 to 1 across a map (Liu et al. 2018, CoordConv)."""
+    batch, _, rows, columns = like.shape
+    x, y = (torch.linspace(-1, 1, n, device=like.device) for n in (columns, rows))
+    both = torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns)])
+    return both.to(like.dtype).expand(batch, -1, -1, -1)
 
 
-def coordinate_channels(
-    like: Tensor,
-    stride: float,
-    wavelengths: tuple[float, ...],
-    origin: tuple[float, float] = (0.0, 0.0),
-) -> Tensor:
-    """Channels that tell the place of each element of a map.
+def waves(like: Tensor, stride: float, wavelengths: tuple[float, ...]) -> Tensor:
+    """Cosines and sines (B, 4 L, H, W) of x and y for L wavelengths in input pixels.
 
-    Sines and cosines of a few wavelengths, as attention networks use them (Vaswani et al. 2017):
-    a weighted sum of them can be large around any one place and small elsewhere, with the same
-    sharpness in images of any size. Without wavelengths the two ramps of CoordConv (Liu et al.
-    2018), which stretch with the image.
+    Order: cosines of x for all wavelengths, cosines of y, sines of x, sines of y.
 
     Parameters
     ----------
@@ -39,31 +34,35 @@ def coordinate_channels(
         Input pixels per element.
     wavelengths
         In input pixels.
-    origin
-        (x, y) of the map's corner, input pixels; not read by the ramps.
-
-    Returns
-    -------
-    Tensor
-        (B, 4 * number of wavelengths, H, W), or (B, 2, H, W) with x and y from -1 to 1.
     """
     batch, _, rows, columns = like.shape
-    if not wavelengths:
-        x, y = (torch.linspace(-1, 1, n, device=like.device)[None] for n in (columns, rows))
-    else:
-        x, y = (
-            _waves((torch.arange(n, device=like.device) + 0.5) * stride + start, wavelengths)
-            for n, start in ((columns, origin[0]), (rows, origin[1]))
-        )
-    along_x = x[:, None, :].expand(-1, rows, -1)
-    along_y = y[:, :, None].expand(-1, -1, columns)
-    return torch.cat([along_x, along_y]).to(like.dtype).expand(batch, -1, -1, -1)
+    x, y = (
+        (torch.arange(n, device=like.device) + 0.5)
+        * stride
+        * (2 * math.pi / torch.tensor(wavelengths, device=like.device))[:, None]
+        for n in (columns, rows)
+    )
+    phase = torch.cat([x[:, None, :].expand(-1, rows, -1), y[:, :, None].expand(-1, -1, columns)])
+    both = torch.cat([phase.cos(), phase.sin()])
+    return both.to(like.dtype).expand(batch, -1, -1, -1)
 
 
-def _waves(place: Tensor, wavelengths: tuple[float, ...]) -> Tensor:
-    """Sines and cosines (2 * number of wavelengths, N) of places (N,)."""
-    phase = place * (2 * math.pi / place.new_tensor(wavelengths))[:, None]
-    return torch.cat([phase.sin(), phase.cos()])
+def anchored(weights: Tensor, places: Tensor) -> Tensor:
+    """Weights of waves that are counted from a place, as weights of waves counted from the corner.
+
+    With them, sum(result * waves) is the function of the distance from the place that `weights`
+    describe: cos(x - p) = cos(x) cos(p) + sin(x) sin(p), and so on.
+
+    Parameters
+    ----------
+    weights, places
+        (B, 4 L, ...) in the order of `waves`; `places` are the waves at the places.
+    """
+    cosine, sine = weights.chunk(2, dim=1)
+    at_cosine, at_sine = places.chunk(2, dim=1)
+    return torch.cat(
+        [cosine * at_cosine - sine * at_sine, cosine * at_sine + sine * at_cosine], dim=1
+    )
 
 
 def cell_places(

@@ -55,12 +55,7 @@ class SOLOv2(Network):
         levels: list[Tensor] = self.pyramid(self.trunk(batch))
         return levels
 
-    def grids(
-        self,
-        features: list[Tensor],
-        size: tuple[int, int],
-        origin: tuple[float, float] = (0.0, 0.0),
-    ) -> list[Grid]:
+    def grids(self, features: list[Tensor], size: tuple[int, int]) -> list[Grid]:
         """All grids of a batch of this (height, width).
 
         Each reads the level whose stride is at most half of its own, as the paper's grids do.
@@ -69,7 +64,7 @@ class SOLOv2(Network):
         for grid in self.config.grids:
             level = sum(2 * stride <= grid.stride for stride in self.strides[1:])
             shape = (size[0] // grid.stride, size[1] // grid.stride)
-            made.append(self.grid_head(features[level], shape, grid.stride, origin))
+            made.append(self.grid_head(features[level], shape, grid.stride))
         return made
 
     @torch.inference_mode()
@@ -84,7 +79,7 @@ class SOLOv2(Network):
         whole = (batch.shape[2], batch.shape[3])
         features = self.features(batch)
         grids = self.grids(features, whole)
-        feature = self.mask_feature(features, (0.0, 0.0))
+        feature = self.mask_feature(features)
         return [
             find_objects(
                 [Grid(grid.logits[i], grid.kernels[i]) for grid in grids],
@@ -101,10 +96,8 @@ class SOLOv2(Network):
         """Focal loss of the categories and Dice loss of the masks."""
         config = self.config
         features = self.features(batch)
-        longest = max(config.wavelengths, default=0.0)
-        origin = (longest * float(torch.rand(())), longest * float(torch.rand(())))
-        grids = self.grids(features, (batch.shape[2], batch.shape[3]), origin)
-        feature = self.mask_feature(features, origin)
+        grids = self.grids(features, (batch.shape[2], batch.shape[3]))
+        feature = self.mask_feature(features)
         shapes = [(int(g.logits.shape[2]), int(g.logits.shape[3])) for g in grids]
         logits = torch.cat([g.logits.flatten(2) for g in grids], dim=2).transpose(1, 2)
         kernels = torch.cat([g.kernels.flatten(2) for g in grids], dim=2).transpose(1, 2)

@@ -87,9 +87,10 @@ class SOLOv2Config(Tree):
     centre_region
         Share of an object's box around its centre of mass whose grid cells learn it.
     wavelengths
-        Coordinate channels are sines and cosines of these lengths in input pixels, their origin
-        drawn at random in training, so that what is learnt on crops holds on images of any size.
-        Empty: the paper's two ramps from -1 to 1 across the image, which fit one size of images.
+        A mask knows places by cosines and sines of the distance from the cell that made it, of
+        these lengths in input pixels, so a kernel is the same wherever its cell lies and what is
+        learnt on crops holds on images of any size. Empty: the paper's two ramps from -1 to 1
+        across the image, which fit images of the one size that was learnt.
     reach
         No mask reaches further than this from the cell that made it, in units of its grid's
         largest object, nor further than half the longest wavelength. In the paper every mask may
