@@ -141,6 +141,18 @@ def test_waves_are_counted_from_the_cell() -> None:
     assert float(responses[1, 2].std()) > 0.1
 
 
+def test_windows_give_what_the_whole_map_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = _talkative(_tree(2, grids=(GridConfig(stride=8, objects=(0, 20)),), reach=0.8))
+    batch = torch.randn(1, 1, 160, 192)
+    monkeypatch.setattr(dynamic_masks, "_GROUP_SIDE", 40)
+    windows = network.detect(batch, DetectLimits(score=0.01))[0]
+    monkeypatch.setattr(dynamic_masks, "_GROUP_SIDE", 1024)
+    whole = network.detect(batch, DetectLimits(score=0.01))[0]
+    assert len(whole.scores) > 20
+    torch.testing.assert_close(windows.boxes, whole.boxes, atol=1e-3, rtol=0)
+    torch.testing.assert_close(windows.mask_probs, whole.mask_probs, atol=1e-4, rtol=0)
+
+
 def test_a_box_touches_the_interpolated_outline() -> None:
     y, x = torch.meshgrid(torch.arange(24), torch.arange(30), indexing="ij")
     response = torch.stack(
@@ -152,7 +164,14 @@ def test_a_box_touches_the_interpolated_outline() -> None:
     owner, row, column = torch.nonzero(response > 0.5, as_tuple=True)
     masks = dynamic_masks.SparseMasks(owner.int(), (row * 30 + column).int(), 2)
     logits = response.logit()
-    boxes, squares = dynamic_masks._cut_out(masks, torch.eye(2), logits, 4, 28)
+    cells = dynamic_masks._Cells(
+        torch.ones(2),
+        torch.zeros(2, dtype=torch.int64),
+        torch.eye(2),
+        torch.tensor([[50.0, 40.0], [8.0, 80.0]]),
+        torch.full((2,), 1000.0),
+    )
+    boxes, squares = dynamic_masks._cut_out(masks, cells, logits, 4, 28)
     fine = torch.nn.functional.interpolate(
         response[:, None], scale_factor=20, mode="bilinear", align_corners=False
     )[:, 0]

@@ -59,7 +59,7 @@ class PointHead(nn.Module):
         hidden = fine
         for layer in self.layers:
             hidden = functional.relu(layer(torch.cat([hidden, coarse.to(hidden.dtype)], dim=1)))
-        logits = self.predictor(torch.cat([hidden, coarse.to(hidden.dtype)], dim=1))
+        logits: Tensor = self.predictor(torch.cat([hidden, coarse.to(hidden.dtype)], dim=1))
         return logits.float()
 
     def refine(self, finest: Tensor, boxes: list[Tensor], coarse: Tensor, column: Tensor) -> Tensor:
@@ -91,9 +91,9 @@ class PointHead(nn.Module):
         side = coarse.shape[-1] * 2**self.config.steps
         numbers = self.config.points * (finest.shape[1] + self.config.width) + 4 * side * side
         parts = [coarse.new_zeros((0, side, side))]
-        for some in torch.arange(len(flat), device=flat.device).split(
-            max(1, _CHUNK_NUMBERS // numbers)
-        ):
+        size = max(1, _CHUNK_NUMBERS // numbers)
+        for first in range(0, len(flat), size):
+            some = slice(first, first + size)
             parts.append(
                 self._refine_some(finest, image[some], flat[some], coarse[some], column[some])
             )
@@ -159,7 +159,7 @@ class PointHead(nn.Module):
         counts = [len(box) for box in boxes]
         truth = [
             truth_at(target, index[:, None], part[..., 0], part[..., 1])
-            for target, index, part in zip(targets, objects, at.split(counts), strict=True)
+            for target, index, part in zip(targets, objects, torch.split(at, counts), strict=True)
         ]
         return functional.binary_cross_entropy_with_logits(logits, torch.cat(truth))
 

@@ -80,7 +80,7 @@ def _by_grid(maps: Tensor, image: Tensor, at: Tensor) -> Tensor:
             padding_mode="border",
             align_corners=False,
         )[0].permute(1, 2, 0)
-        for one, points in zip(maps, at.split(counts), strict=True)
+        for one, points in zip(maps, torch.split(at, counts), strict=True)
         if len(points)
     ]
     return torch.cat([maps.new_zeros((0, *at.shape[1:2], maps.shape[1])).float(), *parts])
