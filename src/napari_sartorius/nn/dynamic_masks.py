@@ -128,7 +128,8 @@ def _masks_of(cells: _Cells, feature: Tensor, stride: int) -> tuple[SparseMasks,
     for seen in _responses(cells, feature, stride):
         some = cells.chosen(seen.rows)
         corner = some.centres.new_tensor([seen.x0, seen.y0]) * stride
-        near = in_reach(some.centres - corner, some.reach, seen.logits.shape[1:], stride)
+        shape = (int(seen.logits.shape[1]), int(seen.logits.shape[2]))
+        near = in_reach(some.centres - corner, some.reach, shape, stride)
         inside = (seen.logits > 0) & near
         owner, row, column = torch.nonzero(inside, as_tuple=True)
         total += len(owner)
@@ -171,7 +172,7 @@ def _responses(cells: _Cells, feature: Tensor, stride: int) -> Iterator[_Seen]:
         x0, x1 = _span(x, reach, stride, columns)
         y0, y1 = _span(y, reach, stride, rows)
         window = feature[:, y0:y1, x0:x1].reshape(channels, -1)
-        for some in together.split(max(1, _CHUNK_ELEMENTS // window.shape[1])):
+        for some in torch.split(together, max(1, _CHUNK_ELEMENTS // window.shape[1])):
             logits = cells.kernels[some].to(window.dtype) @ window
             yield _Seen(some, x0, y0, logits.view(-1, y1 - y0, x1 - x0))
 

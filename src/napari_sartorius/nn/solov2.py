@@ -101,7 +101,8 @@ class SOLOv2(Network):
         shapes = [(int(g.logits.shape[2]), int(g.logits.shape[3])) for g in grids]
         logits = torch.cat([g.logits.flatten(2) for g in grids], dim=2).transpose(1, 2)
         kernels = torch.cat([g.kernels.flatten(2) for g in grids], dim=2).transpose(1, 2)
-        places = cell_places(config.grids, config.reaches, shapes, batch.device)
+        centres, reach = cell_places(config.grids, config.reaches, shapes, batch.device)
+        size = (int(feature.shape[2]), int(feature.shape[3]))
         wanted = torch.zeros_like(logits)
         mask_losses, positives = [], 0
         for image, target in enumerate(targets):
@@ -110,8 +111,8 @@ class SOLOv2(Network):
             wanted[image, taken, target.labels[owner[taken]]] = 1
             positives += len(taken)
             taken = self._few(taken)
-            near = in_reach(*(p[taken] for p in places), feature.shape[-2:], self.stride)
-            truth = map_masks(target, owner[taken], feature.shape[-2:], self.stride)
+            near = in_reach(centres[taken], reach[taken], size, self.stride)
+            truth = map_masks(target, owner[taken], size, self.stride)
             response = kernels[image, taken].to(feature.dtype) @ feature[image].flatten(1)
             mask_losses.append(_dice(response.float(), truth, near.flatten(1)))
         categories = sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2.0, reduction="sum")
