@@ -13,9 +13,11 @@ from napari_sartorius.nn.config import (
     HTCConfig,
     ImageClassifierConfig,
     MaskRCNNConfig,
+    SOLOv2Config,
 )
 from napari_sartorius.nn.htc import HybridTaskCascade
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
+from napari_sartorius.nn.solov2 import SOLOv2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,7 @@ _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
     HTCConfig: HybridTaskCascade,
     ImageClassifierConfig: ImageClassifier,
     CenterMaskConfig: CenterMask,
+    SOLOv2Config: SOLOv2,
 }
 
 

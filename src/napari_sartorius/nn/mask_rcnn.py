@@ -14,6 +14,7 @@ from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, Sc
 from napari_sartorius.nn.mask_head import MaskHead
 from napari_sartorius.nn.matching import match_boxes, sample
 from napari_sartorius.nn.network import Network
+from napari_sartorius.nn.point_refinement import PointHead
 from napari_sartorius.nn.pooling import pool_boxes
 from napari_sartorius.nn.proposals import ProposalNetwork
 from napari_sartorius.nn.pyramid import Pyramid
@@ -68,6 +69,10 @@ class MaskRCNN(Network):
         self.proposals = ProposalNetwork(width, config.proposals, strides)
         self.box_head = BoxHead(width, config.num_classes, config.box_head)
         self.mask_head = MaskHead(width, config.num_classes, config.mask_head)
+        self.point_head: PointHead | None = None
+        if config.mask_head.points is not None:
+            maps = self.mask_head.predictor.out_channels
+            self.point_head = PointHead(width, maps, strides[0], config.mask_head.points)
         self.size_divisibility = self.trunk.strides[-1]
 
     def features(self, batch: Tensor) -> list[Tensor]:
@@ -105,8 +110,30 @@ class MaskRCNN(Network):
 
     def predict_masks(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Mask probabilities (N, K or 1, M, M) of given boxes of each image."""
-        logits = self.mask_head(self._pool(features, boxes, self.config.mask_head.pooler))
+        logits = self._mask_logits(features, boxes)
+        if self.point_head is not None:
+            logits = self.point_head.refine_all(features[0], boxes, logits)
         return list(torch.split(logits.sigmoid(), [len(b) for b in boxes]))
+
+    def _mask_logits(self, features: list[Tensor], boxes: list[Tensor]) -> Tensor:
+        """Logits (N, K or 1, 2 R, 2 R) of the mask head for the boxes of all images."""
+        logits: Tensor = self.mask_head(self._pool(features, boxes, self.config.mask_head.pooler))
+        return logits
+
+    def _masks_of(
+        self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]
+    ) -> list[Tensor]:
+        """Mask probabilities (N, M, M) of boxes whose categories are known."""
+        if self.point_head is None:
+            maps = self.predict_masks(features, boxes)
+            return [
+                one[torch.arange(len(one), device=one.device), _column(one, label)].float()
+                for one, label in zip(maps, labels, strict=True)
+            ]
+        logits = self._mask_logits(features, boxes)
+        column = _column(logits, torch.cat(labels))
+        refined = self.point_head.refine(features[0], boxes, logits, column)
+        return list(torch.split(refined.sigmoid(), [len(b) for b in boxes]))
 
     @torch.inference_mode()
     def detect(
@@ -137,15 +164,13 @@ class MaskRCNN(Network):
             _keep_best(one, proposal, size, limits)
             for one, proposal, size in zip(scored, proposals, sizes, strict=True)
         ]
-        masks = self.predict_masks(features, [best.boxes for best in kept])
-        results = []
-        for best, mask in zip(kept, masks, strict=True):
-            column = torch.zeros_like(best.labels) if mask.shape[1] == 1 else best.labels
-            chosen = mask[torch.arange(len(column), device=column.device), column]
-            results.append(
-                Detections(best.boxes, best.scores, best.labels, chosen.float(), best.capped)
-            )
-        return results
+        masks = self._masks_of(
+            features, [best.boxes for best in kept], [best.labels for best in kept]
+        )
+        return [
+            Detections(best.boxes, best.scores, best.labels, mask, best.capped)
+            for best, mask in zip(kept, masks, strict=True)
+        ]
 
     def _look_again(
         self,
@@ -195,7 +220,7 @@ class MaskRCNN(Network):
     ) -> dict[str, Tensor]:
         head, masks = self.config.box_head, self.config.mask_head
         boxes, labels, truth = [], [], []
-        mask_boxes, mask_labels, mask_truth = [], [], []
+        mask_boxes, mask_objects, mask_truth = [], [], []
         for proposal, target in zip(found, targets, strict=True):
             # The true boxes join the proposals so that the heads learn from the first step on.
             candidates = torch.cat([proposal.boxes, target.boxes])
@@ -209,13 +234,18 @@ class MaskRCNN(Network):
             for_mask = positive[: masks.batch_per_image]
             side = 2 * masks.pooler.resolution
             mask_boxes.append(candidates[for_mask])
-            mask_labels.append(target.labels[matched[for_mask]])
+            mask_objects.append(matched[for_mask])
             mask_truth.append(mask_targets(target, candidates[for_mask], matched[for_mask], side))
         losses = self._box_losses(features, BoxSample(boxes, labels, truth), targets, sizes)
-        mask_logits = self.mask_head(self._pool(features, mask_boxes, masks.pooler))
+        mask_logits = self._mask_logits(features, mask_boxes)
+        labels_of = [t.labels[o] for t, o in zip(targets, mask_objects, strict=True)]
         losses["mask"] = self.mask_head.loss(
-            mask_logits, torch.cat(mask_labels), torch.cat(mask_truth)
+            mask_logits, torch.cat(labels_of), torch.cat(mask_truth)
         )
+        if self.point_head is not None:
+            losses["mask_points"] = self.point_head.loss(
+                features[0], mask_boxes, mask_logits, targets, mask_objects
+            )
         return losses
 
     def _wanted_of(self, boxes: Tensor, matched: Tensor, target: Target) -> tuple[Tensor, Tensor]:
@@ -242,6 +272,11 @@ class MaskRCNN(Network):
 
     def _pool(self, features: list[Tensor], boxes: list[Tensor], pooler: PoolerConfig) -> Tensor:
         return pool_boxes(features, self.pooled_strides, boxes, pooler)
+
+
+def _column(maps: Tensor, labels: Tensor) -> Tensor:
+    """Which of (N, K or 1, M, M) maps shows each label (N,)."""
+    return torch.zeros_like(labels) if maps.shape[1] == 1 else labels
 
 
 class _Best(NamedTuple):

@@ -70,30 +70,40 @@ def mask_targets(target: Target, boxes: Tensor, objects: Tensor, side: int) -> T
     Tensor
         (N, side, side) float32, 0 or 1.
     """
-    place = target.bitmap_boxes[objects]
-    width, height = place[:, 2] - place[:, 0], place[:, 3] - place[:, 1]
     steps = (torch.arange(side, device=boxes.device, dtype=torch.float32) + 0.5) / side
-    x = (boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * steps) / target.scale[0]
-    y = (boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps) / target.scale[1]
-    x = x - place[:, 0:1] - 0.5  # bitmap index whose pixel centre lies at x
-    y = y - place[:, 1:2] - 0.5
+    x = boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * steps
+    y = boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps
+    value = truth_at(target, objects[:, None, None], x[:, None, :], y[:, :, None])
+    return (value >= 0.5).float()
+
+
+def truth_at(target: Target, objects: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Bilinear samples of the objects' bitmaps, 0 to 1 float32; zero outside of them.
+
+    Parameters
+    ----------
+    target
+        The truth of the image.
+    objects
+        Index of the object that each sample is of.
+    x, y
+        Places in network pixels. All three shapes must fit each other by broadcasting.
+    """
+    place = target.bitmap_boxes[objects]
+    x0_box, y0_box, x1_box, y1_box = place.unbind(-1)
+    width, height = x1_box - x0_box, y1_box - y0_box
+    x = x / target.scale[0] - x0_box - 0.5  # bitmap index whose pixel centre lies at x
+    y = y / target.scale[1] - y0_box - 0.5
     x0, y0 = x.floor(), y.floor()
     weight_x, weight_y = x - x0, y - y0
-    start = target.offsets[objects][:, None, None]
+    start = target.offsets[objects]
 
     def bits_at(column: Tensor, row: Tensor) -> Tensor:
-        inside_x = (column >= 0) & (column < width[:, None])
-        inside_y = (row >= 0) & (row < height[:, None])
-        column = column.long().clamp(min=0)
-        row = row.long().clamp(min=0)
-        flat = start + row[:, :, None] * width[:, None, None] + column[:, None, :]
-        inside = inside_y[:, :, None] & inside_x[:, None, :]
+        inside = ((row >= 0) & (row < height)) & ((column >= 0) & (column < width))
+        flat = start + row.long().clamp(min=0) * width + column.long().clamp(min=0)
         flat = torch.where(inside, flat, start)
         return target.bits[flat].float() * inside
 
-    top = bits_at(x0, y0) * (1 - weight_x)[:, None] + bits_at(x0 + 1, y0) * weight_x[:, None]
-    bottom = (
-        bits_at(x0, y0 + 1) * (1 - weight_x)[:, None] + bits_at(x0 + 1, y0 + 1) * weight_x[:, None]
-    )
-    value = top * (1 - weight_y)[:, :, None] + bottom * weight_y[:, :, None]
-    return (value >= 0.5).float()
+    top = bits_at(x0, y0) * (1 - weight_x) + bits_at(x0 + 1, y0) * weight_x
+    bottom = bits_at(x0, y0 + 1) * (1 - weight_x) + bits_at(x0 + 1, y0 + 1) * weight_x
+    return top * (1 - weight_y) + bottom * weight_y

@@ -18,9 +18,17 @@ from napari_sartorius.nn.config.fcos import FCOSConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.htc import HTCConfig, SemanticConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
+from napari_sartorius.nn.config.points import PointHeadConfig
 from napari_sartorius.nn.config.proposals import ProposalConfig
 from napari_sartorius.nn.config.pyramid import PyramidConfig
 from napari_sartorius.nn.config.resnest import ResNeStConfig
+from napari_sartorius.nn.config.solov2 import (
+    GridConfig,
+    GridHeadConfig,
+    MaskFeatureConfig,
+    MatrixNMSConfig,
+    SOLOv2Config,
+)
 from napari_sartorius.nn.config.timm_trunk import TrunkConfig
 from napari_sartorius.nn.config.trunks import AnyTrunk
 from napari_sartorius.nn.config.vovnet import VoVNetConfig
@@ -36,15 +44,21 @@ __all__ = [
     "CenterMaskConfig",
     "ClassifierTrunkConfig",
     "FCOSConfig",
+    "GridConfig",
+    "GridHeadConfig",
     "HTCConfig",
     "ImageClassifierConfig",
+    "MaskFeatureConfig",
     "MaskHeadConfig",
     "MaskIoUHeadConfig",
     "MaskRCNNConfig",
+    "MatrixNMSConfig",
+    "PointHeadConfig",
     "PoolerConfig",
     "ProposalConfig",
     "PyramidConfig",
     "ResNeStConfig",
+    "SOLOv2Config",
     "SemanticConfig",
     "TopPyramidConfig",
     "TrunkConfig",

@@ -11,6 +11,7 @@ from napari_sartorius.nn.config.centermask import CenterMaskConfig
 from napari_sartorius.nn.config.classifier import ImageClassifierConfig
 from napari_sartorius.nn.config.htc import HTCConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
+from napari_sartorius.nn.config.solov2 import SOLOv2Config
 
 
 def _family(tree: Any) -> str:
@@ -25,7 +26,8 @@ Architecture = Annotated[
     | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")]
     | Annotated[HTCConfig, Tag("htc")]
     | Annotated[ImageClassifierConfig, Tag("classifier")]
-    | Annotated[CenterMaskConfig, Tag("centermask")],
+    | Annotated[CenterMaskConfig, Tag("centermask")]
+    | Annotated[SOLOv2Config, Tag("solov2")],
     Discriminator(_family),
 ]
 """The tree of any network; its `family` says which.

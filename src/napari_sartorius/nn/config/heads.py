@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from napari_sartorius.nn.config.norms import Norm, check_groups
+from napari_sartorius.nn.config.points import PointHeadConfig
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -77,7 +78,13 @@ class BoxHeadConfig(Tree):
 
 
 class MaskHeadConfig(Tree):
-    """Convolutions, one doubling, one mask per class: (2 * resolution) square logits."""
+    """Convolutions, one doubling, one mask per class: (2 * resolution) square logits.
+
+    Parameters
+    ----------
+    points
+        Draws the masks again, finer, where they are uncertain; None leaves them as they are.
+    """
 
     pooler: PoolerConfig = PoolerConfig(resolution=14, sampling_ratio=1)
     layers: int = 4
@@ -85,6 +92,7 @@ class MaskHeadConfig(Tree):
     norm: Norm = "batch"
     class_agnostic: bool = False
     batch_per_image: int = 64
+    points: PointHeadConfig | None = None
 
     @model_validator(mode="after")
     def _groups_divide(self) -> MaskHeadConfig:
