@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
-from napari_sartorius.nn.config import CascadeMaskRCNNConfig, MaskRCNNConfig
+from napari_sartorius.nn.config import CascadeMaskRCNNConfig, Detectron2Config, MaskRCNNConfig
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
 
 if TYPE_CHECKING:
@@ -22,5 +23,16 @@ _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
 
 
 def build_network(config: Architecture) -> Network:
-    """Untrained network of this architecture; the tree's family decides which."""
+    """Untrained network of this architecture; the tree's family decides which.
+
+    Raises
+    ------
+    UserError
+        For a network that detectron2 builds and runs: it can only be loaded from its bundle.
+    """
+    if isinstance(config, Detectron2Config):
+        raise UserError(
+            "a network that runs in detectron2 cannot be trained here; train it with detectron2 "
+            "and import the result, or start from another model"
+        )
     return _FAMILIES[type(config)](config)

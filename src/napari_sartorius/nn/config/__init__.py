@@ -6,6 +6,7 @@ one line in `trunks` or `architecture`, and one line in `nn.trunks.build` or `nn
 
 from napari_sartorius.nn.config.architecture import Architecture, read_architecture
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig, CascadeStageConfig
+from napari_sartorius.nn.config.detectron2 import Detectron2Config, Detectron2Trunk
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 from napari_sartorius.nn.config.proposals import ProposalConfig
@@ -21,6 +22,8 @@ __all__ = [
     "BoxHeadConfig",
     "CascadeMaskRCNNConfig",
     "CascadeStageConfig",
+    "Detectron2Config",
+    "Detectron2Trunk",
     "MaskHeadConfig",
     "MaskRCNNConfig",
     "PoolerConfig",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
+from napari_sartorius.nn.config.detectron2 import Detectron2Config
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 
 
@@ -19,7 +20,8 @@ def _family(tree: Any) -> str:
 
 Architecture = Annotated[
     Annotated[MaskRCNNConfig, Tag("mask_rcnn")]
-    | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")],
+    | Annotated[CascadeMaskRCNNConfig, Tag("cascade_mask_rcnn")]
+    | Annotated[Detectron2Config, Tag("detectron2")],
     Discriminator(_family),
 ]
 """The tree of any network; its `family` says which.

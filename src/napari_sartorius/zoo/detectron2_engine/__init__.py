@@ -1,0 +1,1 @@
+"""Models that an installed detectron2 builds and runs, as bundles like any other."""
