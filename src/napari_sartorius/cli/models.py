@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,14 @@ from napari_sartorius.cli.console import ConsoleMonitor
 
 if TYPE_CHECKING:
     from napari_sartorius.zoo import InputSize, ModelBundle
+
+
+class Engine(StrEnum):
+    """Who runs the network of an imported model."""
+
+    own = "own"
+    detectron2 = "detectron2"
+
 
 models_app = typer.Typer(help="The models that are installed.", no_args_is_help=True)
 
@@ -58,6 +67,13 @@ def import_model(
         float | None,
         typer.Option(help="Typical cell diameter in pixels of the network's input."),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="Who runs the network: this program, or a detectron2 that you have installed, "
+            "which can run any of its instance segmentation models and needs --config."
+        ),
+    ] = Engine.own,
     tensors: Annotated[
         bool, typer.Option("--tensors", help="List what became of every tensor.")
     ] = False,
@@ -67,11 +83,14 @@ def import_model(
     Nothing in the file is executed. Give the configuration of the training run when anchors,
     grey levels or image sizes were changed in it; what is assumed without it is printed.
     """
-    from napari_sartorius.zoo.checkpoints import import_checkpoint
+    if engine is Engine.detectron2:
+        from napari_sartorius.zoo.detectron2_engine import import_with_detectron2 as import_it
+    else:
+        from napari_sartorius.zoo.checkpoints import import_checkpoint as import_it
 
     names = [one.strip() for one in categories.split(",")] if categories is not None else None
     with ConsoleMonitor() as monitor:
-        imported = import_checkpoint(
+        imported = import_it(
             checkpoint,
             config=config,
             name=name,

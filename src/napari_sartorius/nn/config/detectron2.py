@@ -59,8 +59,10 @@ class Detectron2Config(Tree):
     def _plain_sections(cls, configuration: dict[str, JsonValue]) -> dict[str, JsonValue]:
         strangers = set(configuration) - _SECTIONS
         if strangers or not isinstance(configuration.get("MODEL"), dict):
-            raise ValueError("a configuration needs a section MODEL and no others than "
-                             f"{', '.join(sorted(_SECTIONS))}")
+            raise ValueError(
+                "a configuration needs a section MODEL and no others than "
+                f"{', '.join(sorted(_SECTIONS))}"
+            )
         if not all(math.isfinite(number) for number in _numbers(configuration)):
             raise ValueError("a configuration holds finite numbers only")
         return configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -62,7 +63,19 @@ def require_detectron2() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back detectron2's warnings about itself; no user can act on them."""
+    """Keep back warnings about detectron2's use of torch; no user can act on them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        _TRACING.addFilter(_nothing)
+        try:
+            yield
+        finally:
+            _TRACING.removeFilter(_nothing)
+
+
+# torch says here once per process that a question which detectron2 asks it has a new name.
+_TRACING = logging.getLogger("torch.fx._symbolic_trace")
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.WARNING

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _KEPT = ("VERSION", "MODEL")
 # Where weights lie and run is not the network's; nor is what only training or viewers read.
 _NOT_KEPT = ("WEIGHTS", "DEVICE")
-_BY_REGIONS = ("GeneralizedRCNN", "PanopticFPN")
+BY_REGIONS = ("GeneralizedRCNN", "PanopticFPN")
 # It pools over the area of a training crop, and looks up among its data which categories are
 # countable things.
 _NEEDS_ITS_DATA = "PanopticDeepLab"
@@ -63,7 +63,7 @@ def complete(content: Mapping[str, Any], where: str) -> tuple[Any, dict[str, str
             f"{where} is refused by detectron2 {installed_version()} ({_first_line(error)}); "
             "correct the entry"
         ) from error
-    return cfg, {key: "not known to this detectron2 and not used" for key in unknown}
+    return cfg, dict.fromkeys(unknown, "not known to this detectron2 and not used")
 
 
 def without_the_rest(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def refuse_other_tasks(cfg: Any, where: str) -> None:
         For boxes without masks, semantic maps, proposals from files, other colour spaces.
     """
     model = cfg.MODEL
-    by_regions = model.META_ARCHITECTURE in _BY_REGIONS
+    by_regions = model.META_ARCHITECTURE in BY_REGIONS
     if model.META_ARCHITECTURE in _WITHOUT_MASKS or (by_regions and not model.MASK_ON):
         raise UserError(
             f"{where} describes a {model.META_ARCHITECTURE} without masks; only models of "

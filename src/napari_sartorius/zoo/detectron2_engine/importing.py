@@ -1,4 +1,4 @@
-"""Makes a bundle of any instance segmentation model of detectron2; detectron2 goes on running it."""
+"""Makes a bundle of any instance segmentation model of detectron2, which goes on running it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pydantic import ValidationError
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.nn.config import Detectron2Config, Detectron2Trunk
-from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
 from napari_sartorius.zoo.card import InputSize
 from napari_sartorius.zoo.catalogue import user_models_folder
-from napari_sartorius.zoo.checkpoints.architecture import ImportedNetwork
+from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 from napari_sartorius.zoo.checkpoints.importing import (
-    REPORT_FILE,
     ImportedModel,
-    _about_the_card,
-    _card,
-    _checksum,
-    _name,
-    _refuse_taken,
+    about_the_card,
+    checksum,
+    make_card,
+    no_usable_network,
+    refuse_taken,
+    save_imported,
+    wished_name,
 )
 from napari_sartorius.zoo.checkpoints.reading import read_checkpoint
 from napari_sartorius.zoo.checkpoints.report import ImportReport
 from napari_sartorius.zoo.detectron2_engine.available import installed_version, require_detectron2
 from napari_sartorius.zoo.detectron2_engine.build import (
+    BY_REGIONS,
     build_original,
     classes_of,
     complete,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.zoo.detectron2_engine.configuration import Configuration
 
+_CITATION = "detectron2 (Wu et al. 2019, https://github.com/facebookresearch/detectron2)"
 _SCORE = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
 _CHOSEN_LATER = {
     "MODEL.ROI_HEADS.NMS_THRESH_TEST": "chosen when segmenting (box_nms)",
@@ -56,8 +57,8 @@ _CHOSEN_LATER = {
 
 def import_with_detectron2(
     checkpoint: str | Path,
-    config: str | Path | None,
     *,
+    config: str | Path | None,
     name: str | None = None,
     categories: Sequence[str] | None = None,
     cell_diameter: float | None = None,
@@ -76,6 +77,7 @@ def import_with_detectron2(
         ``.pth`` or ``.pkl``.
     config
         The ``config.yaml`` of the training run, or a YAML of detectron2's model zoo with its bases.
+        None is refused: shapes alone do not tell these networks.
     name, categories, cell_diameter, folder, monitor
         As in `napari_sartorius.zoo.checkpoints.import_checkpoint`.
 
@@ -93,9 +95,9 @@ def import_with_detectron2(
             "the detectron2 engine needs the configuration of the training run, which describes "
             f"the network of {path.name}: give it with --config config.yaml"
         )
-    target_name = _name(path, name)
+    target_name = wished_name(path, name)
     place = Path(folder) if folder is not None else user_models_folder()
-    _refuse_taken(target_name, place, everywhere=folder is None)
+    refuse_taken(target_name, place, everywhere=folder is None)
     said = read_configuration(Path(config))
     cfg, settings = complete(said.content, str(said.path))
     refuse_other_tasks(cfg, str(said.path))
@@ -104,17 +106,11 @@ def import_with_detectron2(
     monitor.check()
     try:
         network = _describe(path, said, cfg, weights)
-        card = _card(path, target_name, network, categories, cell_diameter).with_changes(  # type: ignore[arg-type]
-            description=f"A {_kind(cfg)} of detectron2, which must be installed to run it; imported "
-            f"from {path.name}.",
-            input_size=network.input_size,
+        card = make_card(
+            path, target_name, network, _title(cfg), _CITATION, categories, cell_diameter
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"{said.path} describes no usable network "
-            f"({'.'.join(str(part) for part in first['loc'])}: {first['msg']}); correct the entry"
-        ) from error
+        raise no_usable_network(said.path, error) from error
     monitor.progress("build", 0.3)
     original = build_original(cfg, str(said.path))
     state, notes = fit_original(path, weights, original)
@@ -124,17 +120,15 @@ def import_with_detectron2(
     monitor.check()
     report = ImportReport(
         source=path.name,
-        source_sha256=_checksum(path),
+        source_sha256=checksum(path),
         tensors=tuple(notes),
-        assumptions=tuple(_about_the_card(card, network, cell_diameter)),
+        assumptions=tuple(about_the_card(card, network, cell_diameter)),
         settings=settings | {k: v for k, v in _CHOSEN_LATER.items() if said.says(k)},
     )
     monitor.progress("write", 0.8)
-    with atomic_folder(place / target_name) as temporary:
-        bundle = save_bundle(temporary, card, state, "float32")
-        write_text(temporary / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
+    imported = save_imported(place / target_name, card, state, report)
     monitor.progress("write", 1.0)
-    return ImportedModel(ModelBundle(bundle.card, place / target_name), report)
+    return imported
 
 
 def _describe(
@@ -143,7 +137,7 @@ def _describe(
     channels = len(cfg.MODEL.PIXEL_MEAN)
     short, long = int(cfg.INPUT.MIN_SIZE_TEST), int(cfg.INPUT.MAX_SIZE_TEST)
     return ImportedNetwork(
-        architecture=Detectron2Config(  # type: ignore[arg-type]
+        architecture=Detectron2Config(
             num_classes=classes_of(cfg),
             trunk=Detectron2Trunk(in_channels=3 if channels == 3 else 1),
             configuration=without_the_rest(said.content),
@@ -179,7 +173,7 @@ def _constant(
                 "the configuration with which this checkpoint was trained"
             )
         if apart:
-            values = np.round(stored.ravel().astype(np.float64), 5)
+            values = np.array(stored.ravel(), np.float64).round(5)
     if not np.isfinite(values).all() or (name == "std" and (values <= 0).any()):
         raise UserError(
             f"{said.path}: MODEL.PIXEL_{name.upper()} is {values.tolist()}, expected finite "
@@ -190,9 +184,10 @@ def _constant(
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def _kind(cfg: Any) -> str:
-    """What to call a model in a sentence."""
+def _title(cfg: Any) -> str:
+    """What a model is and needs, in words."""
     model = cfg.MODEL
-    if model.META_ARCHITECTURE not in ("GeneralizedRCNN", "PanopticFPN"):
-        return str(model.META_ARCHITECTURE)
-    return f"{model.META_ARCHITECTURE} ({model.ROI_HEADS.NAME}, {model.ROI_MASK_HEAD.NAME})"
+    parts = ""
+    if model.META_ARCHITECTURE in BY_REGIONS:
+        parts = f" ({model.ROI_HEADS.NAME}, {model.ROI_MASK_HEAD.NAME})"
+    return f"{model.META_ARCHITECTURE}{parts} run by detectron2, which must be installed"

@@ -75,7 +75,9 @@ class Detectron2RCNN(Detectron2Network):
         """
         sizes = image_sizes or self._whole(features)
         heads, maps = self.model.roi_heads, self._by_name(features)
-        given = [_instances(size, proposal_boxes=box) for size, box in zip(sizes, boxes, strict=True)]
+        given = [
+            _instances(size, proposal_boxes=box) for size, box in zip(sizes, boxes, strict=True)
+        ]
         with self._speaking(), quiet():
             if hasattr(heads, "num_cascade_stages"):
                 probabilities, refined = _cascade(heads, maps, given)
@@ -186,19 +188,18 @@ def _cascade(
     """Mean probabilities of all stages and boxes of the last one (Cai and Vasconcelos 2018)."""
     levels = [maps[f] for f in heads.box_in_features]
     sizes = [g.image_size for g in given]
-    totals: list[Tensor] = []
+    stages: list[list[Tensor]] = []
     for stage in range(heads.num_cascade_stages):
         predictor = heads.box_predictor[stage]
         pooled = heads.box_pooler(levels, [g.proposal_boxes for g in given])
         predictions = predictor(heads.box_head[stage](pooled))
-        probabilities = predictor.predict_probs(predictions, given)
-        totals = [t + p for t, p in zip(totals, probabilities, strict=True)] or list(probabilities)
+        stages.append(predictor.predict_probs(predictions, given))
         refined = list(predictor.predict_boxes(predictions, given))
         if stage + 1 < heads.num_cascade_stages:
             given = [_instances(s, proposal_boxes=b) for s, b in zip(sizes, refined, strict=True)]
             for one in given:
                 one.proposal_boxes.clip(one.image_size)
-    return [total * (1.0 / heads.num_cascade_stages) for total in totals], refined
+    return [sum(image) * (1.0 / len(stages)) for image in zip(*stages, strict=True)], refined
 
 
 def _instances(size: tuple[int, int], **columns: Tensor) -> Any:

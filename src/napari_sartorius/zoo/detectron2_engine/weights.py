@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.checkpoints.names import why_not_needed
+from napari_sartorius.zoo.checkpoints.detectron2.names import why_not_needed
 from napari_sartorius.zoo.checkpoints.report import TensorNote
-from napari_sartorius.zoo.checkpoints.weights import _checked, _some
+from napari_sartorius.zoo.checkpoints.weights import checked, some_names
 from napari_sartorius.zoo.detectron2_engine.available import quiet
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def fit_original(
         reason = None if name in wanted and not _made_anew(name) else why_not_needed(name)
         if reason is None:
             shape = tuple(wanted[name].shape) if name in wanted else value.shape
-            state[name] = torch.from_numpy(_checked(path, name, value, shape))
+            state[name] = torch.from_numpy(checked(path, name, value, shape))
         notes.append(
             TensorNote(
                 name=name,
@@ -67,13 +67,13 @@ def fit_original(
     missing, strange = load_original(model, state, str(path))
     if missing:
         raise UserError(
-            f"{path} lacks {_some(missing)} of the network that the configuration describes; give "
-            "the configuration with which this checkpoint was trained"
+            f"{path} lacks {some_names(missing)} of the network that the configuration describes; "
+            "give the configuration with which this checkpoint was trained"
         )
     if strange:
         raise UserError(
             f"{path} holds tensors that the network of the configuration does not have "
-            f"({_some(strange)}); give the configuration with which this checkpoint was trained"
+            f"({some_names(strange)}); give the configuration with which it was trained"
         )
     notes += [
         TensorNote(name=name, shape=(), fate="missing", reason="a counter that only training needs")

@@ -48,9 +48,7 @@ class Detectron2Whole(Detectron2Network):
         ]
         with self._speaking(), quiet():
             answers = self.model(images)
-        return [
-            self._detections(answer.get("instances"), batch, limits) for answer in answers
-        ]
+        return [self._detections(answer.get("instances"), batch, limits) for answer in answers]
 
     def __getattr__(self, name: str) -> Any:
         """Say in a sentence that there are no stages to call."""
@@ -98,7 +96,7 @@ class StagesMissing(UserError, AttributeError):
 
 def _bitmaps(masks: Any) -> Tensor:
     """(N, H, W) bool of the forms in which detectron2's models give masks of whole images."""
-    tensor = getattr(masks, "tensor", masks)
+    tensor: Tensor = getattr(masks, "tensor", masks)
     return tensor if tensor.dtype == torch.bool else tensor >= _MASK
 
 
