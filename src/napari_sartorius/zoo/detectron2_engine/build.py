@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
@@ -20,6 +21,12 @@ BY_REGIONS = ("GeneralizedRCNN", "PanopticFPN")
 # It pools over the area of a training crop, and looks up among its data which categories are
 # countable things.
 _NEEDS_ITS_DATA = "PanopticDeepLab"
+# Instance segmentation models beyond the core that are installed with it, and what adds their
+# entries to a configuration.
+_PROJECTS = (
+    ("point_rend", "add_pointrend_config"),
+    ("panoptic_deeplab", "add_panoptic_deeplab_config"),
+)
 _WITHOUT_MASKS = ("RetinaNet", "FCOS", "ProposalNetwork", "SemanticSegmentor")
 
 
@@ -155,14 +162,13 @@ def _defaults() -> Any:
     from detectron2.config import get_cfg
 
     cfg = get_cfg()
-    with quiet():
+    for project, name in _PROJECTS:
         try:
-            from detectron2.projects.panoptic_deeplab import add_panoptic_deeplab_config
-            from detectron2.projects.point_rend import add_pointrend_config
-        except ImportError:  # an installation without its projects has the other networks
-            return cfg
-        add_pointrend_config(cfg)
-        add_panoptic_deeplab_config(cfg)
+            with quiet():
+                add = getattr(import_module(f"detectron2.projects.{project}"), name)
+        except ImportError:  # not installed with it, or lacks what it needs itself
+            continue
+        add(cfg)
     return cfg
 
 

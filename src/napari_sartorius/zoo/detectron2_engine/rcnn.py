@@ -93,7 +93,7 @@ class Detectron2RCNN(Detectron2Network):
                 probabilities = heads.box_predictor.predict_probs(predictions, given)
                 refined = heads.box_predictor.predict_boxes(predictions, given)
         return [
-            ScoredBoxes(p, b.reshape(len(b), -1, 4))
+            ScoredBoxes(p, b.reshape(len(b), b.shape[1] // 4, 4))
             for p, b in zip(probabilities, refined, strict=True)
         ]
 
