@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # A narrow network with detectron2's own structure: seconds become tenths.
 NARROW = """
@@ -152,9 +154,10 @@ def _spread(model: Any, image: NDArray[np.float32]) -> None:
     hooks = []
     for name, layer in model.named_modules():
         for end, spread in _SPREADS.items():
-            if name.endswith(end) or name.rpartition(".")[0].endswith(end):
-                if hasattr(layer, "weight"):
-                    hooks.append(layer.register_forward_hook(_Scale(spread)))
+            # Some of these layers stand in a list of their own.
+            named = name.endswith(end) or name.rpartition(".")[0].endswith(end)
+            if named and hasattr(layer, "weight"):
+                hooks.append(layer.register_forward_hook(_Scale(spread)))
     with torch.inference_mode():
         pixels = torch.from_numpy(image[: len(model.pixel_mean)])
         model([{"image": pixels, "height": pixels.shape[1], "width": pixels.shape[2]}])

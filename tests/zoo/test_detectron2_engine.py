@@ -32,7 +32,7 @@ pytest.importorskip("detectron2", reason="detectron2 is not installed")
 # Stock detectron2, called here for comparison, warns of what torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-LIMITS = DetectLimits(score=0.2, nms=0.4, max_detections=60)
+LIMITS = DetectLimits(score=0.1, nms=0.8, max_detections=60)
 SIZE = (150, 203)
 
 
