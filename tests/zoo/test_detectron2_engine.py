@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from detectron2_models import MODELS, make_original
+from napari_sartorius.cli.main import app
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.inference.config import SegmentConfig
@@ -17,6 +19,8 @@ from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.zoo import find_bundle
 from napari_sartorius.zoo.detectron2_engine import import_with_detectron2
+from napari_sartorius.zoo.detectron2_engine.build import build_original, complete
+from napari_sartorius.zoo.detectron2_engine.loading import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,6 +260,40 @@ def test_unknown_entries_that_change_nothing_are_reported(
     assert "max_objects_per_tile" in imported_model.report.settings["TEST.DETECTIONS_PER_IMAGE"]
     assert imported_model.bundle.card.thresholds_of("class1").score == 0.15
     assert imported_model.report.of("missing") == []
+
+
+def test_layers_without_a_processor_version_are_refused_in_a_sentence() -> None:
+    # detectron2 runs deformable convolutions on the processor in one group of offsets only.
+    parts = {"DEFORM_ON_PER_STAGE": [True] * 4, "DEFORM_NUM_GROUPS": 2, "DEPTH": 50}
+    content = {
+        "MODEL": {
+            "MASK_ON": True,
+            "BACKBONE": {"NAME": "build_resnet_fpn_backbone"},
+            "RESNETS": parts | {"OUT_FEATURES": ["res2", "res3", "res4", "res5"]},
+            "FPN": {"IN_FEATURES": ["res2", "res3", "res4", "res5"]},
+        }
+    }
+    cfg, _ = complete(content, "config.yaml")
+    network: Any = wrap(build_original(cfg, "config.yaml"), "theirs")
+    with pytest.raises(UserError, match=r"theirs has layers .* graphics card only"):
+        network.features(torch.zeros((1, 3, 64, 64)))
+
+
+def test_the_command_imports_and_says_what_became_of_the_file(
+    imported: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SARTORIUS_MODELS", str(tmp_path))
+    original, _ = imported("point_rend")
+    files = [str(original.checkpoint), "--config", str(original.config)]
+    done = CliRunner().invoke(
+        app, ["models", "import", *files, "--engine", "detectron2", "--categories", "a,b,c"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "0 ignored, 0 missing" in done.output
+    assert "point_rend finds a, b, c" in done.output
+    shown = CliRunner().invoke(app, ["models", "show", "point_rend"])
+    assert "PointRendMaskHead" in shown.output
+    assert "Cannot be used" not in shown.output
 
 
 def test_training_a_wrapped_model_is_refused_in_a_sentence(imported: Callable[[str], Any]) -> None:

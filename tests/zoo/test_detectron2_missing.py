@@ -79,6 +79,9 @@ def test_a_model_that_needs_it_shows_its_card_but_does_not_load(bundle: ModelBun
     assert found.card.input_channels == 3
     with pytest.raises(UserError, match="detectron2 is not installed"):
         found.load_network()
+    shown = CliRunner().invoke(app, ["models", "show", str(bundle.path)])
+    assert shown.exit_code == 0
+    assert "Cannot be used here: detectron2 is not installed" in shown.output
 
 
 def test_a_card_keeps_the_configuration(bundle: ModelBundle) -> None:

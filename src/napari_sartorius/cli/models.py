@@ -108,6 +108,8 @@ def import_model(
 
 def card_lines(bundle: ModelBundle) -> list[str]:
     """Lines of a card for a reader."""
+    from napari_sartorius.zoo.detectron2_engine.available import why_unusable
+
     card = bundle.card
     pixel = f"{card.pixel_size:g} um" if card.pixel_size else "unknown"
     lines = [
@@ -134,6 +136,9 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         lines += [f"  {metric}: {value:.4g}" for metric, value in card.metrics.items()]
     if card.known_failures:
         lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
+    obstacle = why_unusable(card)
+    if obstacle:
+        lines += ["", f"Cannot be used here: {obstacle}"]
     lines += ["", f"Location: {bundle.path}"]
     return lines
 

@@ -14,6 +14,8 @@ from napari_sartorius.core.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_sartorius.zoo.card import ModelCard
+
 INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2"
 """What installs it; it is built on the user's computer, so a C++ compiler is needed."""
 
@@ -28,6 +30,11 @@ def why_unavailable() -> str | None:
     if find_spec("detectron2") is not None:
         return None
     return f"detectron2 is not installed: install it with '{INSTALL}'; {_WITHOUT}"
+
+
+def why_unusable(card: ModelCard) -> str | None:
+    """One sentence when a model needs a detectron2 that is missing, else None. Imports nothing."""
+    return why_unavailable() if card.architecture_tree.get("family") == "detectron2" else None
 
 
 def installed_version() -> str:

@@ -34,9 +34,9 @@ class Detectron2Network(Network):
         super().__init__()
         self.model = model
         self.name = name
-        self.size_divisibility = int(
-            getattr(model.backbone, "size_divisibility", 0) or _USUAL_DIVISIBILITY
-        )
+        backbone = getattr(model, "backbone", None)
+        asked = int(getattr(backbone, "size_divisibility", 0))
+        self.size_divisibility = asked or _USUAL_DIVISIBILITY
 
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Refuse to train: detectron2 has its own trainer, and a card of ours could not say how.
