@@ -128,6 +128,9 @@ def make_original(kind: str, folder: Path, image: NDArray[np.float32]) -> Origin
         cfg.MODEL.DEVICE = "cpu"
         torch.manual_seed(3)
         model = build_model(cfg).eval()
+        for name, weight in model.named_parameters():
+            if name.endswith("conv2_offset.weight"):  # zeros at first
+                weight.data.normal_()
         _spread(model, image)
     checkpoint = folder / f"{kind}.pth"
     torch.save({"model": model.state_dict(), "iteration": 1}, checkpoint)
@@ -136,6 +139,7 @@ def make_original(kind: str, folder: Path, image: NDArray[np.float32]) -> Origin
 
 # Layers that decide, and how far their answers shall spread: as initialised they are all alike.
 _SPREADS = {
+    "conv2_offset": 1.0,
     "objectness_logits": 3.0,
     "anchor_deltas": 0.3,
     "cls_score": 3.0,
@@ -175,5 +179,9 @@ class _Scale:
         if self.factor == 1.0 and answer.numel():
             self.factor = self.spread / float(answer.std())
             layer.weight.data *= self.factor
-            return answer * self.factor
+            answer = answer * self.factor
+            if answer.ndim == 2:  # of boxes: no category is the usual one
+                usual = answer.mean(dim=0)
+                layer.bias.data -= usual
+                answer = answer - usual
         return answer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from detectron2_models import MODELS, make_original
+from detectron2_models import MODELS, make_original, zoo_file
 from napari_sartorius.cli.main import app
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
@@ -20,6 +20,7 @@ from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.zoo import find_bundle
 from napari_sartorius.zoo.detectron2_engine import import_with_detectron2
 from napari_sartorius.zoo.detectron2_engine.build import build_original, complete
+from napari_sartorius.zoo.detectron2_engine.configuration import read_configuration
 from napari_sartorius.zoo.detectron2_engine.loading import wrap
 
 if TYPE_CHECKING:
@@ -264,15 +265,8 @@ def test_unknown_entries_that_change_nothing_are_reported(
 
 def test_layers_without_a_processor_version_are_refused_in_a_sentence() -> None:
     # detectron2 runs deformable convolutions on the processor in one group of offsets only.
-    parts = {"DEFORM_ON_PER_STAGE": [True] * 4, "DEFORM_NUM_GROUPS": 2, "DEPTH": 50}
-    content = {
-        "MODEL": {
-            "MASK_ON": True,
-            "BACKBONE": {"NAME": "build_resnet_fpn_backbone"},
-            "RESNETS": parts | {"OUT_FEATURES": ["res2", "res3", "res4", "res5"]},
-            "FPN": {"IN_FEATURES": ["res2", "res3", "res4", "res5"]},
-        }
-    }
+    content = read_configuration(zoo_file(MODELS["deformable"][0])).content
+    content["MODEL"]["RESNETS"]["DEFORM_NUM_GROUPS"] = 2
     cfg, _ = complete(content, "config.yaml")
     network: Any = wrap(build_original(cfg, "config.yaml"), "theirs")
     with pytest.raises(UserError, match=r"theirs has layers .* graphics card only"):

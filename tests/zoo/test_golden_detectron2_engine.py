@@ -87,6 +87,6 @@ def test_engine_reference_and_our_own_network_agree(
     np.testing.assert_array_equal(found.categories, ours.categories)
     np.testing.assert_allclose(found.scores, ours.scores, atol=1e-3)
     large = np.flatnonzero(ours.masks.area() > 100)
-    assert len(large) > 5
+    assert len(large) >= 5
     for i in large.tolist():
         assert found.masks[[i]].iou(ours.masks[[i]])[0, 0] >= 0.995
