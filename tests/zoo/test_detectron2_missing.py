@@ -13,8 +13,11 @@ from typer.testing import CliRunner
 
 from napari_sartorius.cli.main import app
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.coco import CocoDataset
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.config import Detectron2Config
+from napari_sartorius.training.config import TrainConfig
+from napari_sartorius.training.run import train
 from napari_sartorius.zoo import ModelCard, find_bundle
 from napari_sartorius.zoo.bundle import save_bundle
 from napari_sartorius.zoo.card import CategoryCard
@@ -90,9 +93,16 @@ def test_a_card_keeps_the_configuration(bundle: ModelBundle) -> None:
     assert find_bundle(bundle.path).card.architecture == bundle.card.architecture
 
 
-def test_training_from_it_is_refused_in_a_sentence(bundle: ModelBundle) -> None:
+def test_training_from_it_is_refused_before_anything_is_prepared(
+    bundle: ModelBundle, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="cannot be trained here"):
         build_network(bundle.card.architecture)
+    config = TrainConfig(architecture=bundle.card.architecture)
+    nothing = CocoDataset([], [], {})
+    with pytest.raises(UserError, match="cannot be trained here"):
+        train(nothing, tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

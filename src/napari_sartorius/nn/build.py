@@ -30,9 +30,20 @@ def build_network(config: Architecture) -> Network:
     UserError
         For a network that detectron2 builds and runs: it can only be loaded from its bundle.
     """
+    refuse_untrainable(config)
+    return _FAMILIES[type(config)](config)
+
+
+def refuse_untrainable(config: Architecture) -> None:
+    """Say before a long preparation that a network cannot be trained here.
+
+    Raises
+    ------
+    UserError
+        For a network that detectron2 builds and runs.
+    """
     if isinstance(config, Detectron2Config):
         raise UserError(
             "a network that runs in detectron2 cannot be trained here; train it with detectron2 "
             "and import the result, or start from another model"
         )
-    return _FAMILIES[type(config)](config)
