@@ -12,7 +12,7 @@ from napari_sartorius.nn.detector import (
     Proposals,
     ScoredBoxes,
 )
-from napari_sartorius.nn.mask_rcnn import _keep_best as keep_best
+from napari_sartorius.nn.keep_best import keep_best
 from napari_sartorius.zoo.detectron2_engine.available import quiet
 from napari_sartorius.zoo.detectron2_engine.network import Detectron2Network
 
