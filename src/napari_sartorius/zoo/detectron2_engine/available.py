@@ -20,8 +20,8 @@ INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresea
 """What installs it; it is built on the user's computer, so a C++ compiler is needed."""
 
 _WITHOUT = (
-    "common checkpoints (Mask R-CNN, Cascade Mask R-CNN, CenterMask2, LIVECell) work without it: "
-    "leave out --engine"
+    "common checkpoints (Mask R-CNN, Cascade Mask R-CNN, CenterMask2, LIVECell) work without it "
+    "when they are imported without --engine"
 )
 
 
