@@ -10,7 +10,7 @@ from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.config import MaskRCNNConfig, ProposalConfig, PyramidConfig, TrunkConfig
 from napari_sartorius.nn.detector import DetectLimits, Proposals, ScoredBoxes
-from napari_sartorius.nn.mask_rcnn import _keep_best
+from napari_sartorius.nn.keep_best import keep_best
 from napari_sartorius.nn.matching import BACKGROUND, IGNORED, match_boxes, match_pairs, sample
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
 from napari_sartorius.nn.targets import Target
@@ -137,7 +137,7 @@ def test_a_cut_list_of_proposals_counts_when_wanted_objects_are_found_at_its_end
     size = (10, 20 * count)
     for cut in (True, False):
         proposals = Proposals(boxes, torch.zeros(count), cut)
-        best = _keep_best(scored, proposals, size, limits)
+        best = keep_best(scored, proposals, size, limits)
         assert len(best.scores) == 50 + at_end_only
         assert best.capped == (cut and expected)
 
@@ -149,7 +149,7 @@ def test_the_cap_counts_when_it_drops_wanted_objects() -> None:
     proposals = Proposals(boxes, torch.zeros(9))
     for wanted, expected in (((), True), ((0.45,), True), ((0.55,), False)):
         limits = DetectLimits(score=0.05, max_detections=4, wanted=wanted)
-        assert _keep_best(scored, proposals, (200, 200), limits).capped is expected
+        assert keep_best(scored, proposals, (200, 200), limits).capped is expected
 
 
 def test_detection_is_repeatable() -> None:

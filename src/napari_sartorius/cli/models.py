@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.published import PublishedModel
 
 _MANY = 12
+
+
+class Engine(StrEnum):
+    """Who runs the network of an imported model."""
+
+    own = "own"
+    detectron2 = "detectron2"
+
 
 models_app = typer.Typer(
     help="Models: find, download, import, share, remove.", no_args_is_help=True
@@ -82,6 +91,13 @@ def import_model(
         float | None,
         typer.Option(help="Typical cell diameter in pixels of the network's input."),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="Who runs the network: this program, or a detectron2 that you have installed, "
+            "which can run any of its instance segmentation models and needs --config."
+        ),
+    ] = Engine.own,
     tensors: Annotated[
         bool, typer.Option("--tensors", help="List what became of every tensor.")
     ] = False,
@@ -92,7 +108,11 @@ def import_model(
     grey levels or image sizes were changed in it; what is assumed without it is printed.
     """
     from napari_sartorius.zoo.archive import import_bundle_zip, is_bundle_zip
-    from napari_sartorius.zoo.checkpoints import import_checkpoint
+
+    if engine is Engine.detectron2:
+        from napari_sartorius.zoo.detectron2_engine import import_with_detectron2 as import_it
+    else:
+        from napari_sartorius.zoo.checkpoints import import_checkpoint as import_it
 
     if is_bundle_zip(checkpoint):
         with ConsoleMonitor() as monitor:
@@ -101,7 +121,7 @@ def import_model(
         return
     names = [one.strip() for one in categories.split(",")] if categories is not None else None
     with ConsoleMonitor() as monitor:
-        imported = import_checkpoint(
+        imported = import_it(
             checkpoint,
             config=config,
             name=name,
@@ -171,6 +191,8 @@ def entry_lines(entry: PublishedModel) -> list[str]:
 
 def card_lines(bundle: ModelBundle) -> list[str]:
     """Lines of a card for a reader."""
+    from napari_sartorius.zoo.detectron2_engine.available import why_unusable
+
     card = bundle.card
     pixel = f"{card.pixel_size:g} um" if card.pixel_size else "unknown"
     lines = [
@@ -197,6 +219,9 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         lines += [f"  {metric}: {value:.4g}" for metric, value in card.metrics.items()]
     if card.known_failures:
         lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
+    obstacle = why_unusable(card)
+    if obstacle:
+        lines += ["", f"Cannot be used here: {obstacle}"]
     lines += ["", f"Location: {bundle.path}"]
     return lines
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
 from napari_sartorius.nn.centermask import CenterMask
 from napari_sartorius.nn.classifier import ImageClassifier
 from napari_sartorius.nn.config import (
     CascadeMaskRCNNConfig,
     CenterMaskConfig,
+    Detectron2Config,
     HTCConfig,
     ImageClassifierConfig,
     MaskRCNNConfig,
@@ -37,5 +39,27 @@ _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
 
 
 def build_network(config: Architecture) -> Network:
-    """Untrained network of this architecture; the tree's family decides which."""
+    """Untrained network of this architecture; the tree's family decides which.
+
+    Raises
+    ------
+    UserError
+        For a network that detectron2 builds and runs: it can only be loaded from its bundle.
+    """
+    refuse_untrainable(config)
     return _FAMILIES[type(config)](config)
+
+
+def refuse_untrainable(config: Architecture) -> None:
+    """Say before a long preparation that a network cannot be trained here.
+
+    Raises
+    ------
+    UserError
+        For a network that detectron2 builds and runs.
+    """
+    if isinstance(config, Detectron2Config):
+        raise UserError(
+            "a network that runs in detectron2 cannot be trained here; train it with detectron2 "
+            "and import the result, or start from another model"
+        )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou
 
 from napari_sartorius.nn.box_head import BoxHead
-from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, nonempty
+from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, ScoredBoxes
+from napari_sartorius.nn.keep_best import keep_best
 from napari_sartorius.nn.mask_head import MaskHead
 from napari_sartorius.nn.matching import match_boxes, sample
 from napari_sartorius.nn.network import Network
@@ -161,7 +161,7 @@ class MaskRCNN(Network):
         for _ in range(self.config.box_head.refinements):
             scored = self._look_again(features, scored, sizes, limits.score)
         kept = [
-            _keep_best(one, proposal, size, limits)
+            keep_best(one, proposal, size, limits)
             for one, proposal, size in zip(scored, proposals, sizes, strict=True)
         ]
         masks = self._masks_of(
@@ -277,69 +277,3 @@ class MaskRCNN(Network):
 def _column(maps: Tensor, labels: Tensor) -> Tensor:
     """Which of (N, K or 1, M, M) maps shows each label (N,)."""
     return torch.zeros_like(labels) if maps.shape[1] == 1 else labels
-
-
-class _Best(NamedTuple):
-    """Final boxes of one image, and whether a limit has probably cost wanted ones."""
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    capped: bool
-
-
-def _keep_best(
-    scored: ScoredBoxes, proposals: Proposals, image_size: tuple[int, int], limits: DetectLimits
-) -> _Best:
-    """Clip, threshold every class of every box, NMS per class, best first."""
-    probabilities = scored.probabilities[:, :-1]
-    boxes = clip_boxes(scored.boxes, image_size)
-    row, label = torch.nonzero(probabilities > limits.score, as_tuple=True)
-    score = probabilities[row, label]
-    box = boxes[row, label if boxes.shape[1] > 1 else torch.zeros_like(label)]
-    valid = nonempty(box) & torch.isfinite(score)
-    box, score, label, row = box[valid], score[valid], label[valid], row[valid]
-    kept = batched_nms(box, score, label, limits.nms)
-    best = kept[: limits.max_detections]
-    wanted = torch.ones_like(score, dtype=torch.bool)
-    if limits.wanted:
-        wanted = score >= score.new_tensor(limits.wanted)[label]
-    capped = len(kept) > len(best) and bool(wanted[kept[len(best) :]].any())
-    if proposals.capped and not capped:
-        late = row >= _LATE * len(proposals.boxes)
-        capped = _reaches_end(best[wanted[best]], late, box, label, limits.nms)
-    return _Best(box[best], score[best], label[best], capped)
-
-
-# Proposals after this share of a list that was cut are its end.
-_LATE = 0.95
-# More than this share of the objects, and more than so many, must be found at the end only. On
-# dense phase contrast 1 % goes with a twentieth of the objects missing; a fifth is missing at 3 %.
-_LATE_SHARE, _LATE_COUNT = 0.01, 2
-
-
-def _reaches_end(best: Tensor, late: Tensor, box: Tensor, label: Tensor, nms: float) -> bool:
-    """Whether objects were still being found where the list of proposals was cut.
-
-    Far more boxes are proposed than there are objects, best first, so cutting the list matters
-    only when objects are found up to its end. An object counts when the end alone shows it: most
-    of those that come from there are shown by earlier proposals too and would not be missing.
-
-    Parameters
-    ----------
-    best : (N,) int64
-        Final objects, as rows of the following.
-    late : (M,) bool
-        Which boxes come from the end of the list.
-    box, label : (M, 4) float32, (M,) int64
-        All boxes above the score limit, and their categories.
-    nms
-        Boxes of one category that overlap more than this show the same object.
-    """
-    least = max(_LATE_COUNT, _LATE_SHARE * len(best))
-    at_end = best[late[best]]
-    if len(at_end) <= least:
-        return False
-    alike = (box_iou(box[at_end], box) > nms) & (label[at_end, None] == label)
-    alone = ~(alike & ~late).any(dim=1)
-    return int(alone.sum()) > least

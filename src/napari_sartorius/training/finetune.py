@@ -14,6 +14,7 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.nn.build import refuse_untrainable
 from napari_sartorius.training.config import AugmentConfig, TrainConfig
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.fit import Trainer
@@ -128,6 +129,7 @@ def finetune(
             "there is no corrected image to learn from: mark images as done first, or choose others"
         )
     config = config or finetune_config(start.card, dataset.category_names, effort)
+    refuse_untrainable(config.architecture)
     training, validation = _prepared(dataset, config, monitor)
     initial = dict(start.load_network().state_dict())
     trainer = Trainer(config, training, validation, folder, monitor, initial)

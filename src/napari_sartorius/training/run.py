@@ -11,7 +11,7 @@ import torch
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import read_coco
-from napari_sartorius.nn.build import build_network
+from napari_sartorius.nn.build import build_network, refuse_untrainable
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.recipes import default_config
@@ -59,6 +59,7 @@ def train(
     monitor = monitor or Monitor()
     dataset = read_coco(data) if isinstance(data, Path) else data
     config = config or default_config(dataset)
+    refuse_untrainable(config.architecture)
     if config.architecture.num_classes != len(dataset.categories):
         raise UserError(
             f"the data has {len(dataset.categories)} categories, the configured network "

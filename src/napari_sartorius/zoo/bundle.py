@@ -110,18 +110,25 @@ class ModelBundle:
         Raises
         ------
         UserError
-            When the weights are damaged or do not fit the architecture of the card.
+            When the weights are damaged or do not fit the architecture of the card, or the model
+            needs detectron2 and it is missing.
         """
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load
 
         from napari_sartorius.nn.build import build_network
+        from napari_sartorius.nn.config import Detectron2Config
         from napari_sartorius.nn.fold import fold_batch_norm
 
+        architecture = self._architecture()
         try:
             weights = load(self.read_weights())
-            network = build_network(self._architecture())
+            if isinstance(architecture, Detectron2Config):
+                from napari_sartorius.zoo.detectron2_engine.loading import load_wrapped
+
+                return load_wrapped(architecture, weights, self.card.name).to(device)
+            network = build_network(architecture)
             network.load_state_dict({name: value.float() for name, value in weights.items()})
         except (SafetensorError, RuntimeError) as error:
             raise UserError(

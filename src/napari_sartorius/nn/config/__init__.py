@@ -14,6 +14,7 @@ from napari_sartorius.nn.config.centermask import (
     TopPyramidConfig,
 )
 from napari_sartorius.nn.config.classifier import ClassifierTrunkConfig, ImageClassifierConfig
+from napari_sartorius.nn.config.detectron2 import Detectron2Config, Detectron2Trunk
 from napari_sartorius.nn.config.fcos import FCOSConfig
 from napari_sartorius.nn.config.heads import BoxHeadConfig, MaskHeadConfig, PoolerConfig
 from napari_sartorius.nn.config.htc import HTCConfig, SemanticConfig
@@ -43,6 +44,8 @@ __all__ = [
     "CascadeStageConfig",
     "CenterMaskConfig",
     "ClassifierTrunkConfig",
+    "Detectron2Config",
+    "Detectron2Trunk",
     "FCOSConfig",
     "GridConfig",
     "GridHeadConfig",

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Tag, TypeAdapter
 from napari_sartorius.nn.config.cascade import CascadeMaskRCNNConfig
 from napari_sartorius.nn.config.centermask import CenterMaskConfig
 from napari_sartorius.nn.config.classifier import ImageClassifierConfig
+from napari_sartorius.nn.config.detectron2 import Detectron2Config
 from napari_sartorius.nn.config.htc import HTCConfig
 from napari_sartorius.nn.config.mask_rcnn import MaskRCNNConfig
 from napari_sartorius.nn.config.solov2 import SOLOv2Config
@@ -27,7 +28,8 @@ Architecture = Annotated[
     | Annotated[HTCConfig, Tag("htc")]
     | Annotated[ImageClassifierConfig, Tag("classifier")]
     | Annotated[CenterMaskConfig, Tag("centermask")]
-    | Annotated[SOLOv2Config, Tag("solov2")],
+    | Annotated[SOLOv2Config, Tag("solov2")]
+    | Annotated[Detectron2Config, Tag("detectron2")],
     Discriminator(_family),
 ]
 """The tree of any network; its `family` says which.

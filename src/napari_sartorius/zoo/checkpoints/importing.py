@@ -23,12 +23,12 @@ from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
 from napari_sartorius.zoo.checkpoints.weights import fit_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from napari_sartorius.nn.config import Architecture
-    from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat, ImportedNetwork
+    from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 
 REPORT_FILE = "import.json"
 
@@ -95,9 +95,9 @@ def import_checkpoint(
     """
     monitor = monitor or Monitor()
     path = Path(checkpoint)
-    target_name = _name(path, name)
+    target_name = wished_name(path, name)
     place = Path(folder) if folder is not None else user_models_folder()
-    _refuse_taken(target_name, place, everywhere=folder is None)
+    refuse_taken(target_name, place, everywhere=folder is None)
     settings = read_settings(Path(config)) if config is not None else Settings()
     monitor.progress("read", 0.0)
     weights = read_checkpoint(path)
@@ -107,32 +107,47 @@ def import_checkpoint(
         settings = source.rules.judged(settings)
     try:
         network = source.describe(path, weights, settings)
-        card = _card(path, target_name, network, source, categories, cell_diameter)
+        card = make_card(
+            path, target_name, network, source.title, source.citation, categories, cell_diameter
+        )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"{settings.path or path} describes no usable network "
-            f"({'.'.join(str(part) for part in first['loc'])}: {first['msg']}); correct the entry"
-        ) from error
+        raise no_usable_network(settings.path or path, error) from error
     monitor.progress("build", 0.4)
     state, notes = fit_weights(path, weights, _wanted(network.architecture), source)
     monitor.check()
     report = ImportReport(
         source=path.name,
-        source_sha256=_checksum(path),
+        source_sha256=checksum(path),
         tensors=tuple(notes),
-        assumptions=(*network.assumptions, *_about_the_card(card, network, cell_diameter)),
+        assumptions=(*network.assumptions, *about_the_card(card, network, cell_diameter)),
         settings=settings.notes,
     )
     monitor.progress("write", 0.7)
-    with atomic_folder(place / target_name) as temporary:
+    imported = save_imported(place / target_name, card, state, report)
+    monitor.progress("write", 1.0)
+    return imported
+
+
+def save_imported(
+    target: Path, card: ModelCard, state: Mapping[str, Tensor], report: ImportReport
+) -> ImportedModel:
+    """Write bundle and report to the folder `target`, which appears only when both are whole."""
+    with atomic_folder(target) as temporary:
         bundle = save_bundle(temporary, card, state, "float32")
         write_text(temporary / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
-    monitor.progress("write", 1.0)
-    return ImportedModel(ModelBundle(bundle.card, place / target_name), report)
+    return ImportedModel(ModelBundle(bundle.card, target), report)
 
 
-def _name(path: Path, wish: str | None) -> str:
+def no_usable_network(where: Path, error: ValidationError) -> UserError:
+    """Sentence for a configuration that no architecture tree or card can hold."""
+    first = error.errors()[0]
+    return UserError(
+        f"{where} describes no usable network "
+        f"({'.'.join(str(part) for part in first['loc'])}: {first['msg']}); correct the entry"
+    )
+
+
+def wished_name(path: Path, wish: str | None) -> str:
     """The wished name, or one from the file's that a card accepts."""
     if wish is None:
         kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
@@ -145,7 +160,14 @@ def _name(path: Path, wish: str | None) -> str:
     return wish
 
 
-def _refuse_taken(name: str, place: Path, *, everywhere: bool) -> None:
+def refuse_taken(name: str, place: Path, *, everywhere: bool) -> None:
+    """Make sure that no model of this name is there, in `place` or among all models.
+
+    Raises
+    ------
+    UserError
+        When there is one.
+    """
     taken = {bundle.card.name for bundle in list_bundles()} if everywhere else set()
     if name in taken or (place / name).exists():
         raise UserError(
@@ -164,19 +186,39 @@ def _wanted(architecture: Architecture) -> dict[str, Tensor]:
         return build_network(architecture).state_dict()
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _card(
+def make_card(
     path: Path,
     name: str,
     network: ImportedNetwork,
-    source: CheckpointFormat,
+    title: str,
+    citation: str,
     categories: Sequence[str] | None,
     cell_diameter: float | None,
 ) -> ModelCard:
+    """Card of an imported model.
+
+    Parameters
+    ----------
+    path, name
+        The checkpoint and the model's name.
+    network
+        What is known of it.
+    title, citation
+        What it is, for people, and whose program trained it.
+    categories, cell_diameter
+        As in `import_checkpoint`.
+
+    Raises
+    ------
+    UserError
+        When names or diameter are not possible.
+    """
     count = network.architecture.num_classes
     names = list(categories) if categories is not None else _numbered(count)
     if len(names) != count:
@@ -192,7 +234,7 @@ def _card(
     return ModelCard(
         name=name,
         title=f"Imported from {path.name}",
-        description=f"{source.title}, imported from {path.name}.",
+        description=f"{title}, imported from {path.name}.",
         categories=tuple(
             CategoryCard(name=one, colour=default_colour(i)) for i, one in enumerate(names)
         ),
@@ -205,7 +247,7 @@ def _card(
         precision="float32",
         thresholds={one: Thresholds(score=score) for one in names},
         licence="not stated in the checkpoint; ask who trained it",
-        citation=source.citation,
+        citation=citation,
         training_data="not stated in the checkpoint",
     )
 
@@ -214,7 +256,7 @@ def _numbered(count: int) -> list[str]:
     return ["cell"] if count == 1 else [f"class{i + 1}" for i in range(count)]
 
 
-def _about_the_card(
+def about_the_card(
     card: ModelCard, network: ImportedNetwork, cell_diameter: float | None
 ) -> list[str]:
     """Sentences about what only people know and nobody said."""

@@ -65,19 +65,19 @@ def fit_weights(
             strangers.append(name)
         else:
             converted = source.converted(name, value)
-            checked = _checked(path, name, converted, tuple(wanted[ours].shape))
-            given[ours] = torch.from_numpy(checked)
+            numbers = checked(path, name, converted, tuple(wanted[ours].shape))
+            given[ours] = torch.from_numpy(numbers)
             notes.append(_note(name, value, "used", ours))
     missing = [n for n in wanted if n not in given and not n.endswith(_COUNTER)]
     if missing:
         raise UserError(
-            f"{path} lacks {_some(missing)} of the network that its other tensors describe; the "
-            "checkpoint is incomplete"
+            f"{path} lacks {some_names(missing)} of the network that its other tensors describe; "
+            "the checkpoint is incomplete"
         )
     if strangers:
         raise UserError(
-            f"{path} holds tensors that a {source.title} does not have ({_some(strangers)}); the "
-            "network was changed and cannot be imported"
+            f"{path} holds tensors that a {source.title} does not have ({some_names(strangers)}); "
+            "the network was changed and cannot be imported"
         )
     counters = {
         n: torch.zeros(tuple(t.shape), dtype=t.dtype) for n, t in wanted.items() if n not in given
@@ -90,9 +90,16 @@ def fit_weights(
     return given | counters, notes
 
 
-def _checked(
+def checked(
     path: Path, name: str, value: NDArray[Any], shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
+    """Writable float32 copy of a tensor of a checkpoint.
+
+    Raises
+    ------
+    UserError
+        When it has another shape, holds no numbers, or NaN or infinity.
+    """
     if value.shape != shape:
         raise UserError(
             f"{path}: the tensor {name} has the shape {_times(value.shape)}, where {_times(shape)} "
@@ -128,7 +135,8 @@ def _note(name: str, value: NDArray[Any], fate: Any, reason: str) -> TensorNote:
     return TensorNote(name=name, shape=value.shape, fate=fate, reason=reason)
 
 
-def _some(names: list[str]) -> str:
+def some_names(names: list[str]) -> str:
+    """Beginning of a list of names, for a sentence."""
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
 
