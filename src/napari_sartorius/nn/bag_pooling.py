@@ -1,9 +1,8 @@
-"""RoIAlign on the CPU as one weighted gather over all pyramid levels.
+"""RoIAlign on the CPU as weighted gathers of whole feature vectors.
 
-With a fixed number of samples, every output cell of RoIAlign is a weighted sum of a few feature
-vectors. That is what an embedding bag computes, and its kernel reads whole channels-last vectors
-where torchvision's walks one channel at a time. Its gradient is the same sum over the transposed
-table of taps.
+Every output cell of RoIAlign is a weighted sum of a few feature vectors. That is what an embedding
+bag computes, and its kernel reads whole channels-last vectors where torchvision's walks one channel
+at a time. Its gradient is the same sum over the transposed table of taps.
 """
 
 from __future__ import annotations
@@ -13,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from napari_sartorius.nn.bag_taps import even_taps, merged_taps, sample_counts
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
-# Boxes pooled at one time; their taps then stay within the processor's cache.
-_CHUNK = 512
+    from napari_sartorius.nn.bag_taps import Taps
+
+# Taps made at one time; they then stay within the processor's cache.
+_CHUNK = 1 << 19
 
 
 def bag_pool(
@@ -41,7 +46,8 @@ def bag_pool(
     rois
         (N, 5) float32: image index, then xyxy in network pixels.
     side, samples
-        Output cells along each axis, and samples along each axis of a cell, at least 1.
+        Output cells along each axis, and samples along each axis of a cell; 0 takes as many as a
+        cell has feature pixels, rounded up, on each axis of each box.
 
     Returns
     -------
@@ -49,82 +55,97 @@ def bag_pool(
         (N, C, side, side) float32, channels last in memory.
     """
     channels = features[0].shape[1]
-    table = torch.cat([f.permute(0, 2, 3, 1).reshape(-1, channels) for f in features]).float()
-    sizes = torch.tensor([f.shape[2:] for f in features])
-    starts = torch.tensor([0, *(len(f) * f.shape[2] * f.shape[3] for f in features)]).cumsum(0)
-    place = _Place(starts[level], sizes[level], 1.0 / torch.tensor(strides)[level])
-    parts = []
-    for begin in range(0, len(rois), _CHUNK):
-        chunk = slice(begin, begin + _CHUNK)
-        index, weight = _taps(rois[chunk], place.of(chunk), side, samples)
-        parts.append(_WeightedGather.apply(table, index, weight))
+    parts, rows = [], []
+    for feature, stride, chosen in zip(
+        features, strides, _rows_of(level, len(strides)), strict=True
+    ):
+        if len(chosen) == 0 and not feature.requires_grad:
+            continue
+        table = feature.permute(0, 2, 3, 1).reshape(-1, channels).float()
+        boxes = rois[chosen]
+        boxes[:, 1:] = boxes[:, 1:] * (1.0 / stride) - 0.5
+        work = _Work(boxes, (feature.shape[2], feature.shape[3]), side, samples)
+        parts.append(_WeightedGather.apply(table, work))
+        rows.append(chosen[work.order])
     if not parts:
-        return table.new_zeros((0, channels, side, side)) + table.sum() * 0
-    pooled = torch.cat(parts).view(len(rois), side, side, channels)
-    return pooled.permute(0, 3, 1, 2)
+        return features[0].new_zeros((0, channels, side, side), dtype=torch.float32)
+    place = torch.empty_like(level)
+    place[torch.cat(rows)] = torch.arange(len(rois))
+    pooled = torch.cat(parts).view(len(rois), side * side * channels)[place]
+    return pooled.view(len(rois), side, side, channels).permute(0, 3, 1, 2)
 
 
-class _Place:
-    """For each box: first row of its level in the table, (height, width) of the map, scale."""
-
-    def __init__(self, start: Tensor, size: Tensor, scale: Tensor) -> None:
-        self.start, self.size, self.scale = start, size, scale
-
-    def of(self, chunk: slice) -> _Place:
-        return _Place(self.start[chunk], self.size[chunk], self.scale[chunk])
+def _rows_of(group: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Rows of each of `count` groups, in order."""
+    return torch.split(
+        torch.argsort(group, stable=True), torch.bincount(group, minlength=count).tolist()
+    )
 
 
-def _taps(rois: Tensor, place: _Place, side: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Rows of the table and weights, (N * side * side, 4 * samples ** 2) each."""
-    count, per_axis = len(rois), 2 * samples
-    boxes = rois[:, 1:] * place.scale[:, None] - 0.5
-    steps = (torch.arange(side * samples) + 0.5) / (side * samples)
-    x, x_weight = _axis(boxes[:, 0:1], boxes[:, 2:3], steps, place.size[:, 1:2])
-    y, y_weight = _axis(boxes[:, 1:2], boxes[:, 3:4], steps, place.size[:, 0:1])
-    width = place.size[:, 1].view(-1, 1, 1)
-    image = rois[:, 0].long().view(-1, 1, 1) * place.size.prod(dim=1).view(-1, 1, 1)
-    rows = (place.start.view(-1, 1, 1) + image + y * width).int()
-    index = rows.view(count, side, 1, per_axis, 1) + x.int().view(count, 1, side, 1, per_axis)
-    weight = y_weight.view(count, side, 1, per_axis, 1) * x_weight.view(count, 1, side, 1, per_axis)
-    taps = per_axis * per_axis
-    return index.reshape(-1, taps), (weight / samples**2).reshape(-1, taps)
+class _Work:
+    """Which sums make the pooled cells of boxes on one level.
 
+    Attributes
+    ----------
+    order
+        (N,) int64, the boxes in the order in which `chunks` treats them.
+    """
 
-def _axis(low: Tensor, high: Tensor, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """Neighbours (N, S, 2) of the S samples along one axis and their linear weights."""
-    position = low + (high - low) * steps
-    inside = (position >= -1) & (position <= length)
-    position = torch.minimum(position.clamp(min=0), length - 1.0)
-    first = position.floor()
-    fraction = position - first
-    first = first.long()
-    second = torch.minimum(first + 1, length - 1)
-    weights = torch.stack([1 - fraction, fraction], dim=-1) * inside[..., None]
-    return torch.stack([first, second], dim=-1), weights
+    def __init__(self, rois: Tensor, shape: tuple[int, int], side: int, samples: int) -> None:
+        self.rois, self.shape, self.side, self.samples = rois, shape, side, samples
+        if samples > 0 or len(rois) == 0:
+            self.groups = [(torch.arange(len(rois)), (samples, samples))]
+        else:
+            counts = sample_counts(rois, side)
+            kinds, kind = torch.unique(counts, dim=0, return_inverse=True)
+            members = _rows_of(kind, len(kinds))
+            self.groups = [
+                (rows, (int(y), int(x)))
+                for rows, (y, x) in zip(members, kinds.tolist(), strict=True)
+            ]
+        self.order = torch.cat([rows for rows, _ in self.groups])
+
+    def chunks(self) -> Iterator[Taps]:
+        """Rows of the table and weights of the cells of some boxes, in `order`."""
+        for rows, (y, x) in self.groups:
+            cells = self.side**2
+            taps = 4 * y * x if self.samples else (y + 1) * (x + 1)
+            for part in torch.split(rows, max(1, _CHUNK // (cells * taps))):
+                if self.samples:
+                    yield even_taps(self.rois[part], self.shape, self.side, y)
+                else:
+                    yield merged_taps(self.rois[part], self.shape, self.side, (y, x))
 
 
 class _WeightedGather(torch.autograd.Function):
     """Row i of the result is the sum over t of weight[i, t] * table[index[i, t]]."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weight)
-        ctx.rows = len(table)
-        return functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
+    def forward(ctx: Any, table: Tensor, work: _Work) -> Tensor:
+        ctx.rows, ctx.taps = len(table), []
+        parts = []
+        for index, weight in work.chunks():
+            parts.append(
+                functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
+            )
+            if ctx.needs_input_grad[0]:
+                ctx.taps.append((index, weight))
+        return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        index, weight = ctx.saved_tensors
-        order_by_row = torch.sort(index.flatten())
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        index = torch.cat([index.flatten() for index, _ in ctx.taps])
+        weight = torch.cat([weight.flatten() for _, weight in ctx.taps])
+        taps = torch.cat([torch.full((len(i),), i.shape[1]) for i, _ in ctx.taps])
+        cell = torch.repeat_interleave(torch.arange(len(taps)), taps)
+        by_row = torch.sort(index)
         starts = torch.zeros(ctx.rows, dtype=torch.long)
-        counts = torch.bincount(order_by_row.values, minlength=ctx.rows)
-        torch.cumsum(counts[:-1], 0, out=starts[1:])
-        source = torch.div(order_by_row.indices, index.shape[1], rounding_mode="floor")
+        torch.cumsum(torch.bincount(index, minlength=ctx.rows)[:-1], 0, out=starts[1:])
         grad = functional.embedding_bag(
-            source,
+            cell[by_row.indices],
             grads[0].contiguous(),
             offsets=starts,
-            per_sample_weights=weight.flatten()[order_by_row.indices],
+            per_sample_weights=weight[by_row.indices],
             mode="sum",
         )
-        return grad, None, None
+        return grad, None

@@ -46,7 +46,7 @@ def pool_boxes(
     rois = torch.cat([image[:, None].to(flat.dtype), flat], dim=1)
     level = assign_levels(flat, config.canonical_size, len(strides))
     side = config.resolution
-    if flat.device.type == "cpu" and config.sampling_ratio > 0:
+    if flat.device.type == "cpu":
         used = list(features[: len(strides)])
         return bag_pool(used, strides, level, rois, side, config.sampling_ratio)
     pooled = features[0].new_zeros((len(flat), features[0].shape[1], side, side))
