@@ -174,15 +174,17 @@ class Segmenter:
         """The network on the present device, loaded when needed."""
         if self._runner is None or self._runner.device != self._effort.device:
             device = self._effort.device
-            if self._detector is None:
-                self._detector = self.bundle.load_network(device, for_inference=True)
-            elif hasattr(self._detector, "to"):
-                self._detector.to(device)
             wish = self.config.precision
             precision = choose_precision(
                 self.bundle.card.precision if wish == "auto" else wish, device
             )
-            self._runner = NetworkRunner(self._detector, device, precision, self._views)
+            detector = self._detector
+            if detector is None:
+                self._runner = None  # before another network needs its memory
+                detector = self.bundle.load_network(device, for_inference=True, precision=precision)
+            elif hasattr(detector, "to"):
+                detector.to(device)
+            self._runner = NetworkRunner(detector, device, precision, self._views)
         return self._runner
 
     @property

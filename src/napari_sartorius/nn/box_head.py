@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sartorius.nn.boxes import encode_deltas
+from napari_sartorius.nn.predictors import LinearPredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +30,8 @@ class BoxHead(nn.Module):
             layers += [nn.Linear(inputs, config.width), nn.ReLU(inplace=True)]
             inputs = config.width
         self.layers = nn.Sequential(*layers)
-        self.class_logits = nn.Linear(inputs, num_classes + 1)
-        self.deltas = nn.Linear(inputs, 4 * (1 if config.class_agnostic else num_classes))
+        self.class_logits = LinearPredictor(inputs, num_classes + 1)
+        self.deltas = LinearPredictor(inputs, 4 * (1 if config.class_agnostic else num_classes))
         nn.init.normal_(self.class_logits.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
         nn.init.zeros_(self.class_logits.bias)
@@ -39,7 +40,7 @@ class BoxHead(nn.Module):
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (N, K + 1), background last, and deltas (N, 4 or 4 K), float32."""
         hidden = self.layers(pooled.flatten(1))
-        return self.class_logits(hidden).float(), self.deltas(hidden).float()
+        return self.class_logits(hidden), self.deltas(hidden)
 
     def losses(
         self, logits: Tensor, deltas: Tensor, labels: Tensor, proposals: Tensor, truth: Tensor

@@ -13,6 +13,7 @@ from napari_sartorius.nn.anchors import grid_anchors, overlapping_anchors
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, nonempty
 from napari_sartorius.nn.detector import Proposals
 from napari_sartorius.nn.matching import match_pairs, sample
+from napari_sartorius.nn.predictors import ConvPredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +30,8 @@ class ProposalHead(nn.Module):
     def __init__(self, width: int, anchors: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
-        self.objectness = nn.Conv2d(width, anchors, 1)
-        self.deltas = nn.Conv2d(width, anchors * 4, 1)
+        self.objectness = ConvPredictor(width, anchors, 1)
+        self.deltas = ConvPredictor(width, anchors * 4, 1)
         for layer in (self.conv, self.objectness, self.deltas):
             nn.init.normal_(layer.weight, std=0.01)
             assert layer.bias is not None
@@ -41,9 +42,9 @@ class ProposalHead(nn.Module):
         logits, deltas = [], []
         for level in features:
             hidden = functional.relu(self.conv(level))
-            objectness = self.objectness(hidden).float()
+            objectness = self.objectness(hidden)
             logits.append(objectness.permute(0, 2, 3, 1).flatten(1))
-            delta = self.deltas(hidden).float()
+            delta = self.deltas(hidden)
             batch, _, rows, columns = delta.shape
             delta = delta.view(batch, -1, 4, rows, columns).permute(0, 3, 4, 1, 2)
             deltas.append(delta.reshape(batch, -1, 4))

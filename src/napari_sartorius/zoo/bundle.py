@@ -99,11 +99,19 @@ class ModelBundle:
                 "napari-sartorius"
             ) from error
 
-    def load_network(self, device: str = "cpu", *, for_inference: bool = False) -> Network:
+    def load_network(
+        self,
+        device: str = "cpu",
+        *,
+        for_inference: bool = False,
+        precision: Literal["float32", "mixed", "bfloat16"] = "float32",
+    ) -> Network:
         """Network in evaluation mode with this bundle's weights, on `device`.
 
         With `for_inference` normalisation layers are folded into convolutions: the same result
-        with less work, but the network can no longer be trained or saved.
+        with less work, but the network can no longer be trained or saved. Its weights are then
+        also stored in the arithmetic that it will run in: with ``bfloat16`` it has to run under
+        autocast, with ``mixed`` only its masks are made so, and it sees to that itself.
 
         Raises
         ------
@@ -114,6 +122,7 @@ class ModelBundle:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        from napari_sartorius.nn.arithmetic import draw_masks_in_bfloat16, store_in_bfloat16
         from napari_sartorius.nn.build import build_network
         from napari_sartorius.nn.fold import fold_batch_norm
 
@@ -129,6 +138,10 @@ class ModelBundle:
         network.eval()
         if for_inference:
             fold_batch_norm(network)
+            if precision == "bfloat16":
+                store_in_bfloat16(network)
+            elif precision == "mixed":
+                draw_masks_in_bfloat16(network, device)
         network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
