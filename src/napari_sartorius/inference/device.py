@@ -124,6 +124,10 @@ def probe(device: str) -> None:
     """Run the operations that the networks need on a tiny input; raises whatever fails."""
     import torch
     from torch.nn.functional import conv2d
+
+    from napari_sartorius.nn.quick_torchvision import import_torchvision
+
+    import_torchvision()
     from torchvision.ops import batched_nms, roi_align
 
     with torch.inference_mode():

@@ -122,13 +122,18 @@ class ModelBundle:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        from napari_sartorius.nn.quick_torchvision import import_torchvision
+
+        import_torchvision()
         from napari_sartorius.nn.arithmetic import draw_masks_in_bfloat16, store_in_bfloat16
+        from napari_sartorius.nn.blank import WithoutInitialValues
         from napari_sartorius.nn.build import build_network
         from napari_sartorius.nn.fold import fold_batch_norm
 
         try:
             weights = load(self.read_weights())
-            network = build_network(self._architecture())
+            with WithoutInitialValues():
+                network = build_network(self._architecture())
             network.load_state_dict({name: value.float() for name, value in weights.items()})
         except (SafetensorError, RuntimeError) as error:
             raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.config import TrunkConfig
-from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
+from napari_sartorius.nn.trunks.resnet import PLAIN_RESNETS, ResNetTrunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.config.tree import Tree
     from napari_sartorius.nn.trunks.trunk import Trunk
 
+
+def _from_timm(config: TrunkConfig) -> Trunk:
+    """Trunk of timm's name; timm itself is imported only where there is no own network."""
+    if config.name in PLAIN_RESNETS:
+        return ResNetTrunk(config)
+    from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
+
+    return TimmTrunk(config)
+
+
 _TRUNKS: dict[type[Tree], Callable[[Any], Trunk]] = {
-    TrunkConfig: TimmTrunk,
+    TrunkConfig: _from_timm,
 }
 
 
