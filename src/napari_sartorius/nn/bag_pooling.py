@@ -7,6 +7,7 @@ at a time. Its gradient is the same sum over the transposed table of taps.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.bag_taps import Taps
 
 # Taps made at one time; they then stay within the processor's cache.
-_CHUNK = 1 << 19
+_CHUNK = 1 << 18
 
 
 def bag_pool(
@@ -55,23 +56,15 @@ def bag_pool(
         (N, C, side, side) float32, channels last in memory.
     """
     channels = features[0].shape[1]
-    parts, rows = [], []
+    tables, works = [], []
     for feature, stride, chosen in zip(
         features, strides, _rows_of(level, len(strides)), strict=True
     ):
-        if len(chosen) == 0 and not feature.requires_grad:
-            continue
-        table = feature.permute(0, 2, 3, 1).reshape(-1, channels).float()
+        tables.append(feature.permute(0, 2, 3, 1).reshape(-1, channels).float())
         boxes = rois[chosen]
         boxes[:, 1:] = boxes[:, 1:] * (1.0 / stride) - 0.5
-        work = _Work(boxes, (feature.shape[2], feature.shape[3]), side, samples)
-        parts.append(_WeightedGather.apply(table, work))
-        rows.append(chosen[work.order])
-    if not parts:
-        return features[0].new_zeros((0, channels, side, side), dtype=torch.float32)
-    place = torch.empty_like(level)
-    place[torch.cat(rows)] = torch.arange(len(rois))
-    pooled = torch.cat(parts).view(len(rois), side * side * channels)[place]
+        works.append(_Work(boxes, chosen, (feature.shape[2], feature.shape[3]), side, samples))
+    pooled: Tensor = _WeightedGather.apply(len(rois), works, *tables)
     return pooled.view(len(rois), side, side, channels).permute(0, 3, 1, 2)
 
 
@@ -83,69 +76,84 @@ def _rows_of(group: Tensor, count: int) -> tuple[Tensor, ...]:
 
 
 class _Work:
-    """Which sums make the pooled cells of boxes on one level.
+    """Which sums make the pooled cells of the boxes on one level."""
 
-    Attributes
-    ----------
-    order
-        (N,) int64, the boxes in the order in which `chunks` treats them.
-    """
+    def __init__(
+        self, rois: Tensor, rows: Tensor, shape: tuple[int, int], side: int, samples: int
+    ) -> None:
+        self.rois, self.rows, self.shape = rois, rows, shape
+        self.side, self.samples = side, samples
 
-    def __init__(self, rois: Tensor, shape: tuple[int, int], side: int, samples: int) -> None:
-        self.rois, self.shape, self.side, self.samples = rois, shape, side, samples
-        if samples > 0 or len(rois) == 0:
-            self.groups = [(torch.arange(len(rois)), (samples, samples))]
-        else:
-            counts = sample_counts(rois, side)
-            kinds, kind = torch.unique(counts, dim=0, return_inverse=True)
-            members = _rows_of(kind, len(kinds))
-            self.groups = [
-                (rows, (int(y), int(x)))
-                for rows, (y, x) in zip(members, kinds.tolist(), strict=True)
-            ]
-        self.order = torch.cat([rows for rows, _ in self.groups])
-
-    def chunks(self) -> Iterator[Taps]:
-        """Rows of the table and weights of the cells of some boxes, in `order`."""
-        for rows, (y, x) in self.groups:
-            cells = self.side**2
+    def chunks(self) -> Iterator[tuple[Tensor, Taps]]:
+        """Some boxes, by their place in the result, and the taps of their cells."""
+        cells = self.side**2
+        for members, (y, x) in self._groups():
             taps = 4 * y * x if self.samples else (y + 1) * (x + 1)
-            for part in torch.split(rows, max(1, _CHUNK // (cells * taps))):
+            for part in torch.split(members, max(1, _CHUNK // (cells * taps))):
                 if self.samples:
-                    yield even_taps(self.rois[part], self.shape, self.side, y)
+                    made = even_taps(self.rois[part], self.shape, self.side, y)
                 else:
-                    yield merged_taps(self.rois[part], self.shape, self.side, (y, x))
+                    made = merged_taps(self.rois[part], self.shape, self.side, (y, x))
+                yield self.rows[part], made
+
+    def _groups(self) -> list[tuple[Tensor, tuple[int, int]]]:
+        """Boxes with equally many samples, and these along y and x."""
+        if len(self.rois) == 0:
+            return []
+        if self.samples:
+            return [(torch.arange(len(self.rois)), (self.samples, self.samples))]
+        kinds, kind = torch.unique(sample_counts(self.rois, self.side), dim=0, return_inverse=True)
+        members = _rows_of(kind, len(kinds))
+        return [(m, (int(y), int(x))) for m, (y, x) in zip(members, kinds.tolist(), strict=True)]
 
 
 class _WeightedGather(torch.autograd.Function):
-    """Row i of the result is the sum over t of weight[i, t] * table[index[i, t]]."""
+    """Each cell of each box is a weighted sum of rows of its level's table."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, work: _Work) -> Tensor:
-        ctx.rows, ctx.taps = len(table), []
-        parts = []
-        for index, weight in work.chunks():
-            parts.append(
-                functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
-            )
-            if ctx.needs_input_grad[0]:
-                ctx.taps.append((index, weight))
-        return torch.cat(parts)
+    def forward(ctx: Any, count: int, works: list[_Work], *tables: Tensor) -> Tensor:
+        cells, channels = works[0].side ** 2, tables[0].shape[1]
+        ctx.rows, ctx.taps = [len(table) for table in tables], []
+        ctx.cells, ctx.channels = cells, channels
+        pooled = tables[0].new_empty((count, cells * channels))
+        for table, work in zip(tables, works, strict=True):
+            done = []
+            for boxes, taps in work.chunks():
+                sums = functional.embedding_bag(
+                    taps.row, table, per_sample_weights=taps.weight, mode="sum"
+                )
+                pooled[boxes] = sums.view(len(boxes), -1)
+                if any(ctx.needs_input_grad):
+                    done.append((boxes, taps))
+            ctx.taps.append(done)
+        return pooled
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        index = torch.cat([index.flatten() for index, _ in ctx.taps])
-        weight = torch.cat([weight.flatten() for _, weight in ctx.taps])
-        taps = torch.cat([torch.full((len(i),), i.shape[1]) for i, _ in ctx.taps])
-        cell = torch.repeat_interleave(torch.arange(len(taps)), taps)
-        by_row = torch.sort(index)
-        starts = torch.zeros(ctx.rows, dtype=torch.long)
-        torch.cumsum(torch.bincount(index, minlength=ctx.rows)[:-1], 0, out=starts[1:])
-        grad = functional.embedding_bag(
-            cell[by_row.indices],
-            grads[0].contiguous(),
-            offsets=starts,
-            per_sample_weights=weight[by_row.indices],
-            mode="sum",
-        )
-        return grad, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        slope = grads[0].reshape(len(grads[0]) * ctx.cells, ctx.channels)
+        return None, None, *map(partial(_scattered, slope, ctx.cells), ctx.rows, ctx.taps)
+
+
+def _scattered(slope: Tensor, cells: int, rows: int, done: list[tuple[Tensor, Taps]]) -> Tensor:
+    """Gradient of a table of `rows` rows: the same sums over the transposed taps."""
+    if not done:
+        return slope.new_zeros((rows, slope.shape[1]))
+    row = torch.cat([taps.row.flatten() for _, taps in done])
+    weight = torch.cat([taps.weight.flatten() for _, taps in done])
+    inside = torch.arange(cells)
+    cell = torch.cat(
+        [
+            (boxes[:, None] * cells + inside).flatten().repeat_interleave(taps.row.shape[1])
+            for boxes, taps in done
+        ]
+    )
+    by_row = torch.sort(row)
+    starts = torch.zeros(rows, dtype=torch.long)
+    torch.cumsum(torch.bincount(row, minlength=rows)[:-1], 0, out=starts[1:])
+    return functional.embedding_bag(
+        cell[by_row.indices],
+        slope,
+        offsets=starts,
+        per_sample_weights=weight[by_row.indices],
+        mode="sum",
+    )

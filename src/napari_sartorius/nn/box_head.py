@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 
 class BoxHead(nn.Module):
-    """Fully connected layers on pooled features; flatten order is channel, row, column."""
+    """Fully connected layers on pooled features; flatten order is channel, row, column.
+
+    Attributes
+    ----------
+    memory_order
+        True once `flatten_in_memory_order` has changed the order to row, column, channel.
+    """
+
+    memory_order = False
 
     def __init__(self, channels: int, num_classes: int, config: BoxHeadConfig) -> None:
         super().__init__()
@@ -39,8 +47,22 @@ class BoxHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (N, K + 1), background last, and deltas (N, 4 or 4 K), float32."""
+        if self.memory_order:
+            pooled = pooled.permute(0, 2, 3, 1)
         hidden = self.layers(pooled.flatten(1))
         return self.class_logits(hidden), self.deltas(hidden)
+
+    def flatten_in_memory_order(self) -> None:
+        """Change the first layer so that pooled features are read as they lie in memory.
+
+        For inference only: the order of the weights is no longer that of a checkpoint.
+        """
+        first = next(layer for layer in self.layers if isinstance(layer, nn.Linear))
+        side = self.config.pooler.resolution
+        weight = first.weight.detach()
+        weight = weight.view(len(weight), -1, side, side).permute(0, 2, 3, 1)
+        first.weight = nn.Parameter(weight.flatten(1).contiguous(), requires_grad=False)
+        self.memory_order = True
 
     def losses(
         self, logits: Tensor, deltas: Tensor, labels: Tensor, proposals: Tensor, truth: Tensor

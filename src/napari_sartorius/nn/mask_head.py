@@ -38,7 +38,7 @@ class MaskHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Mask logits (N, K or 1, 2 R, 2 R), float32."""
-        hidden = functional.relu(self.upsample(self.blocks(pooled)))
+        hidden = functional.relu(self.upsample(self.blocks(pooled)), inplace=True)
         logits: Tensor = self.predictor(hidden).float()
         return logits
 

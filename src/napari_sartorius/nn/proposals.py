@@ -41,7 +41,7 @@ class ProposalHead(nn.Module):
         """Logits (B, R*C*A) and deltas (B, R*C*A, 4) of each level, float32."""
         logits, deltas = [], []
         for level in features:
-            hidden = functional.relu(self.conv(level))
+            hidden = functional.relu(self.conv(level), inplace=True)
             objectness = self.objectness(hidden)
             logits.append(objectness.permute(0, 2, 3, 1).flatten(1))
             delta = self.deltas(hidden)

@@ -128,7 +128,7 @@ class ModelBundle:
         from napari_sartorius.nn.arithmetic import draw_masks_in_bfloat16, store_in_bfloat16
         from napari_sartorius.nn.blank import WithoutInitialValues
         from napari_sartorius.nn.build import build_network
-        from napari_sartorius.nn.fold import fold_batch_norm
+        from napari_sartorius.nn.fold import flatten_in_memory_order, fold_batch_norm
 
         try:
             weights = load(self.read_weights())
@@ -143,6 +143,7 @@ class ModelBundle:
         network.eval()
         if for_inference:
             fold_batch_norm(network)
+            flatten_in_memory_order(network)
             if precision == "bfloat16":
                 store_in_bfloat16(network)
             elif precision == "mixed":
