@@ -34,9 +34,11 @@ def draw_masks_in_bfloat16(network: Network, device: str) -> bool:
     What is found, and with which score and box, stays that of float32. Returns whether the
     network has such parts.
     """
-    for name in network.mask_parts:
+    # Not inherited: a family that builds on another may call these parts in other ways.
+    parts: tuple[str, ...] = vars(type(network)).get("mask_parts", ())
+    for name in parts:
         part = network.get_submodule(name)
         store_in_bfloat16(part)
         kind = torch.device(device).type
         part.forward = torch.autocast(kind, torch.bfloat16)(part.forward)
-    return bool(network.mask_parts)
+    return bool(parts)

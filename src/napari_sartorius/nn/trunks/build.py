@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.nn.config import TrunkConfig
-from napari_sartorius.nn.trunks.resnet import PLAIN_RESNETS, ResNetTrunk
+from napari_sartorius.nn.trunks.resnet import ResNetTrunk, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _from_timm(config: TrunkConfig) -> Trunk:
     """Trunk of timm's name; timm itself is imported only where there is no own network."""
-    if config.name in PLAIN_RESNETS:
+    if is_plain(config):
         return ResNetTrunk(config)
     from napari_sartorius.nn.trunks.timm_trunk import TimmTrunk
 

@@ -26,6 +26,14 @@ PLAIN_RESNETS = {
     "resnet152": ((3, 8, 36, 3), 4),
 }
 _STEM = 64
+# What of a tree is understood here.
+_UNDERSTOOD = {"name", "in_channels", "stem_stride", "widths", "stride_in_1x1"}
+
+
+def is_plain(config: TrunkConfig) -> bool:
+    """Whether `ResNetTrunk` can build this tree: a plain ResNet with all else as by default."""
+    wishes = config.model_dump(exclude_defaults=True)
+    return config.name in PLAIN_RESNETS and set(wishes) <= _UNDERSTOOD | {"kind"}
 
 
 class ResNetTrunk(Trunk):
@@ -34,7 +42,7 @@ class ResNetTrunk(Trunk):
     Parameters
     ----------
     config
-        Its name is one of `PLAIN_RESNETS`.
+        One that `is_plain`.
     """
 
     def __init__(self, config: TrunkConfig) -> None:
