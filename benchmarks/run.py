@@ -2,7 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, network, networks, segment_overhead, large_image or dock_open; without a name all of them run.
+NAME is masks, network, networks, segment_overhead, large_image or dock_open; without a name all of
+them run.
 """
 
 from __future__ import annotations
