@@ -27,8 +27,9 @@ class ImportedNetwork:
     ----------
     architecture
         Its tree.
-    normalisation, input_size, whole_grey_levels
-        What it must be fed; the meanings are those of `napari_sartorius.zoo.card.ModelCard`.
+    normalisation, input_size, whole_grey_levels, box_nms, max_objects
+        What it must be fed and its limits; the meanings are those of
+        `napari_sartorius.zoo.card.ModelCard`.
     score
         Score from which the configuration keeps objects, or None.
     assumptions
@@ -41,6 +42,8 @@ class ImportedNetwork:
     score: float | None
     assumptions: tuple[str, ...]
     whole_grey_levels: bool = True
+    box_nms: float | None = None
+    max_objects: int | None = None
 
 
 class CheckpointFormat(Protocol):
