@@ -11,10 +11,9 @@ from parts import now
 from yardsticks import resized
 
 from napari_sartorius.inference.paste import paste
-from napari_sartorius.nn.arithmetic import draw_masks_in_bfloat16, store_in_bfloat16
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.detector import DetectLimits
-from napari_sartorius.nn.fold import flatten_in_memory_order, fold_batch_norm
+from napari_sartorius.nn.loading import make_ready, move
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 
 if TYPE_CHECKING:
@@ -38,13 +37,8 @@ class Ours:
     def __init__(self, tree: Any, state: dict[str, Tensor], precision: Precision, device: str):
         network = build_network(tree).eval()
         network.load_state_dict(state)
-        fold_batch_norm(network)
-        flatten_in_memory_order(network)
-        if precision == "bfloat16":
-            store_in_bfloat16(network)
-        elif precision == "mixed":
-            draw_masks_in_bfloat16(network, device)
-        self.network: Network = network.to(device).to(memory_format=torch.channels_last)
+        make_ready(network, device, precision)
+        self.network: Network = move(network, device)
         self.precision, self.device = precision, device
         self.pasting = 0.0
 

@@ -118,38 +118,21 @@ class ModelBundle:
         UserError
             When the weights are damaged or do not fit the architecture of the card.
         """
-        import torch
         from safetensors import SafetensorError
-        from safetensors.torch import load
 
-        from napari_sartorius.nn.quick_torchvision import import_torchvision
+        from napari_sartorius.nn.loading import load_network, make_ready, move
 
-        import_torchvision()
-        from napari_sartorius.nn.arithmetic import draw_masks_in_bfloat16, store_in_bfloat16
-        from napari_sartorius.nn.blank import WithoutInitialValues
-        from napari_sartorius.nn.build import build_network
-        from napari_sartorius.nn.fold import flatten_in_memory_order, fold_batch_norm
-
+        tree, data = self._architecture(), self.read_weights()
         try:
-            weights = load(self.read_weights())
-            with WithoutInitialValues():
-                network = build_network(self._architecture())
-            network.load_state_dict({name: value.float() for name, value in weights.items()})
+            network = load_network(tree, data)
         except (SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"the weights of the model at {self.path} do not fit the network that its card "
                 "describes; install the model again"
             ) from error
-        network.eval()
         if for_inference:
-            fold_batch_norm(network)
-            flatten_in_memory_order(network)
-            if precision == "bfloat16":
-                store_in_bfloat16(network)
-            elif precision == "mixed":
-                draw_masks_in_bfloat16(network, device)
-        network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
+            make_ready(network, device, precision)
+        return move(network, device)
 
 
 def save_bundle(
