@@ -141,6 +141,8 @@ def card() -> Any:
             input_size=None,
             whole_grey_levels=False,
             precision="auto",
+            box_nms=None,
+            max_objects=None,
             one_category_per_image=False,
             views={
                 "fast": ("identity",),

@@ -84,5 +84,12 @@ def test_asked_precision_wins() -> None:
     assert choose_precision("auto", "mps") == "float32"
 
 
+def test_masks_are_mixed_in_only_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_precision("mixed", "mps") == "float32"
+    monkeypatch.setattr(device_module, "_computes_bfloat16", lambda device: True)
+    assert choose_precision("mixed", "cpu") == "mixed"
+    assert choose_precision("auto", "cpu") == "bfloat16"
+
+
 def test_free_memory_is_plausible() -> None:
     assert 10**7 < free_memory("cpu") < 10**15

@@ -348,3 +348,20 @@ def test_stack(card: Any, disc_detector: Any, scene: Any) -> None:
 def test_config_travels_with_the_result(card: Any, disc_detector: Any, scene: Any) -> None:
     segmenter = make(card, disc_detector(), diameter=21.0)
     assert segmenter.segment(scene).config is segmenter.config
+
+
+def test_a_limit_of_the_card_is_told_but_does_not_split(
+    card: Any, disc_detector: Any, discs: Any, scattered: Any
+) -> None:
+    size = (500, 500)
+    centres, radii = scattered(size, 40, (8, 14), 3)
+    image = discs(size, centres, radii)
+    most = len(centres) // 2
+    limited = SimpleNamespace(**(vars(card) | {"max_objects": most}))
+    result = make(limited, disc_detector()).segment(image)
+    assert result.tiles == 1
+    assert len(result.instances) == most
+    assert f"own limit of {most} objects" in result.notices[0]
+    more = make(limited, disc_detector(), max_objects_per_tile=1000).segment(image)
+    assert len(more.instances) == len(centres)
+    assert more.notices == []

@@ -19,11 +19,13 @@ def _maps(dtype: torch.dtype = torch.float32) -> list[Tensor]:
 
 
 def _rois(count: int) -> Tensor:
-    """Boxes of all sizes, some beyond the border or wholly outside, one without any area."""
+    """Boxes of all sizes, some beyond the border or wholly outside, some without area, one huge."""
     torch.manual_seed(1)
     corner = torch.rand(count, 2) * 150 - 20
     size = torch.exp(torch.rand(count, 2) * 4.5)
     size[0] = 0
+    for row, special in enumerate([(0.0, 20.0), (-3.0, 5.0), (900.0, 700.0), (2.0, 400.0)], 1):
+        size[row : row + 1] = torch.tensor(special)
     return torch.cat([torch.randint(0, 3, (count, 1)).float(), corner, corner + size], dim=1)
 
 
@@ -38,7 +40,7 @@ def _torchvision(
     return pooled
 
 
-@pytest.mark.parametrize(("side", "samples"), [(7, 2), (14, 1), (3, 3)])
+@pytest.mark.parametrize(("side", "samples"), [(7, 2), (14, 1), (3, 3), (7, 0), (14, 0)])
 @pytest.mark.parametrize("count", [1, 40, 1100])  # more than one chunk
 def test_values_and_gradients_are_torchvisions(side: int, samples: int, count: int) -> None:
     rois = _rois(count)
@@ -46,7 +48,7 @@ def test_values_and_gradients_are_torchvisions(side: int, samples: int, count: i
     ours, theirs = _maps(), _maps()
     a = bag_pool(ours, _STRIDES, level, rois, side, samples)
     b = _torchvision(theirs, level, rois, side, samples)
-    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
     torch.manual_seed(2)
     slope = torch.randn_like(b)
     (a * slope).sum().backward()
@@ -54,6 +56,18 @@ def test_values_and_gradients_are_torchvisions(side: int, samples: int, count: i
     for mine, other in zip(ours, theirs, strict=True):
         wanted = torch.zeros_like(other) if other.grad is None else other.grad
         torch.testing.assert_close(mine.grad, wanted, atol=1e-3, rtol=1e-3)
+
+
+def test_a_sample_that_rounding_moves_to_the_next_pixel_is_not_lost() -> None:
+    maps = [m[:1] for m in _maps()[:1]]
+    # Cells of exactly whole pixels whose samples lie a rounding error below pixel centres.
+    offset = torch.linspace(-1e-5, 1e-5, 41)
+    corner = torch.stack([40 + offset, 20 - offset], dim=1) * 2 + 1
+    rois = torch.cat([torch.zeros(41, 1), corner, corner + 2 * 21], dim=1)
+    with torch.no_grad():
+        ours = bag_pool(maps, (2,), torch.zeros(41, dtype=torch.long), rois, 7, 0)
+        theirs = roi_align(maps[0], rois, (7, 7), 0.5, 0, aligned=True)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_half_precision_maps_are_summed_in_full_precision() -> None:
@@ -67,9 +81,11 @@ def test_half_precision_maps_are_summed_in_full_precision() -> None:
     torch.testing.assert_close(half, full, atol=1e-4, rtol=1e-4)
 
 
-def test_no_boxes_give_an_empty_result_that_can_be_trained_through() -> None:
+@pytest.mark.parametrize("samples", [2, 0])
+def test_no_boxes_give_an_empty_result_that_can_be_trained_through(samples: int) -> None:
     maps = _maps()
-    pooled = bag_pool(maps, _STRIDES, torch.zeros(0, dtype=torch.long), torch.zeros(0, 5), 7, 2)
+    none = torch.zeros(0, dtype=torch.long)
+    pooled = bag_pool(maps, _STRIDES, none, torch.zeros(0, 5), 7, samples)
     assert pooled.shape == (0, 5, 7, 7)
     pooled.sum().backward()
     assert maps[0].grad is not None

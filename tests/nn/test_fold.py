@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from napari_sartorius.nn.box_head import BoxHead
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.config import MaskRCNNConfig, PyramidConfig, TrunkConfig
-from napari_sartorius.nn.fold import fold_batch_norm
+from napari_sartorius.nn.config import BoxHeadConfig, MaskRCNNConfig, PyramidConfig, TrunkConfig
+from napari_sartorius.nn.fold import flatten_in_memory_order, fold_batch_norm
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -44,3 +45,17 @@ def test_a_folded_network_gives_the_same_features(name: str) -> None:
 def test_a_network_in_training_is_refused() -> None:
     with pytest.raises(ValueError, match="evaluation mode"):
         fold_batch_norm(nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_box_heads_read_memory_order_with_the_same_result(layers: int) -> None:
+    torch.manual_seed(0)
+    head = BoxHead(8, 2, BoxHeadConfig(width=16, layers=layers)).eval()
+    pooled = torch.randn(5, 8, 7, 7).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        before = head(pooled)
+    assert flatten_in_memory_order(nn.Sequential(head)) == 1
+    with torch.inference_mode():
+        after = head(pooled), head(pooled.contiguous())
+    for given in after:
+        torch.testing.assert_close(given, before, rtol=1e-4, atol=1e-6)

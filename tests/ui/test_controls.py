@@ -84,7 +84,7 @@ def test_rescaling_is_announced(qtbot, card_maker):
     qtbot.addWidget(panel)
     panel.set_card(card_maker())  # 20 px cells, 0.5 µm pixels
     assert panel.scale_text.isHidden()
-    panel.set_layer_pixel_size(1.0)
+    panel.set_layer(1.0)
     assert "2 times its size" in panel.scale_text.text()
     panel.diameter.set_number(40.0)
     assert "0.5 times its size" in panel.scale_text.text()

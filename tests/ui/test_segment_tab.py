@@ -286,6 +286,37 @@ def test_network_view_shows_what_the_network_sees(dock, viewer):
     np.testing.assert_allclose(seen.scale, (2, 3))
 
 
+def test_network_view_has_the_networks_pixels_where_the_image_lies(dock, viewer):
+    plate = viewer.add_image(
+        np.tile(np.arange(80, dtype=np.uint16) * 100, (60, 1)),
+        name="plate",
+        scale=(2, 3),
+        translate=(10, 20),
+        rotate=30,
+    )
+    tab = dock.segment
+    diameter = tab.model.card.cell_diameter
+    tab.advanced.diameter.set_number(diameter / 2)
+    tab.image.network_view.click()
+    seen = viewer.layers[-1]
+    assert seen.data.shape == (120, 160)
+    for corner in ((-0.5, -0.5), (59.5, 79.5)):
+        twice = 2 * (np.asarray(corner) + 0.5) - 0.5
+        np.testing.assert_allclose(seen.data_to_world(twice), plate.data_to_world(corner))
+
+
+def test_scale_is_told_for_models_that_look_at_whole_images_of_one_size(dock, viewer):
+    card = dock.segment.model.card.with_changes(input_size={"short_edge": 120, "long_edge": 999})
+    panel = dock.segment.advanced
+    panel.set_card(card)
+    panel.set_layer(None)
+    assert not panel.scale_text.isVisibleTo(panel)
+    panel.set_layer(None, (60, 80))
+    assert "at 2 times its size" in panel.scale_text.text()
+    panel.diameter.set_number(card.cell_diameter)
+    assert not panel.scale_text.isVisibleTo(panel)
+
+
 def test_network_view_of_nan_is_one_sentence(dock, viewer, notes):
     viewer.add_image(np.full((60, 80), np.nan), contrast_limits=(0, 1))
     dock.segment.image.network_view.click()

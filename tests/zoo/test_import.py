@@ -111,6 +111,8 @@ def test_the_card_says_what_the_configuration_said(
     card = import_checkpoint(checkpoint, config=config, name="ours").bundle.card
     assert card.category_names == ["class1", "class2"]
     assert card.input_size == InputSize(short_edge=96, long_edge=160)
+    assert (card.max_objects, card.box_nms) == (50, None)
+    assert card.views["balanced"] == ("identity",)
     assert card.whole_grey_levels
     assert card.normalisation == Normalisation(
         method="fixed", mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), channel_order="BGR"
@@ -398,3 +400,24 @@ def test_a_cascade_is_recognised_and_segments(
     assert len(segment(pixels, model, min_score=0.05)) > 3
     assert model.segment(pixels).precision == "float32"
     assert model.segment(pixels, precision="bfloat16").precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        (
+            "MODEL: {ROI_HEADS: {NMS_THRESH_TEST: 0.6}}\nTEST: {DETECTIONS_PER_IMAGE: 3000}",
+            (0.6, 3000),
+        ),
+        ("MODEL: {MASK_ON: true}\nTEST: {DETECTIONS_PER_IMAGE: -1}", (None, None)),
+        ("MODEL: {MASK_ON: true}", (None, None)),
+    ],
+)
+def test_limits_of_the_configuration_are_the_models(
+    models: Path, checkpoint: Path, config: Path, text: str, limits: tuple[Any, Any]
+) -> None:
+    config.write_text(text)
+    imported = import_checkpoint(checkpoint, config=config)
+    card = imported.bundle.card
+    assert (card.box_nms, card.max_objects) == limits
+    assert not imported.report.settings

@@ -40,7 +40,8 @@ class SegmentConfig(BaseModel):
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ... or ``mps``.
     precision
         Arithmetic of the network; ``auto`` takes bfloat16 only where it is known to help and the
-        model's card allows it.
+        model's card allows it. ``mixed`` finds the same objects as ``float32`` and draws their
+        masks in bfloat16 where that is faster.
     diameter
         Typical cell diameter in this image, in pixels. The image is rescaled so that cells look
         to the network as large as those it was trained on.
@@ -56,10 +57,12 @@ class SegmentConfig(BaseModel):
         Mask IoU, 0..1, from which the lower-scored of two objects is dropped.
     box_nms
         IoU, 0..1, from which the lower-scored of two *boxes* of one category is dropped before
-        masks are predicted.
+        masks are predicted; 0.5 where the card does not say.
     max_objects_per_tile
-        Most objects the network may return for one tile. A tile that reaches it is split when
-        tiles are automatic; where that is not possible it is reported.
+        Most objects the network may return for one tile; 1000 where the card does not say. A tile
+        that reaches it is split when tiles are automatic; where that is not possible it is
+        reported. A limit of the card's own never splits: the model finds what it found where it
+        comes from.
     tile
         Edge of the square tiles in input pixels, ``"auto"`` to plan them from memory and split
         those with too many objects, ``"off"`` for the whole image at once.
@@ -75,15 +78,15 @@ class SegmentConfig(BaseModel):
     cell_type: str = Field(default="auto", min_length=1)
     preset: Preset = "balanced"
     device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "mixed", "bfloat16"] = "auto"
     diameter: Positive | None = None
     pixel_size: Positive | None = None
     min_score: Fraction | None = None
     score_thresholds: dict[str, Fraction] = Field(default_factory=dict)
     min_size: Annotated[int, Field(ge=0)] | None = None
     mask_nms: Fraction | None = None
-    box_nms: Fraction = 0.5
-    max_objects_per_tile: Annotated[int, Field(ge=1)] = 1000
+    box_nms: Fraction | None = None
+    max_objects_per_tile: Annotated[int, Field(ge=1)] | None = None
     tile: Literal["auto", "off"] | int = "auto"
     channel: ChannelChoice = "auto"
 

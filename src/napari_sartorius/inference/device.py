@@ -14,7 +14,7 @@ from typing import Literal
 
 _log = logging.getLogger(__name__)
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "mixed", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,15 @@ def choose_device(request: str = "auto") -> DeviceChoice:
 
 
 def choose_precision(wanted: Literal["auto"] | Precision, device: str) -> Precision:
-    """Arithmetic for the network: what was asked for, or bfloat16 where hardware computes it."""
-    if wanted != "auto":
-        return wanted
-    return "bfloat16" if _computes_bfloat16(device) else "float32"
+    """Arithmetic for the network: what was asked for, or bfloat16 where hardware computes it.
+
+    ``mixed`` is float32 but for the masks, where hardware computes bfloat16.
+    """
+    if wanted in ("float32", "bfloat16"):
+        return "float32" if wanted == "float32" else "bfloat16"
+    if not _computes_bfloat16(device):
+        return "float32"
+    return "mixed" if wanted == "mixed" else "bfloat16"
 
 
 def free_memory(device: str) -> int:
@@ -119,6 +124,10 @@ def probe(device: str) -> None:
     """Run the operations that the networks need on a tiny input; raises whatever fails."""
     import torch
     from torch.nn.functional import conv2d
+
+    from napari_sartorius.nn.quick_torchvision import import_torchvision
+
+    import_torchvision()
     from torchvision.ops import batched_nms, roi_align
 
     with torch.inference_mode():

@@ -174,15 +174,17 @@ class Segmenter:
         """The network on the present device, loaded when needed."""
         if self._runner is None or self._runner.device != self._effort.device:
             device = self._effort.device
-            if self._detector is None:
-                self._detector = self.bundle.load_network(device, for_inference=True)
-            elif hasattr(self._detector, "to"):
-                self._detector.to(device)
             wish = self.config.precision
             precision = choose_precision(
                 self.bundle.card.precision if wish == "auto" else wish, device
             )
-            self._runner = NetworkRunner(self._detector, device, precision, self._views)
+            detector = self._detector
+            if detector is None:
+                self._runner = None  # before another network needs its memory
+                detector = self.bundle.load_network(device, for_inference=True, precision=precision)
+            elif hasattr(detector, "to"):
+                detector.to(device)
+            self._runner = NetworkRunner(detector, device, precision, self._views)
         return self._runner
 
     @property
@@ -231,7 +233,7 @@ class Segmenter:
         book.check()
         capped = sum(one.capped for one in found)
         if capped:
-            book.notice(cap_words(capped, len(found), self.config))
+            book.notice(cap_words(capped, len(found), self.config, self._selection))
         with watch.measure("seams"):
             # Parts of a split tile go where they belong in the reading order.
             found.sort(key=lambda one: (one.tile.window.y0, one.tile.window.x0))
@@ -259,8 +261,12 @@ class Segmenter:
         )
 
     def _split(self, tile: Tile) -> TilePlan | None:
-        """Parts of a tile; None when it is small enough, or when the user chose the tiles."""
-        if self.config.tile != "auto":
+        """Parts of a tile; None when it is small enough, or when it was chosen to be whole.
+
+        The user may have chosen the tiles; and a model with a limit of its own finds no more than
+        it does where it comes from, unless the user sets another.
+        """
+        if self.config.tile != "auto" or self._selection.own_limit:
             return None
         stride = self._network().detector.size_divisibility
         return split_tile(tile, self._overlap, stride, memory.SMALLEST_EDGE)

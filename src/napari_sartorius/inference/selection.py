@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.card import ModelCard
 
 ALL_TYPES = "all"
+# Where neither the user nor the card says.
+_BOX_NMS, _MAX_OBJECTS = 0.5, 1000
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,8 @@ class Selection:
         Largest box IoU with a better object of the same category, before masks are predicted.
     max_objects
         Most objects of one tile.
+    own_limit
+        Whether `max_objects` is the card's and not the user's.
     whole_pixels
         Whether boxes are brought to whole pixels before masks are pasted into them.
     """
@@ -59,6 +64,7 @@ class Selection:
     majority: bool
     box_nms: float
     max_objects: int
+    own_limit: bool = False
     whole_pixels: bool = False
 
     @classmethod
@@ -96,8 +102,9 @@ class Selection:
             in_image_pixels=config.min_size is not None,
             only=None if config.cell_type == "auto" else names.index(config.cell_type),
             majority=card.one_category_per_image,
-            box_nms=config.box_nms,
-            max_objects=config.max_objects_per_tile,
+            box_nms=_first(config.box_nms, card.box_nms, _BOX_NMS),
+            max_objects=_first(config.max_objects_per_tile, card.max_objects, _MAX_OBJECTS),
+            own_limit=config.max_objects_per_tile is None and card.max_objects is not None,
             whole_pixels=card.mask_pasting == "whole_pixels",
         )
 
@@ -156,3 +163,10 @@ class Selection:
         votes = np.bincount(found.categories, found.scores, len(self.names))
         winner = int(votes.argmax())
         return found[found.categories == winner], self.names[winner]
+
+
+def _first(wish: _Number | None, own: _Number | None, usual: _Number) -> _Number:
+    """What the user says, else the card, else what is usual."""
+    if wish is not None:
+        return wish
+    return usual if own is None else own

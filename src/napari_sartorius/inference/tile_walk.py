@@ -96,13 +96,19 @@ class TileWalk:
         return Instances(size, boxes, found.scores, found.labels, masks, columns)
 
 
-def cap_words(capped: int, tiles: int, config: SegmentConfig) -> str:
+def cap_words(capped: int, tiles: int, config: SegmentConfig, selection: Selection) -> str:
     """Say that `capped` of so many tiles reached a limit, and what can be done about it."""
     where = "the image" if tiles == 1 else f"{capped} of {tiles} tiles"
+    if selection.own_limit:
+        return (
+            f"{where} reached the model's own limit of {selection.max_objects} objects or its "
+            "limit on proposals, as where the model comes from; set max_objects_per_tile (in "
+            "napari: Most / tile) to find more"
+        )
     even, remedy = "", "raise the limit or choose smaller tiles"
     if config.tile == "auto":
         even, remedy = ", although tiles were made as small as is sensible", "raise the limit"
     return (
         f"{where} reached a limit on the number of objects{even} (max_objects_per_tile is "
-        f"{config.max_objects_per_tile}), so cells may be missing; {remedy}"
+        f"{selection.max_objects}), so cells may be missing; {remedy}"
     )

@@ -1,23 +1,29 @@
-"""RoIAlign on the CPU as one weighted gather over all pyramid levels.
+"""RoIAlign on the CPU as weighted gathers of whole feature vectors.
 
-With a fixed number of samples, every output cell of RoIAlign is a weighted sum of a few feature
-vectors. That is what an embedding bag computes, and its kernel reads whole channels-last vectors
-where torchvision's walks one channel at a time. Its gradient is the same sum over the transposed
-table of taps.
+Every output cell of RoIAlign is a weighted sum of a few feature vectors. That is what an embedding
+bag computes, and its kernel reads whole channels-last vectors where torchvision's walks one channel
+at a time. Its gradient is the same sum over the transposed table of taps.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
+from napari_sartorius.nn.bag_taps import even_taps, merged_taps, sample_counts
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
-# Boxes pooled at one time; their taps then stay within the processor's cache.
-_CHUNK = 512
+    from napari_sartorius.nn.bag_taps import Taps
+
+# Taps made at one time; they then stay within the processor's cache.
+_CHUNK = 1 << 18
 
 
 def bag_pool(
@@ -41,7 +47,8 @@ def bag_pool(
     rois
         (N, 5) float32: image index, then xyxy in network pixels.
     side, samples
-        Output cells along each axis, and samples along each axis of a cell, at least 1.
+        Output cells along each axis, and samples along each axis of a cell; 0 takes as many as a
+        cell has feature pixels, rounded up, on each axis of each box.
 
     Returns
     -------
@@ -49,82 +56,104 @@ def bag_pool(
         (N, C, side, side) float32, channels last in memory.
     """
     channels = features[0].shape[1]
-    table = torch.cat([f.permute(0, 2, 3, 1).reshape(-1, channels) for f in features]).float()
-    sizes = torch.tensor([f.shape[2:] for f in features])
-    starts = torch.tensor([0, *(len(f) * f.shape[2] * f.shape[3] for f in features)]).cumsum(0)
-    place = _Place(starts[level], sizes[level], 1.0 / torch.tensor(strides)[level])
-    parts = []
-    for begin in range(0, len(rois), _CHUNK):
-        chunk = slice(begin, begin + _CHUNK)
-        index, weight = _taps(rois[chunk], place.of(chunk), side, samples)
-        parts.append(_WeightedGather.apply(table, index, weight))
-    if not parts:
-        return table.new_zeros((0, channels, side, side)) + table.sum() * 0
-    pooled = torch.cat(parts).view(len(rois), side, side, channels)
-    return pooled.permute(0, 3, 1, 2)
+    tables, works = [], []
+    for feature, stride, chosen in zip(
+        features, strides, _rows_of(level, len(strides)), strict=True
+    ):
+        tables.append(feature.permute(0, 2, 3, 1).reshape(-1, channels).float())
+        boxes = rois[chosen]
+        boxes[:, 1:] = boxes[:, 1:] * (1.0 / stride) - 0.5
+        works.append(_Work(boxes, chosen, (feature.shape[2], feature.shape[3]), side, samples))
+    pooled: Tensor = _WeightedGather.apply(len(rois), works, *tables)
+    return pooled.view(len(rois), side, side, channels).permute(0, 3, 1, 2)
 
 
-class _Place:
-    """For each box: first row of its level in the table, (height, width) of the map, scale."""
-
-    def __init__(self, start: Tensor, size: Tensor, scale: Tensor) -> None:
-        self.start, self.size, self.scale = start, size, scale
-
-    def of(self, chunk: slice) -> _Place:
-        return _Place(self.start[chunk], self.size[chunk], self.scale[chunk])
+def _rows_of(group: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Rows of each of `count` groups, in order."""
+    return torch.split(
+        torch.argsort(group, stable=True), torch.bincount(group, minlength=count).tolist()
+    )
 
 
-def _taps(rois: Tensor, place: _Place, side: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Rows of the table and weights, (N * side * side, 4 * samples ** 2) each."""
-    count, per_axis = len(rois), 2 * samples
-    boxes = rois[:, 1:] * place.scale[:, None] - 0.5
-    steps = (torch.arange(side * samples) + 0.5) / (side * samples)
-    x, x_weight = _axis(boxes[:, 0:1], boxes[:, 2:3], steps, place.size[:, 1:2])
-    y, y_weight = _axis(boxes[:, 1:2], boxes[:, 3:4], steps, place.size[:, 0:1])
-    width = place.size[:, 1].view(-1, 1, 1)
-    image = rois[:, 0].long().view(-1, 1, 1) * place.size.prod(dim=1).view(-1, 1, 1)
-    rows = (place.start.view(-1, 1, 1) + image + y * width).int()
-    index = rows.view(count, side, 1, per_axis, 1) + x.int().view(count, 1, side, 1, per_axis)
-    weight = y_weight.view(count, side, 1, per_axis, 1) * x_weight.view(count, 1, side, 1, per_axis)
-    taps = per_axis * per_axis
-    return index.reshape(-1, taps), (weight / samples**2).reshape(-1, taps)
+class _Work:
+    """Which sums make the pooled cells of the boxes on one level."""
 
+    def __init__(
+        self, rois: Tensor, rows: Tensor, shape: tuple[int, int], side: int, samples: int
+    ) -> None:
+        self.rois, self.rows, self.shape = rois, rows, shape
+        self.side, self.samples = side, samples
 
-def _axis(low: Tensor, high: Tensor, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """Neighbours (N, S, 2) of the S samples along one axis and their linear weights."""
-    position = low + (high - low) * steps
-    inside = (position >= -1) & (position <= length)
-    position = torch.minimum(position.clamp(min=0), length - 1.0)
-    first = position.floor()
-    fraction = position - first
-    first = first.long()
-    second = torch.minimum(first + 1, length - 1)
-    weights = torch.stack([1 - fraction, fraction], dim=-1) * inside[..., None]
-    return torch.stack([first, second], dim=-1), weights
+    def chunks(self) -> Iterator[tuple[Tensor, Taps]]:
+        """Some boxes, by their place in the result, and the taps of their cells."""
+        cells = self.side**2
+        for members, (y, x) in self._groups():
+            taps = 4 * y * x if self.samples else (y + 1) * (x + 1)
+            for part in torch.split(members, max(1, _CHUNK // (cells * taps))):
+                if self.samples:
+                    made = even_taps(self.rois[part], self.shape, self.side, y)
+                else:
+                    made = merged_taps(self.rois[part], self.shape, self.side, (y, x))
+                yield self.rows[part], made
+
+    def _groups(self) -> list[tuple[Tensor, tuple[int, int]]]:
+        """Boxes with equally many samples, and these along y and x."""
+        if len(self.rois) == 0:
+            return []
+        if self.samples:
+            return [(torch.arange(len(self.rois)), (self.samples, self.samples))]
+        kinds, kind = torch.unique(sample_counts(self.rois, self.side), dim=0, return_inverse=True)
+        members = _rows_of(kind, len(kinds))
+        return [(m, (int(y), int(x))) for m, (y, x) in zip(members, kinds.tolist(), strict=True)]
 
 
 class _WeightedGather(torch.autograd.Function):
-    """Row i of the result is the sum over t of weight[i, t] * table[index[i, t]]."""
+    """Each cell of each box is a weighted sum of rows of its level's table."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weight)
-        ctx.rows = len(table)
-        return functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
+    def forward(ctx: Any, count: int, works: list[_Work], *tables: Tensor) -> Tensor:
+        cells, channels = works[0].side ** 2, tables[0].shape[1]
+        ctx.rows, ctx.taps = [len(table) for table in tables], []
+        ctx.cells, ctx.channels = cells, channels
+        pooled = tables[0].new_empty((count, cells * channels))
+        for table, work in zip(tables, works, strict=True):
+            done = []
+            for boxes, taps in work.chunks():
+                sums = functional.embedding_bag(
+                    taps.row, table, per_sample_weights=taps.weight, mode="sum"
+                )
+                pooled[boxes] = sums.view(len(boxes), -1)
+                if any(ctx.needs_input_grad):
+                    done.append((boxes, taps))
+            ctx.taps.append(done)
+        return pooled
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        index, weight = ctx.saved_tensors
-        order_by_row = torch.sort(index.flatten())
-        starts = torch.zeros(ctx.rows, dtype=torch.long)
-        counts = torch.bincount(order_by_row.values, minlength=ctx.rows)
-        torch.cumsum(counts[:-1], 0, out=starts[1:])
-        source = torch.div(order_by_row.indices, index.shape[1], rounding_mode="floor")
-        grad = functional.embedding_bag(
-            source,
-            grads[0].contiguous(),
-            offsets=starts,
-            per_sample_weights=weight.flatten()[order_by_row.indices],
-            mode="sum",
-        )
-        return grad, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        slope = grads[0].reshape(len(grads[0]) * ctx.cells, ctx.channels)
+        return None, None, *map(partial(_scattered, slope, ctx.cells), ctx.rows, ctx.taps)
+
+
+def _scattered(slope: Tensor, cells: int, rows: int, done: list[tuple[Tensor, Taps]]) -> Tensor:
+    """Gradient of a table of `rows` rows: the same sums over the transposed taps."""
+    if not done:
+        return slope.new_zeros((rows, slope.shape[1]))
+    row = torch.cat([taps.row.flatten() for _, taps in done])
+    weight = torch.cat([taps.weight.flatten() for _, taps in done])
+    inside = torch.arange(cells)
+    cell = torch.cat(
+        [
+            (boxes[:, None] * cells + inside).flatten().repeat_interleave(taps.row.shape[1])
+            for boxes, taps in done
+        ]
+    )
+    by_row = torch.sort(row)
+    starts = torch.zeros(rows, dtype=torch.long)
+    torch.cumsum(torch.bincount(row, minlength=rows)[:-1], 0, out=starts[1:])
+    return functional.embedding_bag(
+        cell[by_row.indices],
+        slope,
+        offsets=starts,
+        per_sample_weights=weight[by_row.indices],
+        mode="sum",
+    )

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sartorius.nn.boxes import encode_deltas
+from napari_sartorius.nn.predictors import LinearPredictor
 from napari_sartorius.nn.pyramid import conv_block
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ class BoxHead(nn.Module):
     """Convolutions and fully connected layers on pooled features.
 
     Flatten order is channel, row, column.
+
+    Attributes
+    ----------
+    memory_order
+        True once `flatten_in_memory_order` has changed the order to row, column, channel.
     """
+
+    memory_order = False
 
     def __init__(self, channels: int, num_classes: int, config: BoxHeadConfig) -> None:
         super().__init__()
@@ -43,8 +51,8 @@ class BoxHead(nn.Module):
             layers += [nn.Linear(inputs, config.width), nn.ReLU(inplace=True)]
             inputs = config.width
         self.layers = nn.Sequential(*layers)
-        self.class_logits = nn.Linear(inputs, num_classes + 1)
-        self.deltas = nn.Linear(inputs, 4 * (1 if config.class_agnostic else num_classes))
+        self.class_logits = LinearPredictor(inputs, num_classes + 1)
+        self.deltas = LinearPredictor(inputs, 4 * (1 if config.class_agnostic else num_classes))
         nn.init.normal_(self.class_logits.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
         nn.init.zeros_(self.class_logits.bias)
@@ -52,8 +60,25 @@ class BoxHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (N, K + 1), background last, and deltas (N, 4 or 4 K), float32."""
-        hidden = self.layers(self.blocks(pooled).flatten(1))
-        return self.class_logits(hidden).float(), self.deltas(hidden).float()
+        hidden = self.blocks(pooled)
+        if self.memory_order:
+            hidden = hidden.permute(0, 2, 3, 1)
+        hidden = self.layers(hidden.flatten(1))
+        return self.class_logits(hidden), self.deltas(hidden)
+
+    def flatten_in_memory_order(self) -> None:
+        """Change the first layer so that pooled features are read as they lie in memory.
+
+        For inference only: the order of the weights is no longer that of a checkpoint.
+        """
+        first = next((layer for layer in self.layers if isinstance(layer, nn.Linear)), None)
+        if first is None:
+            return
+        side = self.config.pooler.resolution
+        weight = first.weight.detach()
+        weight = weight.view(len(weight), -1, side, side).permute(0, 2, 3, 1)
+        first.weight = nn.Parameter(weight.flatten(1).contiguous(), requires_grad=False)
+        self.memory_order = True
 
     def losses(
         self, logits: Tensor, deltas: Tensor, labels: Tensor, proposals: Tensor, truth: Tensor

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.cascade import CascadeMaskRCNN
 from napari_sartorius.nn.centermask import CenterMask
-from napari_sartorius.nn.classifier import ImageClassifier
 from napari_sartorius.nn.config import (
     CascadeMaskRCNNConfig,
     CenterMaskConfig,
@@ -28,11 +27,18 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.config.tree import Tree
     from napari_sartorius.nn.network import Network
 
+
+def _classifier(config: ImageClassifierConfig) -> Network:
+    from napari_sartorius.nn.classifier import ImageClassifier  # imports timm, which takes a second
+
+    return ImageClassifier(config)
+
+
 _FAMILIES: dict[type[Tree], Callable[[Any], Network]] = {
     MaskRCNNConfig: MaskRCNN,
     CascadeMaskRCNNConfig: CascadeMaskRCNN,
     HTCConfig: HybridTaskCascade,
-    ImageClassifierConfig: ImageClassifier,
+    ImageClassifierConfig: _classifier,
     CenterMaskConfig: CenterMask,
     SOLOv2Config: SOLOv2,
 }

@@ -31,6 +31,8 @@ class CascadeMaskRCNN(MaskRCNN):
         The architecture tree.
     """
 
+    mask_parts = ("mask_head",)
+
     def __init__(self, config: CascadeMaskRCNNConfig) -> None:
         super().__init__(config)
         self.overlaps = (

@@ -42,7 +42,8 @@ class MaskHead(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Mask logits (N, K or 1, 2 R, 2 R), float32, of what the convolutions made."""
-        logits: Tensor = self.predictor(functional.relu(self.upsample(hidden))).float()
+        hidden = functional.relu(self.upsample(hidden), inplace=True)
+        logits: Tensor = self.predictor(hidden).float()
         return logits
 
     def loss(self, logits: Tensor, labels: Tensor, truth: Tensor) -> Tensor:

@@ -56,6 +56,8 @@ class MaskRCNN(Network):
         mask sampling follow detectron2's numerics.
     """
 
+    mask_parts = ("mask_head",)
+
     def __init__(self, config: MaskRCNNConfig) -> None:
         super().__init__()
         self.config = config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
@@ -22,9 +22,13 @@ class Network(nn.Module):
     ----------
     size_divisibility
         Height and width of a batch must be multiples of this.
+    mask_parts
+        Names of the submodules whose `forward` draws masks and decides nothing else. Every
+        family names its own; they are not inherited.
     """
 
     size_divisibility: int
+    mask_parts: ClassVar[tuple[str, ...]] = ()
 
     def detect(
         self,

@@ -73,7 +73,7 @@ def pool_boxes(
     if level is None:
         level = assign_levels(flat, config.canonical_size, len(strides))
     side = config.resolution
-    if flat.device.type == "cpu" and config.sampling_ratio > 0 and config.aligned:
+    if flat.device.type == "cpu" and config.aligned:
         used = list(features[: len(strides)])
         return bag_pool(used, strides, level, rois, side, config.sampling_ratio)
     pooled = features[0].new_zeros((len(flat), features[0].shape[1], side, side))

@@ -13,6 +13,7 @@ from napari_sartorius.nn.anchors import grid_anchors, overlapping_anchors
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, nonempty
 from napari_sartorius.nn.detector import Proposals
 from napari_sartorius.nn.matching import match_pairs, sample
+from napari_sartorius.nn.predictors import ConvPredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +33,8 @@ class ProposalHead(nn.Module):
         self.later = nn.ModuleList(
             nn.Conv2d(width, width, 3, padding=1) for _ in range(convolutions - 1)
         )
-        self.objectness = nn.Conv2d(width, anchors, 1)
-        self.deltas = nn.Conv2d(width, anchors * 4, 1)
+        self.objectness = ConvPredictor(width, anchors, 1)
+        self.deltas = ConvPredictor(width, anchors * 4, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, std=0.01)
@@ -44,12 +45,12 @@ class ProposalHead(nn.Module):
         """Logits (B, R*C*A) and deltas (B, R*C*A, 4) of each level, float32."""
         logits, deltas = [], []
         for level in features:
-            hidden = functional.relu(self.conv(level))
+            hidden = functional.relu(self.conv(level), inplace=True)
             for convolution in self.later:
-                hidden = functional.relu(convolution(hidden))
-            objectness = self.objectness(hidden).float()
+                hidden = functional.relu(convolution(hidden), inplace=True)
+            objectness = self.objectness(hidden)
             logits.append(objectness.permute(0, 2, 3, 1).flatten(1))
-            delta = self.deltas(hidden).float()
+            delta = self.deltas(hidden)
             batch, _, rows, columns = delta.shape
             delta = delta.view(batch, -1, 4, rows, columns).permute(0, 3, 4, 1, 2)
             deltas.append(delta.reshape(batch, -1, 4))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.rescale import choose_scale
 from napari_sartorius.ui.forms import Choice, add_row, button, new_form, quiet, under_field
 from napari_sartorius.ui.spins import OptionalSpin
 
@@ -28,6 +30,8 @@ _DEVICES = (
     ("Apple GPU", "mps"),
 )
 _NOTICEABLE = 1.05
+# Most objects of a tile where the model does not say.
+_MOST = 1000
 
 
 class AdvancedPanel(QWidget):
@@ -50,13 +54,14 @@ class AdvancedPanel(QWidget):
         super().__init__(parent)
         self._card: ModelCard | None = None
         self._layer_pixel_size: float | None = None
+        self._image_size: tuple[int, int] | None = None
         self._thresholds: dict[str, OptionalSpin] = {}
         self.diameter = OptionalSpin(1.0, 2000.0, 1.0, 1, "px")
         self.pixel_size = OptionalSpin(0.001, 1000.0, 0.05, 4, "µm", word="unknown")
         self.min_size = OptionalSpin(0, 100_000, 5, 0, "px")
         self.mask_nms = OptionalSpin(0.0, 1.0, 0.05, 2)
-        self.max_objects = OptionalSpin(1, 100_000, 100, 0, "", word="1000")
-        self.max_objects.set_start(1000)
+        self.max_objects = OptionalSpin(1, 100_000, 100, 0, "", word=str(_MOST))
+        self.max_objects.set_start(_MOST)
         self.tile = Choice()
         for text, tile in _TILES:
             self.tile.addItem(text, tile)
@@ -127,9 +132,13 @@ class AdvancedPanel(QWidget):
         self._show_model_words()
         self.reset()
 
-    def set_layer_pixel_size(self, size: float | None) -> None:
-        """Show the pixel size (µm) that the image brings along; None when it brings none."""
-        self._layer_pixel_size = size
+    def set_layer(self, size: float | None, shape: tuple[int, int] | None = None) -> None:
+        """Show the pixel size (µm) that the image brings along, None when it brings none.
+
+        The `shape`, (height, width) in pixels, decides the scale of models that look at whole
+        images of one size.
+        """
+        self._layer_pixel_size, self._image_size = size, shape
         self.pixel_size.set_word("unknown" if size is None else f"{size:.4g} µm (image)")
         if size is not None:
             self.pixel_size.set_start(size)
@@ -187,15 +196,19 @@ class AdvancedPanel(QWidget):
         self.mask_nms.set_word(_range_word(overlaps, "{:.2f}", ""))
         self.min_size.set_start(sizes[0] if sizes else 20)
         self.mask_nms.set_start(overlaps[0] if overlaps else 0.5)
+        most = card.max_objects if card is not None else None
+        self.max_objects.set_word(str(_MOST) if most is None else f"{most} (model)")
+        self.max_objects.set_start(most or _MOST)
 
     def _show_scale(self) -> None:
         """Say by how much the image will be rescaled, when it will be."""
         card, factor = self._card, 1.0
-        pixel_size = self.pixel_size.number() or self._layer_pixel_size
-        if card is not None and self.diameter.number():
-            factor = card.cell_diameter / float(self.diameter.number() or 1.0)
-        elif card is not None and card.pixel_size and pixel_size:
-            factor = pixel_size / card.pixel_size
+        if card is not None and (card.input_size is None or self._image_size is not None):
+            wish = SegmentConfig(
+                diameter=self.diameter.number(), pixel_size=self.pixel_size.number()
+            )
+            size = self._image_size or (1, 1)
+            factor = choose_scale(card, wish, self._layer_pixel_size, size).factor
         noticeable = max(factor, 1.0 / factor) > _NOTICEABLE
         self.scale_text.setVisible(noticeable)
         if noticeable:

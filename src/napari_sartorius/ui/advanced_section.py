@@ -36,7 +36,7 @@ class AdvancedSection(Fold):
         self._default_device = default_device
         self._on_made = on_made
         self._card: ModelCard | None = None
-        self._pixel_size: float | None = None
+        self._layer: tuple[float | None, tuple[int, int] | None] = None, None
 
     @property
     def panel(self) -> AdvancedPanel:
@@ -58,17 +58,17 @@ class AdvancedSection(Fold):
         if self.is_made:
             self.panel.set_card(card)
 
-    def set_layer_pixel_size(self, size: float | None) -> None:
-        """Show the pixel size (µm) that the image brings along; None when it brings none."""
-        self._pixel_size = size
+    def set_layer(self, size: float | None, shape: tuple[int, int] | None = None) -> None:
+        """Show the pixel size (µm) that the image brings along, and what its shape decides."""
+        self._layer = size, shape
         if self.is_made:
-            self.panel.set_layer_pixel_size(size)
+            self.panel.set_layer(size, shape)
 
     def _make_panel(self) -> AdvancedPanel:
         from napari_sartorius.ui.advanced_panel import AdvancedPanel
 
         panel = AdvancedPanel(self._default_device)
         panel.set_card(self._card)
-        panel.set_layer_pixel_size(self._pixel_size)
+        panel.set_layer(*self._layer)
         self._on_made(panel)
         return panel

@@ -243,9 +243,12 @@ class SegmentTab(QWidget):
 
     def _on_image(self) -> None:
         layer = self.image.layer
-        self.advanced_section.set_layer_pixel_size(
-            image_source.pixel_size_um(layer) if layer is not None else None
-        )
+        if layer is None:
+            self.advanced_section.set_layer(None)
+        else:
+            self.advanced_section.set_layer(
+                image_source.pixel_size_um(layer), image_source.plane_shape(layer)
+            )
         self.run_panel.show_obstacle(self.obstacle())
 
     def _on_guide(self, on: bool) -> None:
@@ -330,7 +333,7 @@ class SegmentTab(QWidget):
         from napari_sartorius.ui.network_view import add_network_view
 
         try:
-            add_network_view(self._viewer, layer, card, self.image.channel_value)
+            add_network_view(self._viewer, layer, card, self.config())
         except UserError as error:
             self.run_panel.say(str(error), Tone.ERROR)
             show_error(str(error))

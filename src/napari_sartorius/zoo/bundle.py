@@ -101,11 +101,19 @@ class ModelBundle:
                 "napari-sartorius"
             ) from error
 
-    def load_network(self, device: str = "cpu", *, for_inference: bool = False) -> Network:
+    def load_network(
+        self,
+        device: str = "cpu",
+        *,
+        for_inference: bool = False,
+        precision: Literal["float32", "mixed", "bfloat16"] = "float32",
+    ) -> Network:
         """Network in evaluation mode with this bundle's weights, on `device`.
 
         With `for_inference` normalisation layers are folded into convolutions: the same result
-        with less work, but the network can no longer be trained or saved.
+        with less work, but the network can no longer be trained or saved. Its weights are then
+        also stored in the arithmetic that it will run in: with ``bfloat16`` it has to run under
+        autocast, with ``mixed`` only its masks are made so, and it sees to that itself.
 
         Raises
         ------
@@ -113,33 +121,28 @@ class ModelBundle:
             When the weights are damaged or do not fit the architecture of the card, or the model
             needs detectron2 and it is missing.
         """
-        import torch
         from safetensors import SafetensorError
-        from safetensors.torch import load
 
-        from napari_sartorius.nn.build import build_network
         from napari_sartorius.nn.config import Detectron2Config
-        from napari_sartorius.nn.fold import fold_batch_norm
+        from napari_sartorius.nn.loading import load_network, make_ready, move
 
-        architecture = self._architecture()
+        tree, data = self._architecture(), self.read_weights()
         try:
-            weights = load(self.read_weights())
-            if isinstance(architecture, Detectron2Config):
+            if isinstance(tree, Detectron2Config):
+                from safetensors.torch import load
+
                 from napari_sartorius.zoo.detectron2_engine.loading import load_wrapped
 
-                return load_wrapped(architecture, weights, self.card.name).to(device)
-            network = build_network(architecture)
-            network.load_state_dict({name: value.float() for name, value in weights.items()})
+                return load_wrapped(tree, load(data), self.card.name).to(device)
+            network = load_network(tree, data)
         except (SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"the weights of the model at {self.path} do not fit the network that its card "
                 "describes; install the model again"
             ) from error
-        network.eval()
         if for_inference:
-            fold_batch_norm(network)
-        network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
+            make_ready(network, device, precision)
+        return move(network, device)
 
 
 def save_bundle(

@@ -110,6 +110,9 @@ class ModelCard(_Card):
         is found, ``auto`` where the hardware may decide.
     thresholds
         By category name.
+    box_nms, max_objects
+        Limits that the model was made with: IoU, 0..1, from which the lower-scored of two boxes is
+        dropped, and most objects of one image or tile; None where nobody said. The user's win.
     views
         Test-time views of each preset.
     licence, citation, training_data, schedule, known_failures
@@ -135,6 +138,8 @@ class ModelCard(_Card):
     whole_grey_levels: bool = False
     mask_pasting: Literal["exact", "whole_pixels"] = "exact"
     precision: Literal["auto", "float32"] = "auto"
+    box_nms: float | None = Field(default=None, ge=0, le=1)
+    max_objects: int | None = Field(default=None, ge=1)
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
     one_category_per_image: bool = False
     views: dict[str, tuple[str, ...]] = Field(

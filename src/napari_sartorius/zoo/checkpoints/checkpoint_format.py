@@ -27,8 +27,8 @@ class ImportedNetwork:
     ----------
     architecture
         Its tree.
-    normalisation, input_size, whole_grey_levels, mask_pasting
-        What it must be fed and what becomes of its masks; the meanings are those of
+    normalisation, input_size, whole_grey_levels, mask_pasting, box_nms, max_objects
+        What it must be fed, what becomes of its masks, and its limits; the meanings are those of
         `napari_sartorius.zoo.card.ModelCard`.
     score
         Score from which the configuration keeps objects, or None.
@@ -43,6 +43,8 @@ class ImportedNetwork:
     assumptions: tuple[str, ...]
     whole_grey_levels: bool = True
     mask_pasting: Literal["exact", "whole_pixels"] = "exact"
+    box_nms: float | None = None
+    max_objects: int | None = None
 
 
 class CheckpointFormat(Protocol):

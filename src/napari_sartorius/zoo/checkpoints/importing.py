@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "import.json"
 
+# What the model was made for is one look; more are there for who asks for the best.
+_VIEWS = {
+    "fast": ("identity",),
+    "balanced": ("identity",),
+    "best": ("identity", "horizontal", "vertical", "both"),
+}
 # From this score on detectron2's own viewer shows objects.
 _SHOWN_SCORE = 0.5
 
@@ -246,6 +252,9 @@ def make_card(
         mask_pasting=network.mask_pasting,
         precision="float32",
         thresholds={one: Thresholds(score=score) for one in names},
+        box_nms=network.box_nms,
+        max_objects=network.max_objects,
+        views=_VIEWS,
         licence="not stated in the checkpoint; ask who trained it",
         citation=citation,
         training_data="not stated in the checkpoint",

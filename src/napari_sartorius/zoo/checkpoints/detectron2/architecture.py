@@ -89,12 +89,16 @@ def describe(
         parts["box_head"] = box_head.model_copy(update=stages[0].model_dump())
         parts["stages"] = stages[1:]
     score_key = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
+    nms_key = "MODEL.ROI_HEADS.NMS_THRESH_TEST"
+    most = round(settings.number("TEST.DETECTIONS_PER_IMAGE", -1))  # negative means no limit
     return ImportedNetwork(
         architecture=tree.model_validate(parts),
         normalisation=read_normalisation(path, weights, settings, assumed),
         input_size=read_input_size(settings, assumed),
         score=settings.number(score_key, 0.0) if score_key in settings else None,
         assumptions=tuple(assumed),
+        box_nms=settings.number(nms_key, 0.5) if nms_key in settings else None,
+        max_objects=most if most > 0 else None,
     )
 
 
