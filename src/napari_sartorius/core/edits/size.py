@@ -1,4 +1,4 @@
-"""Growing and shrinking objects by one pixel, to correct outlines that are drawn too tight or wide."""
+"""Growing and shrinking objects by one pixel, where outlines were drawn too tight or too wide."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sartorius.core.edits.objects import mask_of
@@ -15,6 +14,8 @@ from napari_sartorius.postprocess.edits.drawing import stroke_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from napari_sartorius.core.edits.boxes import BoxIndex
 
