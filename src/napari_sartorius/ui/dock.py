@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QSize
     from qtpy.QtGui import QShowEvent
 
+    from napari_sartorius.ui.correct.correct_tab import CorrectTab
     from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
+    from napari_sartorius.ui.late_tab import LateTab
     from napari_sartorius.ui.segment_tab import SegmentTab
     from napari_sartorius.ui.settings import Preferences
     from napari_sartorius.zoo.card import ModelCard
@@ -60,6 +62,7 @@ class SartoriusDock(QWidget):
         self._given = (client, cards, preferences)
         self._bridge: EngineBridge | None = None
         self._segment: SegmentTab | None = None
+        self._correct: LateTab | None = None
         self._was_docked = False
         self._stopped = False
         self.tabs = QTabWidget()
@@ -82,6 +85,14 @@ class SartoriusDock(QWidget):
         if self._segment is None:
             raise RuntimeError("the dock was closed before it was filled")
         return self._segment
+
+    @property
+    def correct(self) -> CorrectTab:
+        """The Correct tab, built by being asked for."""
+        self._fill()
+        if self._correct is None:
+            raise RuntimeError("the dock was closed before it was filled")
+        return self._correct.content
 
     @property
     def bridge(self) -> EngineBridge:
@@ -109,6 +120,8 @@ class SartoriusDock(QWidget):
         self._probe.stop()
         self._viewer.events.theme.disconnect(self._restyle)
         self._segment.stop()
+        if self._correct is not None and self._correct.is_made:
+            self._correct.content.stop()
         self._bridge.close()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -137,6 +150,7 @@ class SartoriusDock(QWidget):
         if self._segment is not None or self._stopped:
             return
         from napari_sartorius.ui.engine_bridge import EngineBridge
+        from napari_sartorius.ui.late_tab import LateTab
         from napari_sartorius.ui.segment_tab import SegmentTab
         from napari_sartorius.ui.settings import read_preferences
 
@@ -157,6 +171,8 @@ class SartoriusDock(QWidget):
         self._segment = SegmentTab(self._viewer, self._bridge, cards, preferences)
         self._restyle()
         self.tabs.addTab(self._segment, "Segment")
+        self._correct = LateTab(self._make_correct)
+        self.tabs.addTab(self._correct, "Correct")
         self._viewer.events.theme.connect(self._restyle)
         # napari deletes a closed window and all in it; this holds the client only, because the
         # widget itself is gone when `destroyed` comes
@@ -166,6 +182,11 @@ class SartoriusDock(QWidget):
             application.aboutToQuit.connect(self.shut_down)
         self._probe.timeout.connect(self._segment.ask_device)
         self._probe.start(_PROBE_DELAY_MS)
+
+    def _make_correct(self) -> CorrectTab:
+        from napari_sartorius.ui.correct.correct_tab import CorrectTab
+
+        return CorrectTab(self._viewer)
 
     def _restyle(self, event: object = None) -> None:
         from napari_sartorius.ui.style import style_sheet

@@ -100,6 +100,7 @@ class PixelWatch:
         self._several_planes = False
         self._is_awaited = False
         self._last_plane: Plane | None = None
+        self.expected: Direction | None = None
         self._undo: deque[PixelStep] = deque(maxlen=_HISTORY)
         self._redo: deque[PixelStep] = deque(maxlen=_HISTORY)
         layer.events.labels_update.connect(self._on_labels_update)
@@ -137,7 +138,10 @@ class PixelWatch:
         return True
 
     def look(self, event: object = None) -> None:
-        """Find out whether steps were undone or redone since the last look."""
+        """Find out whether steps were undone or redone since the last look.
+
+        Where somebody has just asked for one of them, ``expected`` tells which.
+        """
         plane = self._plane_now()
         same_plane, self._last_plane = plane == self._last_plane, plane
         if self._own is not None:
@@ -148,28 +152,29 @@ class PixelWatch:
         if self._stroke_goes_on():
             return
         found = False
-        while self._undo and self._undo[-1].is_known:
-            state = self._state(self._undo[-1])
-            if state == "after":
-                break
-            if state != "before":
+        while (how := self._moved()) is not None:
+            if how == "unknown":
                 self._lose_track()
                 return
-            self._move(self._undo, self._redo, "undo")
+            undone = how == "undo"
+            self._move(*((self._undo, self._redo) if undone else (self._redo, self._undo)), how)
             found = True
-        while not found and self._redo and self._redo[-1].is_known:
-            state = self._state(self._redo[-1])
-            if state == "before":
-                break
-            if state != "after":
-                self._lose_track()
-                return
-            self._move(self._redo, self._undo, "redo")
         unknown = [s for s in (self._undo, self._redo) if s and not s[-1].is_known]
         if unknown and same_plane and not found:
             self._lose_track()
             return
         self._keep_copy(plane)
+
+    def _moved(self) -> Direction | Literal["unknown"] | None:
+        """Tell by its pixels whether the next step was undone or redone; None when neither."""
+        undo = self._state(self._undo[-1]) if self._undo else "after"
+        redo = self._state(self._redo[-1]) if self._redo else "before"
+        # a step and the one before it may be opposites: then only the caller knows which it was
+        if undo == "before" and not (redo == "after" and self.expected == "redo"):
+            return "undo"
+        if redo == "after":
+            return "redo"
+        return None if undo == "after" and redo == "before" else "unknown"
 
     def _move(self, source: deque[PixelStep], target: deque[PixelStep], how: Direction) -> None:
         step = source.pop()
@@ -182,6 +187,8 @@ class PixelWatch:
 
     def _state(self, step: PixelStep) -> Literal["before", "after", "other"]:
         """Whether the pixels of a step are as before it or as after it."""
+        if not step.is_known:
+            return "after" if self._undo and step is self._undo[-1] else "before"
         now = [self._layer.data[one.plane][one.y, one.x] for one in step.changes]
         for name in ("after", "before"):
             if all(

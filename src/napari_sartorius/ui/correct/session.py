@@ -271,8 +271,12 @@ class CorrectionSession(QObject):
             self.stepped.emit(entry, how)
             return
         count = len(source)
-        self.layer.undo() if how == "undo" else self.layer.redo()
-        self._watch.look()  # a hidden layer is not drawn, and tells nothing
+        self._watch.expected = how
+        try:
+            self.layer.undo() if how == "undo" else self.layer.redo()
+            self._watch.look()  # a hidden layer is not drawn, and tells nothing
+        finally:
+            self._watch.expected = None
         if len(source) == count:
             self._log.clear()
             self.said.emit(f"Nothing more to {how}: napari keeps 100 steps.")
