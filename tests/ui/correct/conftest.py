@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from correction_layers import grid, make_layer, plane_of
 from napari.components import ViewerModel
 
+from correction_layers import grid, make_layer, plane_of
 from napari_sartorius.ui.correct.session import CorrectionSession
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from correction_layers import grid, make_layer, plane_of
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from napari.components import ViewerModel
 
+from correction_layers import grid, make_layer, plane_of
 from napari_sartorius.ui.correct.session import CorrectionSession
 
 SHAPE = (2, 3)

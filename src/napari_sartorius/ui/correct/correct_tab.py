@@ -108,10 +108,11 @@ class CorrectTab(QWidget):
         self.panel.sheet_asked.connect(self.show_keys)
         self.panel.overwrite.toggled.connect(self._on_overwrite)
         self._viewer.dims.events.current_step.connect(self._on_slice)
-        # napari's canvas does not know this key
-        sheet = QShortcut(QKeySequence("?"), self)
-        sheet.setContext(Qt.ShortcutContext.WindowShortcut)
-        sheet.activated.connect(self.show_keys)
+        for key in ("?", "Shift+?"):  # napari's canvas does not know this key, keyboards differ
+            sheet = QShortcut(QKeySequence(key), self)
+            sheet.setContext(Qt.ShortcutContext.WindowShortcut)
+            sheet.activated.connect(self.show_keys)
+            sheet.activatedAmbiguously.connect(self.show_keys)
 
     def _all_keys(self) -> dict[str, Any]:
         return bindings(
@@ -150,6 +151,9 @@ class CorrectTab(QWidget):
 
     def select(self, labels: list[int], centre: bool = False) -> None:
         """Select cells in the table and in the image."""
+        if self._table_later.isActive():  # the rows to select may have just come
+            self._table_later.stop()
+            self._refresh_table()
         self.table.select(labels)
         self._canvas.show(labels, labels[-1] if centre and labels else 0)
 
@@ -168,6 +172,8 @@ class CorrectTab(QWidget):
 
     def show_keys(self) -> None:
         """Show all keys."""
+        if self._sheet is not None and self._sheet.isVisible():
+            return
         layer = self.layers.layer
         names = category_names(layer) if layer is not None else []
         self._sheet = CheatSheet(self._keys, names, self)
@@ -269,12 +275,14 @@ class CorrectTab(QWidget):
         self._table_later.start(0)  # after the image, which is waited for
 
     def _show_features(self) -> None:
-        if self._session is None:
-            return
-        self.table.refresh()
-        self.panel.show_categories(category_names(self._session.layer))
+        self._refresh_table()
         if self.isVisible():
             self._canvas.show(self.table.selected)
+
+    def _refresh_table(self) -> None:
+        if self._session is not None:
+            self.table.refresh()
+            self.panel.show_categories(category_names(self._session.layer))
 
     def _on_overwrite(self, on: bool) -> None:
         if self._session is not None:

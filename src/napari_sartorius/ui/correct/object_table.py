@@ -225,9 +225,9 @@ class ObjectTable(QWidget):
         text = f"{total:,} cells" if shown == total else f"{shown:,} of {total:,} cells"
         done = int(self._layer.features.get("reviewed", np.zeros(0)).sum())
         if done:
-            text += f", {done:,} accepted"
+            text += f" · {done:,} ok"
         if self._selected:
-            text += f", {len(self._selected):,} selected"
+            text += f" · {len(self._selected):,} selected"
         self.count.setText(text)
 
     def _show_selection(self) -> None:

@@ -42,7 +42,7 @@ def outlines(
     drawn : (h, w) uint8
         1 on outlines.
     corner : (y, x)
-        Of the drawing in the plane, may be negative.
+        Of the drawing in the plane.
     """
     here = [label for label in labels if label in boxes][:_MOST]
     if not here:
@@ -62,7 +62,9 @@ def outlines(
             y0 - margin - top : y1 + margin - top, x0 - margin - left : x1 + margin - left
         ]
         window[outer & ~mask] = 1
-    return drawn, (int(top), int(left))
+    # nothing beyond the image, which would make the viewer's world larger
+    inside = drawn[max(-top, 0) : image.shape[0] - top, max(-left, 0) : image.shape[1] - left]
+    return inside, (max(int(top), 0), max(int(left), 0))
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -86,6 +88,7 @@ class OutlineLayer:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layer: Labels | None = None
+        self._is_busy = False
 
     @property
     def is_there(self) -> bool:
@@ -94,6 +97,17 @@ class OutlineLayer:
 
     def show(self, layer: Labels, plane: tuple[int, ...], drawn: NDArray[Any], corner: Any) -> None:
         """Show outlines that lie at `corner` in a plane of `layer`."""
+        if self._is_busy or not any(layer is one for one in self._viewer.layers):
+            return  # showing it can move the viewer's slider, which asks for it again
+        self._is_busy = True
+        try:
+            self._show(layer, plane, drawn, corner)
+        finally:
+            self._is_busy = False
+
+    def _show(
+        self, layer: Labels, plane: tuple[int, ...], drawn: NDArray[Any], corner: Any
+    ) -> None:
         from napari.utils.transforms import Affine
 
         index = np.array([*plane, *corner], float)
@@ -102,16 +116,15 @@ class OutlineLayer:
         ).linear_matrix
         place = np.asarray(layer.translate) + linear @ index
         data = drawn.reshape((1,) * len(plane) + drawn.shape)
-        if not self.is_there:
+        if not self.is_there or self._layer is None:
             self._layer = self._add(layer, data, place)
             return
-        with self._layer.events.data.blocker():  # nobody needs to hear of it but the canvas
-            self._layer.data = data
+        self._layer.data = data
         self._layer.translate = place
 
     def hide(self) -> None:
         """Show no outlines."""
-        if self.is_there and self._layer is not None:
+        if self.is_there and self._layer is not None and self._layer.data.size > 1:
             self._layer.data = np.zeros((1,) * self._layer.ndim, np.uint8)
 
     def remove(self) -> None:

@@ -63,6 +63,8 @@ def matching(features: pd.DataFrame, text: str) -> NDArray[np.bool_]:
     try:
         tree = ast.parse(source, mode="eval").body
         found = _Filter(features).rows(tree)
+    except UserError:
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"'{text}' is not a filter; {_EXAMPLE}.") from error
     return np.broadcast_to(np.asarray(found, np.bool_), len(features))
