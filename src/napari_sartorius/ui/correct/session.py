@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 UNDO_HINT = "Ctrl+Z undoes"
 _PAINTED = "painted"
+_PAUSE_MS = 500
 
 
 def why_not_correctable(layer: Layer) -> str | None:
@@ -78,9 +79,16 @@ class CorrectionSession(QObject):
         self._log = StepLog()
         self.rows = ObjectRows(layer)
         self._watch = PixelWatch(layer, plane_now, self._on_step, self._on_unknown)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE_MS)
+        self._pause.timeout.connect(self._watch.verify)
+        layer.events.set_data.connect(self._on_drawn)
 
     def stop(self) -> None:
         """Follow the layer no more."""
+        self._pause.stop()
+        self.layer.events.set_data.disconnect(self._on_drawn)
         self._watch.stop()
 
     # ---- what there is ----------------------------------------------------------------------
@@ -308,6 +316,9 @@ class CorrectionSession(QObject):
         came = {int(label) for one in step.changes for label in np.unique(one.after)}
         reused = [label for label in came - {0} if self.has_been(label)]
         return self.rows.swap_kept({label: Kept(self.rows.fresh_row(label)) for label in reused})
+
+    def _on_drawn(self, event: object = None) -> None:
+        self._pause.start()
 
     def _on_unknown(self) -> None:
         self._log.clear()
