@@ -25,15 +25,7 @@ def tab(viewer, layer, qtbot):
     made.stop()
 
 
-def settle(tab):
-    """Let what is done after the image happen now."""
-    if tab._table_later.isActive():
-        tab._table_later.stop()
-        tab._show_features()
-
-
 def rows(tab):
-    settle(tab)
     return tab.table.model.labels.tolist()
 
 
@@ -77,7 +69,6 @@ def test_rows_are_the_layers_own(tab, layer):
     features = layer.features.copy()
     features.loc[0, "category"] = "changed elsewhere"
     layer.features = features
-    settle(tab)
     assert tab.table.model.data(tab.table.model.index(0, 1)) == "changed elsewhere"
 
 
@@ -152,7 +143,6 @@ def test_a_new_category_label_stays_selected(tab, layer):
     tab.select([1, 2])
     tab.give_category_at(0)
     assert tab.table.selected == [2, 13]
-    settle(tab)
     assert tab.table.selected == [2, 13]
     assert layer.data[5, 5] == 13
 
@@ -286,7 +276,6 @@ def test_leaving_the_tab_leaves_nothing_behind(tab, viewer, layer):
     assert layer.mouse_pan
     layer.data_setitem((np.array([0]), np.array([0])), 1)  # a change while it is not seen
     tab.show()
-    settle(tab)
     assert layer.features["area"].iloc[0] == 65
     press(layer, "Ctrl+Z")
     assert layer.features["area"].iloc[0] == 64
@@ -334,7 +323,6 @@ def test_twenty_thousand_rows(viewer, qtbot):
     tab.table.view.selectAll()
     assert len(tab.table.selected) == 20_000
     tab.runner.run("accept")
-    settle(tab)
     assert "20,000 ok" in tab.table.count.text()
     tab.session.undo()
     assert not layer.features["reviewed"].any()

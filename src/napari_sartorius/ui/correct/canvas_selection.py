@@ -50,8 +50,7 @@ class CanvasSelection:
             return
         image = session.layer.data[plane]
         width = 3 if max(image.shape) > _LARGE_SIDE else 1
-        drawn, corner = outlines(image, session.rows.boxes[plane], labels, width)
-        self._outline.show(session.layer, plane, drawn, corner)
+        self._outline.show(session.layer, outlines(image, session.rows.boxes[plane], labels, width))
 
     def clear(self) -> None:
         """Leave nothing of it in the viewer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QInputDialog, QVBoxLayout, QWidget
 
@@ -75,9 +75,6 @@ class CorrectTab(QWidget):
         self.status = quiet()
         self.runner = ToolRunner(self.table, self.panel, self)
         self._canvas = CanvasSelection(viewer)
-        self._table_later = QTimer(self)
-        self._table_later.setSingleShot(True)
-        self._table_later.timeout.connect(self._show_features)
         self._build()
         self._connect()
         self._actions = self._all_keys()
@@ -151,9 +148,6 @@ class CorrectTab(QWidget):
 
     def select(self, labels: list[int], centre: bool = False) -> None:
         """Select cells in the table and in the image."""
-        if self._table_later.isActive():  # the rows to select may have just come
-            self._table_later.stop()
-            self._refresh_table()
         self.table.select(labels)
         self._canvas.show(labels, labels[-1] if centre and labels else 0)
 
@@ -247,7 +241,6 @@ class CorrectTab(QWidget):
 
     def _detach(self) -> None:
         self._release()
-        self._table_later.stop()
         self.runner.set_session(None, None)
         self._canvas.session = None
         if self._pointer is not None:
@@ -272,17 +265,13 @@ class CorrectTab(QWidget):
             self._canvas.draw(self.table.selected)
 
     def _on_features(self, event: object = None) -> None:
-        self._table_later.start(0)  # after the image, which is waited for
-
-    def _show_features(self) -> None:
-        self._refresh_table()
+        """Follow the table at once, so that image and outlines change in one drawing."""
+        if self._session is None:
+            return
+        self.table.refresh()
+        self.panel.show_categories(category_names(self._session.layer))
         if self.isVisible():
             self._canvas.show(self.table.selected)
-
-    def _refresh_table(self) -> None:
-        if self._session is not None:
-            self.table.refresh()
-            self.panel.show_categories(category_names(self._session.layer))
 
     def _on_overwrite(self, on: bool) -> None:
         if self._session is not None:

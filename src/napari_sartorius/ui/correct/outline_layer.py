@@ -1,7 +1,8 @@
-"""White outlines around the selected cells, as a small label layer of its own on top.
+"""White outlines around the selected cells, as a label layer of its own on top.
 
-It covers only the box of the selection, so that showing another selection takes a few
-milliseconds whatever the size of the image.
+Outlines are written and erased pixel by pixel, so that showing another selection draws a few
+small boxes anew and nothing else. A layer of the selection's size would be smaller, but moving it
+makes napari measure its whole world again, which takes longer than everything else together.
 """
 
 from __future__ import annotations
@@ -26,45 +27,30 @@ OVERLAY_KEY = "sartorius_overlay"
 _MOST = 2_000  # outlines; more than these are seen as a change of the table only
 _WHITE = {0: "transparent", 1: "white", None: "transparent"}
 
+Pixels = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
+"""Rows and columns."""
+
 
 def is_overlay(layer: Layer) -> bool:
     """Whether a layer is one of ours that only shows something."""
     return bool(layer.metadata.get(OVERLAY_KEY))
 
 
-def outlines(
-    image: NDArray[Any], boxes: BoxIndex, labels: Sequence[int], width: int = 1
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Draw the outlines of objects into an image just large enough.
-
-    Returns
-    -------
-    drawn : (h, w) uint8
-        1 on outlines.
-    corner : (y, x)
-        Of the drawing in the plane.
-    """
-    here = [label for label in labels if label in boxes][:_MOST]
-    if not here:
-        return np.zeros((1, 1), np.uint8), (0, 0)
-    edges = np.array([boxes[label] for label in here])
-    margin = width + 1
-    top, left = edges[:, 0].min() - margin, edges[:, 1].min() - margin
-    bottom, right = edges[:, 2].max() + margin, edges[:, 3].max() + margin
-    drawn = np.zeros((bottom - top, right - left), np.uint8)
-    for label in here:
+def outlines(image: NDArray[Any], boxes: BoxIndex, labels: Sequence[int], width: int = 1) -> Pixels:
+    """Return the pixels around objects, `width` pixels wide and outside of them."""
+    rows, columns = [], []
+    for label in [label for label in labels if label in boxes][:_MOST]:
         y0, x0, y1, x1 = boxes[label]
-        mask = np.pad(image[y0:y1, x0:x1] == label, margin)
+        top, left = max(y0 - width, 0), max(x0 - width, 0)
+        mask = image[top : y1 + width, left : x1 + width] == label
         outer = mask
         for _ in range(width):
             outer = _spread(outer)
-        window = drawn[
-            y0 - margin - top : y1 + margin - top, x0 - margin - left : x1 + margin - left
-        ]
-        window[outer & ~mask] = 1
-    # nothing beyond the image, which would make the viewer's world larger
-    inside = drawn[max(-top, 0) : image.shape[0] - top, max(-left, 0) : image.shape[1] - left]
-    return inside, (max(int(top), 0), max(int(left), 0))
+        y, x = np.nonzero(outer & ~mask)
+        rows.append(y + top)
+        columns.append(x + left)
+    nothing = np.zeros(0, np.int64)
+    return np.concatenate([nothing, *rows]), np.concatenate([nothing, *columns])
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -88,44 +74,28 @@ class OutlineLayer:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layer: Labels | None = None
-        self._is_busy = False
+        self._drawn: Pixels | None = None
 
     @property
     def is_there(self) -> bool:
         """Whether the layer is in the viewer; the user may have removed it."""
         return self._layer is not None and any(self._layer is one for one in self._viewer.layers)
 
-    def show(self, layer: Labels, plane: tuple[int, ...], drawn: NDArray[Any], corner: Any) -> None:
-        """Show outlines that lie at `corner` in a plane of `layer`."""
-        if self._is_busy or not any(layer is one for one in self._viewer.layers):
-            return  # showing it can move the viewer's slider, which asks for it again
-        self._is_busy = True
-        try:
-            self._show(layer, plane, drawn, corner)
-        finally:
-            self._is_busy = False
-
-    def _show(
-        self, layer: Labels, plane: tuple[int, ...], drawn: NDArray[Any], corner: Any
-    ) -> None:
-        from napari.utils.transforms import Affine
-
-        index = np.array([*plane, *corner], float)
-        linear = Affine(
-            scale=layer.scale, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
-        ).linear_matrix
-        place = np.asarray(layer.translate) + linear @ index
-        data = drawn.reshape((1,) * len(plane) + drawn.shape)
-        if not self.is_there or self._layer is None:
-            self._layer = self._add(layer, data, place)
+    def show(self, layer: Labels, pixels: Pixels) -> None:
+        """Show these pixels of the plane of `layer` that is shown, and no others."""
+        if not any(layer is one for one in self._viewer.layers):
             return
-        self._layer.data = data
-        self._layer.translate = place
+        if not self.is_there or self._layer is None:
+            self._drawn = None
+            self._layer = self._add(layer)
+        self._erase()
+        self._layer.data_setitem(pixels, 1)
+        self._drawn = pixels
 
     def hide(self) -> None:
         """Show no outlines."""
-        if self.is_there and self._layer is not None and self._layer.data.size > 1:
-            self._layer.data = np.zeros((1,) * self._layer.ndim, np.uint8)
+        if self.is_there:
+            self._erase()
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""
@@ -133,21 +103,40 @@ class OutlineLayer:
             self._viewer.layers.remove(self._layer)
         self._layer = None
 
-    def _add(self, layer: Labels, data: NDArray[Any], place: Any) -> Labels:
+    def _erase(self) -> None:
+        drawn, self._drawn = self._drawn, None
+        if drawn is not None and self._layer is not None:
+            self._layer.data_setitem(drawn, 0)
+
+    def _add(self, layer: Labels) -> Labels:
         from napari.layers import Labels
         from napari.utils.colormaps import DirectLabelColormap
 
-        copied = ("scale", "rotate", "shear", "affine", "units", "axis_labels")
+        copied = ("units", "axis_labels")  # a plane (Y, X) is shown at every slice
         made = Labels(
-            data,
+            np.zeros(layer.data.shape[-2:], np.uint8),
             name=NAME,
             colormap=DirectLabelColormap(color_dict=_WHITE),
-            translate=place,
+            affine=plane_affine(layer),
             opacity=1.0,
             metadata={OVERLAY_KEY: True},
-            **{name: getattr(layer, name) for name in copied if hasattr(layer, name)},
+            **{name: getattr(layer, name)[-2:] for name in copied if hasattr(layer, name)},
         )
         active = self._viewer.layers.selection.active
         self._viewer.add_layer(made)
         self._viewer.layers.selection.active = active
         return made
+
+
+def plane_affine(layer: Labels) -> NDArray[np.float64]:
+    """Return the (3, 3) matrix that takes (y, x) of a layer's pixels to the world."""
+    from napari.utils.transforms import Affine
+
+    ndim = layer.ndim
+    inner = np.eye(ndim + 1)
+    inner[:ndim, :ndim] = Affine(
+        scale=layer.scale, rotate=layer.rotate, shear=layer.shear, ndim=ndim
+    ).linear_matrix
+    inner[:ndim, ndim] = layer.translate
+    whole = np.asarray(layer.affine.affine_matrix) @ inner
+    return whole[np.ix_([-3, -2, -1], [-3, -2, -1])]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_sartorius.ui.correct.outline_layer import OVERLAY_KEY
+from napari_sartorius.ui.correct.outline_layer import OVERLAY_KEY, plane_affine
 from napari_sartorius.ui.correct.shown_place import to_pixels
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class CanvasPointer(QObject):
         self._pen.add_paths(points, edge_width=width, edge_color=_COLOUR, face_color="transparent")
 
     def _add_pen(self) -> Shapes:
-        copied = ("scale", "translate", "rotate", "shear")
-        two = {name: np.asarray(getattr(self._layer, name)) for name in copied}
-        if self._layer.ndim > 2:  # shown at every slice: it lasts no longer than the stroke
-            two = {"scale": two["scale"][-2:], "translate": two["translate"][-2:]}
-        pen = self._viewer.add_shapes(
-            name="pen", ndim=2, opacity=1.0, metadata={OVERLAY_KEY: True}, **two
+        pen = self._viewer.add_shapes(  # shown at every slice: it lasts no longer than the stroke
+            name="pen",
+            ndim=2,
+            opacity=1.0,
+            affine=plane_affine(self._layer),
+            metadata={OVERLAY_KEY: True},
         )
         self._viewer.layers.selection.active = self._layer
         return pen

@@ -46,6 +46,7 @@ class ObjectTableModel(QAbstractTableModel):
         super().__init__(parent)
         self._layer: Labels | None = None
         self._names: list[str] = []
+        self._columns: list[Any] = []
         self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self._kept: NDArray[np.bool_] | None = None
         self._sorted_by: tuple[str, bool] | None = None
@@ -55,14 +56,14 @@ class ObjectTableModel(QAbstractTableModel):
         self.beginResetModel()
         self._layer = layer
         self._kept = None
-        self._names = self._columns()
+        self._names = self._look()
         self._rows = self._order()
         self.endResetModel()
 
     def refresh(self, kept: NDArray[np.bool_] | None = None) -> None:
         """Look at the features again, of which the `kept` rows (N,) bool are to be shown."""
         self._kept = kept
-        names, rows = self._columns(), self._order()
+        names, rows = self._look(), self._order()
         if names == self._names and len(rows) == len(self._rows):
             self._rows = rows
             if len(rows):
@@ -104,11 +105,10 @@ class ObjectTableModel(QAbstractTableModel):
         if self._layer is None or not index.isValid() or index.row() >= len(self._rows):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            features, name = self._layer.features, self._names[index.column()]
-            row = int(self._rows[index.row()])
-            return shown_value(features[name].iat[row]) if row < len(features) else None
+            column, row = self._columns[index.column()], int(self._rows[index.row()])
+            return shown_value(column[row]) if row < len(column) else None
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            kind = self._layer.features[self._names[index.column()]].dtype.kind
+            kind = self._columns[index.column()].dtype.kind
             return _ALIGN_RIGHT if kind in "iuf" else _ALIGN_LEFT
         return None
 
@@ -135,12 +135,16 @@ class ObjectTableModel(QAbstractTableModel):
         self._rows = self._order()
         self.endResetModel()
 
-    def _columns(self) -> list[str]:
+    def _look(self) -> list[str]:
+        """Take hold of the layer's columns as they are, and return their names."""
         if self._layer is None:
+            self._columns = []
             return []
         there = [str(name) for name in self._layer.features]
         first = [name for name in _TITLES if name in there]
-        return first + [n for n in there if n not in first and not n.startswith(_UNSEEN)]
+        names = first + [n for n in there if n not in first and not n.startswith(_UNSEEN)]
+        self._columns = [self._layer.features[name].array for name in names]  # no copies
+        return names
 
     def _order(self) -> NDArray[np.int64]:
         if self._layer is None:
