@@ -12,8 +12,9 @@ from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.settings import Preferences
 
 
-def test_opens_with_one_tab_and_the_preferred_model(dock):
-    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == ["Segment"]
+def test_opens_with_its_tabs_and_the_preferred_model(dock):
+    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == ["Segment", "Correct"]
+    assert dock.tabs.currentWidget() is dock.segment
     assert dock.segment.model.card.name == "second"
 
 
@@ -39,7 +40,7 @@ def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, 
     dock.show()
     dock.parent().show()
     window.window._qt_window.show()
-    qtbot.waitUntil(lambda: dock.tabs.count() == 1)
+    qtbot.waitUntil(lambda: dock.tabs.count() == 2)
     dock.shut_down()
 
 
@@ -138,10 +139,12 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         assert dock.segment
         late = {"advanced_panel", "result_panel", "segment_request", "network_view"}
         late = {f"napari_sartorius.ui.{name}" for name in late}
+        late.add("napari_sartorius.ui.correct.correct_tab")
         late |= {f"napari_sartorius.{name}" for name in ("engine.client", "inference.config")}
         print("early:", sorted(late & set(sys.modules)))
         from napari_sartorius.inference.config import SegmentConfig
         import napari_sartorius.engine.jobs
+        assert dock.correct.table is not None
         heavy = {"torch", "torchvision", "timm"} & set(sys.modules)
         dock.shut_down()
         viewer.close()

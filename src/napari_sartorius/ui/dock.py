@@ -185,8 +185,9 @@ class SartoriusDock(QWidget):
 
     def _make_correct(self) -> CorrectTab:
         from napari_sartorius.ui.correct.correct_tab import CorrectTab
+        from napari_sartorius.ui.settings import read_keys
 
-        return CorrectTab(self._viewer)
+        return CorrectTab(self._viewer, read_keys())
 
     def _restyle(self, event: object = None) -> None:
         from napari_sartorius.ui.style import style_sheet

@@ -312,6 +312,14 @@ def test_another_key_can_be_chosen(viewer, layer, qtbot):
     tab.stop()
 
 
+def test_a_key_that_is_none_gives_the_usual_one(viewer, layer, qtbot):
+    tab = CorrectTab(viewer, keys={"merge": "Nonsense-Q-Q"})
+    qtbot.addWidget(tab)
+    tab.show()
+    assert "J" in {str(key) for key in layer.keymap}
+    tab.stop()
+
+
 def test_twenty_thousand_rows(viewer, qtbot):
     data = np.arange(1, 20_001, dtype=np.uint16).reshape(100, 200)
     layer = make_layer(viewer, data)

@@ -301,6 +301,7 @@ def test_what_cannot_be_corrected_has_a_reason():
         ("category = 'long' or id == 1", [1, 2, 4]),
         ("not reviewed", [1, 2, 3]),
         ("reviewed", [4]),
+        ("not ok and id > 1", [2, 3]),
         ("reviewed == yes", [4]),
         ("ROU", [1, 3]),
         ("3", [3]),

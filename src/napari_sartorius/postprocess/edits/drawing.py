@@ -30,8 +30,9 @@ def polygon_mask(
     corner : (y, x)
         Where the mask's first pixel lies.
     """
-    from skimage.draw import polygon
+    from skimage import draw
 
+    polygon: Any = draw.polygon  # scikit-image has no types for it
     points = np.asarray(points, np.float64)
     rows, columns = polygon(points[:, 0], points[:, 1], shape)
     along_y, along_x = stroke_pixels(np.concatenate([points, points[:1]]), shape)

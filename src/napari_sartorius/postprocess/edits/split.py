@@ -96,7 +96,8 @@ def split_by_seeds(
 
 def _number(cut: dict[int, tuple[NDArray[np.int32], tuple[int, int]]], next_label: int) -> Split:
     """Give all pieces but the largest of each object labels of their own."""
-    patches, pieces = [], {}
+    patches: list[Patch] = []
+    pieces: dict[int, list[int]] = {}
     for label, (parts, corner) in cut.items():
         sizes = np.bincount(parts.reshape(-1))
         sizes[0] = 0
@@ -122,7 +123,7 @@ def _cut(mask: NDArray[np.bool_], on_line: NDArray[np.bool_]) -> NDArray[np.int3
     rest, _ = ndimage.label(mask & ~on_line)
     sizes = np.bincount(rest.reshape(-1))
     sizes[0] = 0
-    pieces = np.zeros_like(whole)
+    pieces: NDArray[np.int32] = np.zeros(mask.shape, np.int32)
     count = 1
     for part in range(1, parts_before + 1):
         inside = whole == part
@@ -144,9 +145,11 @@ def _cut(mask: NDArray[np.bool_], on_line: NDArray[np.bool_]) -> NDArray[np.int3
 
 
 def _watershed(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    from skimage.feature import peak_local_max
-    from skimage.segmentation import watershed
+    from skimage import feature, segmentation
 
+    # scikit-image has no types for these
+    peak_local_max: Any = feature.peak_local_max
+    watershed: Any = segmentation.watershed
     padded = np.pad(mask, 1)  # the border of the image is an outline, too
     distance = ndimage.distance_transform_edt(padded)
     smoothed = ndimage.gaussian_filter(distance, 1.0)

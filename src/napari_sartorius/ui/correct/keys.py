@@ -42,6 +42,7 @@ def bindings(
         Further keys; the tools go first where they are the same.
     """
     found = dict(others)
+    keys = {name: key for name, key in keys.items() if not key or is_key(key)}
     for position in range(_MOST_CATEGORIES):
         found[str(position + 1)] = lambda at=position: categorise(at)
     for tool in TOOLS:
@@ -49,6 +50,17 @@ def bindings(
         if key:
             found[key] = lambda name=tool.name: run(name)
     return found
+
+
+def is_key(text: str) -> bool:
+    """Whether napari knows a key by this name."""
+    from app_model.types import KeyBinding, KeyCode
+
+    try:
+        parts = KeyBinding.from_str(text).parts
+    except (ValueError, KeyError):
+        return False
+    return len(parts) == 1 and parts[0].key not in (None, KeyCode.UNKNOWN)
 
 
 class LayerKeys:

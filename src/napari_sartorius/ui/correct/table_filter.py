@@ -30,6 +30,15 @@ _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+_ALIASES = {
+    "id": "index",
+    "shape": "solidity",
+    "ok": "reviewed",
+    "iou": "predicted_iou",
+    "agree": "agreement",
+}
+"""What the titles of the table's columns stand for."""
+
 _LONGEST = 500
 _EXAMPLE = "write it like: score < 0.5 and area > 100"
 
@@ -40,7 +49,7 @@ def matching(features: pd.DataFrame, text: str) -> NDArray[np.bool_]:
     Parameters
     ----------
     features : DataFrame
-        Of N rows; column ``index`` is also called ``id``.
+        Of N rows; columns go by their names and by the titles that the table shows.
     text : str
         The filter; empty keeps all.
 
@@ -103,7 +112,7 @@ class _Filter:
 
     def _value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
-            name = "index" if node.id == "id" else node.id
+            name = node.id if node.id in self._features else _ALIASES.get(node.id.lower(), "")
             if name in self._features:
                 return self._features[name].to_numpy()
             return {"true": True, "false": False, "yes": True, "no": False}.get(
@@ -121,8 +130,9 @@ class _Filter:
         value = node.id if isinstance(node, ast.Name) else node.value
         if isinstance(value, int) and not isinstance(value, bool):
             return self._features["index"].to_numpy() == value
-        if isinstance(value, str) and value in self._features:
-            column = self._features[value]
+        name = _ALIASES.get(value, value) if isinstance(value, str) else ""
+        if name in self._features:
+            column = self._features[name]
             if column.dtype == bool:
                 return column.to_numpy()
         word = str(value).lower()
