@@ -343,3 +343,30 @@ def test_nothing_but_comparisons_is_a_filter(text):
     features = pd.DataFrame({"index": [1], "score": [0.5], "category": ["a"]})
     with pytest.raises(UserError):
         matching(features, text)
+
+
+def test_a_table_that_another_program_replaced_is_completed(session, layer):
+    layer.features = pd.DataFrame({"index": np.arange(1, 13), "score": np.linspace(0, 1, 12)})
+    session.accept([3])
+    session.delete([4])
+    session.set_category([5], "flat")
+    table = table_of(layer)
+    assert set(table.index) == {1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13}
+    assert table.loc[13, "category"] == "flat"
+    assert bool(table.loc[3, "reviewed"])
+
+
+def test_thousands_of_cells_at_once(viewer, qtbot):
+    layer = make_layer(viewer, grid(50, 60, side=4, gap=2))
+    session = CorrectionSession(layer, tuple)
+    before, table = layer.data.copy(), layer.features.copy()
+    every = layer.features["index"].tolist()
+    session.set_category(every, "flat")
+    assert set(layer.features["category"]) == {"flat"}
+    session.delete(layer.features["index"].tolist())
+    assert not len(layer.features)
+    session.undo()
+    session.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    pd.testing.assert_frame_equal(layer.features, table)
+    session.stop()

@@ -6,9 +6,8 @@ changes its meaning, so whatever brings its pixels back also brings its row back
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from napari_sartorius.core.edits import BoxIndex
 from napari_sartorius.core.edits.objects import mask_of
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.regions import region_table
-from napari_sartorius.ui.correct.pixel_watch import Plane
+from napari_sartorius.ui.correct.origins import DRAWN, MODEL, Origin, Origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,21 +25,9 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
-    from napari_sartorius.ui.correct.pixel_watch import PlaneChange
+    from napari_sartorius.ui.correct.pixel_watch import Plane, PlaneChange
 
 Row = dict[str, Any]
-
-MODEL, EDITED, DRAWN = "model", "edited", "drawn"
-"""What the column ``source`` may say: as a run found it, changed by hand, made by hand."""
-
-
-@dataclass
-class _Origin:
-    """What an object was before it was changed for the first time."""
-
-    source: str
-    signatures: dict[Plane, bytes] = field(default_factory=dict)
-    differs: set[Plane] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Kept:
     """What is remembered of an object whose pixels are gone."""
 
     row: Row | None = None
-    origin: _Origin | None = None
+    origin: Origin | None = None
 
 
 class ObjectRows:
@@ -66,9 +53,10 @@ class ObjectRows:
         self.boxes: dict[Plane, BoxIndex] = {}
         self._retired: dict[int, Row] = {}
         self._order: dict[int, int] = {}
-        self._origins: dict[int, _Origin] = {}
+        self._origins = Origins()
         self._pixel_size: float | None = None
         self.default_category = ""
+        self._is_new = True
         self.reload()
 
     def __len__(self) -> int:
@@ -92,12 +80,11 @@ class ObjectRows:
         """Return the planes that an object has pixels in."""
         return [plane for plane, boxes in self.boxes.items() if label in boxes]
 
-    def row(self, label: int) -> Row:
-        """Return what is known about an object; raises ``KeyError`` when it was never there."""
-        found = np.flatnonzero(self.labels == label)
-        if len(found):
-            return dict(self._layer.features.iloc[int(found[0])])
-        return dict(self._retired[label])
+    def rows(self, labels: Iterable[int]) -> list[Row]:
+        """Return what is known about objects that are in the table."""
+        places = {label: at for at, label in enumerate(self.labels.tolist())}
+        columns = {str(name): self._layer.features[name].array for name in self._layer.features}
+        return [{name: one[places[label]] for name, one in columns.items()} for label in labels]
 
     def stage(self, label: int, row: Row) -> None:
         """Say which row an object gets as soon as its pixels appear."""
@@ -111,11 +98,11 @@ class ObjectRows:
         """
         old = {}
         for label, kept in rows.items():
-            old[label] = Kept(self._retired.pop(label, None), self._origins.pop(label, None))
+            old[label] = Kept(self._retired.pop(label, None), self._origins.take(label))
             if kept.row is not None:
                 self._retired[label] = kept.row
             if kept.origin is not None:
-                self._origins[label] = kept.origin
+                self._origins.put(label, kept.origin)
         return old
 
     def reload(self) -> None:
@@ -123,7 +110,8 @@ class ObjectRows:
         data = self._layer.data
         leading = data.shape[:-2]
         self.boxes = {plane: BoxIndex(data[plane]) for plane in np.ndindex(*leading)}
-        self._prepare_columns()
+        self._is_new = True
+        self.complete_columns()
         present = set().union(*self.boxes.values())
         known = set(self.labels.tolist())
         for label in [*self.labels.tolist(), *sorted(present - known)]:
@@ -141,26 +129,28 @@ class ObjectRows:
 
     def follow(self, changes: Sequence[PlaneChange]) -> tuple[set[int], set[int]]:
         """Take over what a step changed; return the labels that went and those that came."""
-        labels_touched: set[int] = set()
-        was_there: set[int] = set()
-        per_plane: list[tuple[PlaneChange, list[int]]] = []
-        for one in changes:
-            ids = np.union1d(one.before, one.after)
-            ids = [int(i) for i in ids.tolist() if i]
-            self._note_origins(one, ids)
-            per_plane.append((one, ids))
-            labels_touched.update(ids)
-        was_there = {i for i in labels_touched if self.planes_of(i)}
-        for one in changes:
-            boxes = self.boxes[one.plane]
-            boxes.update(self._layer.data[one.plane], one.y, one.x, one.before)
-        for one, ids in per_plane:
-            for label in ids:
-                self._compare_with_origin(label, one.plane)
-        is_there = {i for i in labels_touched if self.planes_of(i)}
-        gone, new = was_there - is_there, is_there - was_there
-        self._apply(gone, sorted(new), sorted(was_there & is_there))
-        return gone, new
+        self.complete_columns()
+        touched = [
+            [int(label) for label in np.union1d(one.before, one.after).tolist() if label]
+            for one in changes
+        ]
+        every = set().union(*touched)
+        were = {label for label in every if self.planes_of(label)}
+        column = self._layer.features["source"].tolist()
+        says = dict(zip(self.labels.tolist(), map(str, column), strict=True))
+        for one, labels in zip(changes, touched, strict=True):
+            image, boxes = self._layer.data[one.plane], self.boxes[one.plane]
+            self._origins.note(
+                one, labels, image, boxes, lambda i: says.get(i, DRAWN) if i in were else None
+            )
+        for one, labels in zip(changes, touched, strict=True):
+            image, boxes = self._layer.data[one.plane], self.boxes[one.plane]
+            boxes.update(image, one.y, one.x, one.before)
+            for label in labels:
+                self._origins.compare(label, one.plane, image, boxes)
+        are = {label for label in every if self.planes_of(label)}
+        self._apply(were - are, sorted(are - were), sorted(were & are))
+        return were - are, are - were
 
     def set_values(self, labels: Iterable[int], column: str, values: Sequence[Any]) -> None:
         """Write one column of some objects, also of those whose rows are kept aside."""
@@ -184,7 +174,12 @@ class ObjectRows:
         """Return the number of pixels of an object over all planes."""
         return sum(boxes.area(label) for boxes in self.boxes.values())
 
-    def _prepare_columns(self) -> None:
+    def complete_columns(self) -> None:
+        """Add the columns that the table must have; another program may have replaced it."""
+        wanted_columns = {"index", "category", "source", "reviewed"}
+        if not self._is_new and wanted_columns <= set(self._layer.features.columns):
+            return
+        self._is_new = False
         features = self._layer.features
         columns = {str(name): features[name].to_numpy() for name in features}
         count = len(features)
@@ -230,6 +225,8 @@ class ObjectRows:
                 name: np.concatenate([column, _as_column([r.get(name) for r in rows], column)])
                 for name, column in columns.items()
             }
+            for label in columns["index"].astype(np.int64).tolist():  # another program's rows, too
+                self._order.setdefault(label, len(self._order))
             order = [self._order[label] for label in columns["index"].astype(np.int64).tolist()]
             if any(a > b for a, b in itertools.pairwise(order)):
                 sorting = np.argsort(order, kind="stable")
@@ -270,14 +267,8 @@ class ObjectRows:
                 columns[name][where] = values
         columns["source"] = columns["source"].astype(object)
         for label in labels:
-            columns["source"][places[label]] = self._source(label, columns["source"][places[label]])
-
-    def _source(self, label: int, now: Any) -> Any:
-        """What the column source must say, from the object's pixels alone."""
-        origin = self._origins.get(label)
-        if origin is None:
-            return now
-        return EDITED if origin.source == MODEL and origin.differs else origin.source
+            place = places[label]
+            columns["source"][place] = self._origins.source(label, columns["source"][place])
 
     def fresh_row(self, label: int) -> Row:
         """Return the row of an object that was made by hand."""
@@ -287,58 +278,6 @@ class ObjectRows:
             "source": DRAWN,
             "reviewed": False,
         }
-
-    def _note_origins(self, change: PlaneChange, labels: list[int]) -> None:
-        """Remember what objects looked like before their first change."""
-        sources = None
-        boxes = self.boxes[change.plane]
-        for label in labels:
-            origin = self._origins.get(label)
-            if origin is not None and change.plane in origin.signatures:
-                continue
-            if label not in boxes and not self.planes_of(label):
-                continue  # an object that is being made
-            if sources is None:
-                sources = dict(
-                    zip(self.labels.tolist(), self._layer.features["source"].tolist(), strict=True)
-                )
-            if origin is None:
-                origin = self._origins[label] = _Origin(str(sources.get(label, DRAWN)))
-            if label not in boxes:  # its first pixels in this plane
-                origin.signatures[change.plane] = b""
-                continue
-            mask, corner = mask_of(self._layer.data[change.plane], boxes, label)
-            mask = mask.copy()
-            inside = (
-                (change.y >= corner[0])
-                & (change.y < corner[0] + mask.shape[0])
-                & (change.x >= corner[1])
-                & (change.x < corner[1] + mask.shape[1])
-            )
-            mask[change.y[inside] - corner[0], change.x[inside] - corner[1]] = (
-                change.before[inside] == label
-            )
-            origin.signatures[change.plane] = _signature(mask, corner)
-
-    def _compare_with_origin(self, label: int, plane: Plane) -> None:
-        origin = self._origins.get(label)
-        if origin is None or plane not in origin.signatures:  # a new object looks like this
-            return
-        boxes = self.boxes[plane]
-        now = b""
-        if label in boxes:
-            now = _signature(*mask_of(self._layer.data[plane], boxes, label))
-        if now == origin.signatures[plane]:
-            origin.differs.discard(plane)
-        else:
-            origin.differs.add(plane)
-
-
-def _signature(mask: NDArray[np.bool_], corner: tuple[int, int]) -> bytes:
-    """Tell masks apart by their pixels and their place."""
-    digest = hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=16)
-    digest.update(repr((mask.shape, corner)).encode())
-    return digest.digest()
 
 
 def _as_column(values: list[Any], like: NDArray[Any]) -> NDArray[Any]:

@@ -13,7 +13,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.ui.correct.object_rows import EDITED, MODEL, Kept, ObjectRows, Row
+from napari_sartorius.ui.correct.object_rows import Kept, ObjectRows, Row
+from napari_sartorius.ui.correct.origins import EDITED, MODEL
 from napari_sartorius.ui.correct.pixel_watch import PixelWatch
 from napari_sartorius.ui.correct.steps import PixelEntry, StepLog, TableStep
 
@@ -140,6 +141,7 @@ class CorrectionSession(QObject):
     def set_category(self, labels: Sequence[int], category: str) -> bool:
         """Give objects a category; each gets a new label, because labels keep their meaning."""
         self._need(labels, 1, "give a category")
+        self.rows.complete_columns()
         now = self.rows.values(labels, "category")
         labels = [one for one, name in zip(labels, now, strict=True) if name != category]
         if not labels:
@@ -147,14 +149,16 @@ class CorrectionSession(QObject):
             return False
         first = self._free_labels(len(labels))
         changes = {label: first + n for n, label in enumerate(labels)}
-        for label, new in changes.items():
-            self.rows.stage(new, self._edited_row(label) | {"category": category})
+        rows = self._edited_rows(labels)
+        for new, row in zip(changes.values(), rows, strict=True):
+            self.rows.stage(new, row | {"category": category})
         which = str(labels[0]) if len(labels) == 1 else cells(len(labels))
         return self._everywhere(f"made {which} {category}", changes)
 
     def accept(self, labels: Sequence[int], accepted: bool = True) -> bool:
         """Mark objects as looked at, or as not looked at."""
         self._need(labels, 1, "accept")
+        self.rows.complete_columns()
         before = self.rows.values(labels, "reviewed")
         changed = [
             (label, old)
@@ -365,16 +369,18 @@ class CorrectionSession(QObject):
             return False
         count = sum(map(len, split.pieces.values()))
         self._free_labels(count)
-        for parent, pieces in split.pieces.items():
+        rows = self._edited_rows(split.pieces)
+        for row, pieces in zip(rows, split.pieces.values(), strict=True):
             for label in pieces:
-                self.rows.stage(label, self._edited_row(parent))
+                self.rows.stage(label, row)
         parents = list(split.pieces)
         which = str(parents[0]) if len(parents) == 1 else cells(len(parents))
         return self._here(f"split {which} into {count + len(parents)}", split.patch)
 
-    def _edited_row(self, label: int) -> Row:
-        row = self.rows.row(label)
-        return row | ({"source": EDITED} if row.get("source") == MODEL else {})
+    def _edited_rows(self, labels: Iterable[int]) -> list[Row]:
+        """Return rows for new objects that were made of others."""
+        rows = self.rows.rows(labels)
+        return [row | ({"source": EDITED} if row["source"] == MODEL else {}) for row in rows]
 
     def _image(self) -> tuple[NDArray[Any], BoxIndex]:
         return self.layer.data[self.plane], self.rows.boxes[self.plane]

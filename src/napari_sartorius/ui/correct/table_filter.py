@@ -36,6 +36,8 @@ _ALIASES = {
     "ok": "reviewed",
     "iou": "predicted_iou",
     "agree": "agreement",
+    "length": "major_axis",
+    "width": "minor_axis",
 }
 """What the titles of the table's columns stand for."""
 

@@ -21,6 +21,8 @@ _TITLES = {
     "solidity": "shape",
     "source": "source",
     "reviewed": "ok",
+    "major_axis": "length",
+    "minor_axis": "width",
 }
 """Columns that are shown, when the layer has them, in this order; then any other."""
 
@@ -30,6 +32,8 @@ _HINTS = {
     "predicted_iou": "How well the model expects its outline to fit, 0 to 1.",
     "agreement": "How far several models or views agree on the cell, 0 to 1.",
     "area": "Pixels.",
+    "major_axis": "Length in pixels of the ellipse with the same spread.",
+    "minor_axis": "Width in pixels of the ellipse with the same spread.",
     "solidity": "Area over the area of the convex hull: 1 is round, less is branched or bent.",
     "source": "As the model found it, edited, or drawn by hand.",
     "reviewed": "Accepted by you.",
@@ -172,5 +176,5 @@ def shown_value(value: Any) -> str:
     if isinstance(value, float | np.floating):
         if value != value:
             return "-"
-        return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+        return f"{value:.2f}" if abs(value) < 10 else f"{value:,.1f}"
     return "" if value is None else str(value)

@@ -164,7 +164,7 @@ class ToolRunner(QObject):
         if isinstance(step, TableStep):
             labels = list(step.labels)
         else:
-            found = [np.unique(one.before if how == "undo" else one.after) for one in step.changes]
+            found = [labels for one in step.changes for labels in (one.before, one.after)]
             labels = np.unique(np.concatenate(found)).tolist() if found else []
         labels = [int(one) for one in labels if one and self._session.rows.planes_of(int(one))]
         if len(labels) <= _MOST_FOLLOWED:
