@@ -92,6 +92,7 @@ def naive(layer: Labels, label: int, into: int) -> Callable[[], None]:
         changed = layer.data.copy()
         changed[changed == label] = into
         layer.data = changed
+        layer.features = layer.features[layer.features["index"] != label]
 
     return act
 
@@ -129,23 +130,23 @@ def main() -> None:
     mine = ours(tab, fresh[2 * _ROUNDS :])
     still = [milliseconds(lambda: layer.events.opacity()) for _ in range(_ROUNDS)]
     tab.stop()
-    tab.hide()
     other = [milliseconds(naive(layer, fresh[n], 0)) for n in range(_ROUNDS)]
     back = layer.data
     other_undo = [milliseconds(lambda: setattr(layer, "data", back.copy())) for _ in other]
     viewer.close()
     QApplication.processEvents()
 
-    simple = statistics.median(other)
+    simple, floor = statistics.median(other), statistics.median(still)
     rows = []
     for name, values in mine.items():
         median = statistics.median(values)
         limit = _SELECTION_MS if name == "select" else _EDIT_MS
         beside = statistics.median(other_undo) if name == "undo" else simple
+        mine_text = f"{median:.0f} ms ({max(median - floor, 0):.0f} beyond drawing)"
         rows.append(
             Row(
                 f"{name}, against what is allowed",
-                f"{median:.0f} ms",
+                mine_text,
                 f"{limit:.0f} ms",
                 median / limit,
                 limit=1.0,
@@ -155,7 +156,7 @@ def main() -> None:
             rows.append(
                 Row(
                     f"{name}, against a new array",
-                    f"{median:.0f} ms",
+                    mine_text,
                     f"{beside:.0f} ms",
                     median / beside,
                     limit=1.0,
@@ -167,7 +168,7 @@ def main() -> None:
         f"{_SIDE} x {_SIDE} labels with {_COUNT:,} cells in a window of 1,400 x 900, from call to "
         f"drawn canvas, table included; medians of {_ROUNDS}. The naive way copies the array, "
         "changes it and assigns it to the layer; it can undo nothing. Drawing the same canvas once "
-        f"more takes {statistics.median(still):.0f} ms of each figure.",
+        f"more takes {floor:.0f} ms of each figure.",
         rows,
     )
 
