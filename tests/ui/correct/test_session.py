@@ -10,7 +10,8 @@ from napari.layers import Labels
 
 from correction_layers import grid, make_layer
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.ui.correct.session import CorrectionSession, why_not_correctable
+from napari_sartorius.ui.correct.edited_layer import why_not_correctable
+from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import go_to, shown_plane, to_pixels
 from napari_sartorius.ui.correct.table_filter import matching
 

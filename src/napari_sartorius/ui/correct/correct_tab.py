@@ -12,12 +12,13 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct import table_export
 from napari_sartorius.ui.correct.canvas_selection import CanvasSelection
 from napari_sartorius.ui.correct.cheat_sheet import CheatSheet
+from napari_sartorius.ui.correct.edited_layer import why_not_correctable
 from napari_sartorius.ui.correct.keys import LayerKeys, bindings, table_shortcuts
 from napari_sartorius.ui.correct.layer_categories import add_category, category_names
 from napari_sartorius.ui.correct.object_table import ObjectTable
 from napari_sartorius.ui.correct.outline_layer import is_overlay
 from napari_sartorius.ui.correct.pointer import CanvasPointer
-from napari_sartorius.ui.correct.session import CorrectionSession, why_not_correctable
+from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import shown_plane
 from napari_sartorius.ui.correct.tool_panel import ToolPanel
 from napari_sartorius.ui.correct.tool_runner import ToolRunner
