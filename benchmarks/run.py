@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, network, networks, segment_overhead, large_image or dock_open; without a name all of
-them run.
+NAME is masks, network, networks, segment_overhead, large_image, dock_open or editing; without a
+name all of them run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NAMES = ("masks", "network", "networks", "dock_open", "segment_overhead", "large_image")
+NAMES = (
+    "masks",
+    "network",
+    "networks",
+    "dock_open",
+    "segment_overhead",
+    "large_image",
+    "editing",
+)
 
 
 def main() -> int:

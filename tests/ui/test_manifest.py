@@ -6,12 +6,15 @@ import importlib
 from pathlib import Path
 
 import pytest
+import yaml
 from npe2 import PluginManifest
 
 import napari_sartorius
+from napari_sartorius.ui.correct.tools import TOOLS
 from napari_sartorius.ui.dock import SartoriusDock
-from napari_sartorius.ui.settings import Preferences, read_preferences
+from napari_sartorius.ui.settings import Preferences, read_keys, read_preferences
 
+USUAL = {tool.name: tool.key for tool in TOOLS}
 MANIFEST = Path(napari_sartorius.__file__).parent / "napari.yaml"
 
 
@@ -50,6 +53,27 @@ def test_preferences_come_from_napari(request, manifest, tmp_path):
     section.default_model = "nuclei"
     section.cache_folder = str(tmp_path)
     assert read_preferences() == Preferences("cpu", "nuclei", str(tmp_path))
+
+
+def test_keys_of_tools_come_from_napari(request, manifest):
+    section = yaml.safe_load(MANIFEST.read_text())["contributions"]["configurations"]["keys"]
+    defaults = {name: one["default"] for name, one in section["properties"].items()}
+    assert defaults == USUAL
+    try:
+        npe2pm = request.getfixturevalue("npe2pm")
+        request.getfixturevalue("plugin_settings")
+    except pytest.FixtureLookupError:
+        pytest.skip("this napari has no preferences for plugins (0.9 and newer do)")
+    from napari.settings import get_plugin_settings
+
+    npe2pm.register(manifest)
+    keys = get_plugin_settings("napari-sartorius").keys
+    keys.merge = "Shift-M"
+    keys.seeds = "-"
+    assert {name: key for name, key in read_keys().items() if key != USUAL[name]} == {
+        "merge": "Shift-M",
+        "seeds": "",
+    }
 
 
 def test_dock_opens_from_the_plugin_menu(make_napari_viewer, npe2pm, manifest):

@@ -13,6 +13,7 @@ from napari_sartorius.ui.layer_writer import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
+    from napari.utils.colormaps.colormap import LabelColormapBase
     from numpy.typing import NDArray
 
 
@@ -47,6 +48,7 @@ class ResultView:
         self.by_category = False
         self._seed = 0
         self._applying = False
+        self._applied: LabelColormapBase | None = None
         layer.events.colormap.connect(self._on_foreign_colormap)
 
     @property
@@ -111,9 +113,13 @@ class ResultView:
         colormap = build_colormap(
             self.layer.data.dtype, self.index, colours, self.hidden(), self._seed
         )
+        shown = self._applied
+        if shown is self.layer.colormap and np.array_equal(shown.colors, colormap.colors):
+            return  # a correction changed the table, but no colour: napari would draw all anew
         self._applying = True
         try:
             apply_colormap(self.layer, colormap)
+            self._applied = self.layer.colormap
         finally:
             self._applying = False
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 PLUGIN = "napari-sartorius"
 SECTION = "segment"
+KEYS_SECTION = "keys"
 
 logger = logging.getLogger(__name__)
 
@@ -50,17 +51,33 @@ def read_preferences() -> Preferences:
     file = _preferences_file()
     if file is None or _set_by_environment():
         return _ask_napari()
+    return _preferences(_saved_section(file, SECTION))
+
+
+def read_keys() -> dict[str, str]:
+    """Return the keys that the user chose for tools of the Correct tab, by the tools' names.
+
+    As napari writes keys, ``Shift-G``; a minus sign alone stands for no key.
+    """
+    file = _preferences_file()
+    saved = _saved_section(file, KEYS_SECTION) if file is not None else {}
+    keys = {str(name): str(key).strip() for name, key in saved.items()}
+    return {name: "" if key == "-" else key for name, key in keys.items() if key}
+
+
+def _saved_section(file: Path, section: str) -> Mapping[str, object]:
+    """Return what the file of preferences says; empty where it says nothing or is damaged."""
     if not file.is_file():
-        return Preferences()
+        return {}
     import yaml  # napari brings it along
 
     try:
         saved = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         logger.warning("The preferences in %s cannot be read (%s): defaults apply.", file, error)
-        return Preferences()
-    section = saved.get(SECTION) if isinstance(saved, Mapping) else None
-    return _preferences(section if isinstance(section, Mapping) else {})
+        return {}
+    found = saved.get(section) if isinstance(saved, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _preferences_file() -> Path | None:

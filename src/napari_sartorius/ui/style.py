@@ -57,6 +57,12 @@ QTabBar::tab {{
 QTabBar::tab:selected {{ background: {current}; color: {text}; }}
 QPushButton[role="link"]:hover {{ color: {text}; background: none; }}
 QPushButton[role="link"]:disabled {{ background: none; border: 0px; text-decoration: none; }}
+QPushButton[role="tool"] {{ padding: 4px 2px; }}
+QPushButton[role="tool"]:checked {{ background: {current}; color: {text}; }}
+QTableView {{ background: {background}; alternate-background-color: {foreground}; border: 0px; }}
+QTableView::item {{ padding: 0px 3px; border: 0px; }}
+QTableView::item:selected {{ background: {current}; color: {text}; }}
+QHeaderView::section {{ background: {foreground}; border: 0px; padding: 3px 3px; }}
 QPushButton[role="segment"] {{ border-radius: 0px; padding: 5px 2px; }}
 QPushButton[role="segment"]:checked {{ background: {current}; color: {text}; }}
 QProgressBar {{ border: 0px; background: {primary}; border-radius: 3px; }}

@@ -75,6 +75,19 @@ TOOLTIPS = {
     "import_diameter": "Typical cell diameter in pixels of the network's input, if you know it.",
     "copy_shown": "Makes a new label layer of the objects that are shown now, with their table. "
     "Use it to save the filtered result.",
+    "correct_layer": "The label layer whose cells you correct. Every correction can be undone with "
+    "Ctrl+Z.",
+    "table_filter": "Shows only the rows that fit: comparisons of columns, joined by and, or, not. "
+    "A single word looks for a category or a source, a number for a cell.",
+    "table_slider": "Shows only the rows whose value lies between the two handles.",
+    "table_copy": "Copies the rows shown, to be pasted into a spreadsheet.",
+    "table_csv": "Saves the rows shown, with all their columns, as a file for spreadsheets and R.",
+    "category": "The kind that new cells get. The number keys give a kind to the selected cells.",
+    "give_category": "Gives this kind to all selected cells.",
+    "overwrite": "Off, drawing and painting leave all other cells as they are.",
+    "undo": "Takes the last correction back, as Ctrl+Z does.",
+    "redo": "Makes the correction again that was taken back, as Ctrl+Shift+Z does.",
+    "cheat_sheet": "Shows all keys.",
 }
 
 

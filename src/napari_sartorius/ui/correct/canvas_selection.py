@@ -1,0 +1,94 @@
+"""Which cells are selected, seen from the image: outlines, clicks, the brush's label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.correct.outline_layer import OutlineLayer, outlines
+from napari_sartorius.ui.correct.shown_place import go_to, shown_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import ViewerModel
+
+    from napari_sartorius.ui.correct.session import CorrectionSession
+
+_LARGE_SIDE = 2000  # from which thin outlines vanish when the whole image is shown
+
+
+class CanvasSelection:
+    """Shows a selection of cells on the canvas.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose canvas it is.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._outline = OutlineLayer(viewer)
+        self.session: CorrectionSession | None = None
+
+    def show(self, labels: Sequence[int], go_to_label: int = 0) -> None:
+        """Outline cells, and bring one of them into the middle of the canvas."""
+        if self.session is None:
+            return
+        if go_to_label:
+            self._go_to(self.session, go_to_label)
+        self._choose_label(self.session, labels)
+        self.draw(labels)
+
+    def draw(self, labels: Sequence[int]) -> None:
+        """Outline cells as they are now, in the slice that is shown."""
+        session = self.session
+        plane = shown_plane(self._viewer, session.layer) if session is not None else None
+        if session is None or not labels or plane is None:
+            self._outline.hide()
+            return
+        image = session.layer.data[plane]
+        width = 3 if max(image.shape) > _LARGE_SIDE else 1
+        self._outline.show(session.layer, outlines(image, session.rows.boxes[plane], labels, width))
+
+    def clear(self) -> None:
+        """Leave nothing of it in the viewer."""
+        self._outline.remove()
+
+    def after_click(
+        self, labels: Sequence[int], position: tuple[float, float], add: bool
+    ) -> list[int]:
+        """Return what is selected after a click at (y, x) of the layer, with Shift or without."""
+        if self.session is None:
+            return list(labels)
+        try:
+            label = self.session.label_at(position)
+        except UserError:
+            return list(labels)
+        if not add:
+            return [label] if label else []
+        if label in labels:
+            return [one for one in labels if one != label]
+        return [*labels, label] if label else list(labels)
+
+    def _go_to(self, session: CorrectionSession, label: int) -> None:
+        planes = session.rows.planes_of(label)
+        if not planes:
+            return
+        now = shown_plane(self._viewer, session.layer)
+        plane = now if now in planes else planes[0]
+        y0, x0, y1, x1 = session.rows.boxes[plane][label]
+        go_to(self._viewer, session.layer, plane, (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)
+
+    def _choose_label(self, session: CorrectionSession, labels: Sequence[int]) -> None:
+        """Let napari's brush extend the selected cell, or draw a new one when none is selected.
+
+        So it never paints with the label of a cell that was deleted.
+        """
+        try:
+            wanted = labels[-1] if len(labels) == 1 else session.next_label
+        except UserError:
+            return
+        if session.layer.selected_label != wanted:
+            session.layer.selected_label = wanted

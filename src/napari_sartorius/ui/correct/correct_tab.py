@@ -1,0 +1,292 @@
+"""The Correct tab: choose a label layer, find wrong cells in its table, and put them right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QInputDialog, QVBoxLayout, QWidget
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.correct import table_export
+from napari_sartorius.ui.correct.canvas_selection import CanvasSelection
+from napari_sartorius.ui.correct.cheat_sheet import CheatSheet
+from napari_sartorius.ui.correct.edited_layer import why_not_correctable
+from napari_sartorius.ui.correct.keys import LayerKeys, bindings, table_shortcuts
+from napari_sartorius.ui.correct.layer_categories import add_category, category_names
+from napari_sartorius.ui.correct.object_table import ObjectTable
+from napari_sartorius.ui.correct.outline_layer import is_overlay
+from napari_sartorius.ui.correct.pointer import CanvasPointer
+from napari_sartorius.ui.correct.session import CorrectionSession
+from napari_sartorius.ui.correct.shown_place import shown_plane
+from napari_sartorius.ui.correct.tool_panel import ToolPanel
+from napari_sartorius.ui.correct.tool_runner import ToolRunner
+from napari_sartorius.ui.forms import add_row, new_form, quiet, rule
+from napari_sartorius.ui.layer_choice import LayerChoice
+from napari_sartorius.ui.style import set_role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.components import ViewerModel
+    from napari.layers import Labels, Layer
+
+_WELCOME = "Click a cell in the image or in the table. Press ? for all keys."
+_EMPTY = "Segment an image or add labels first: there is nothing to correct."
+
+
+def is_correctable(layer: Layer) -> bool:
+    """Whether a layer belongs into the menu of the tab."""
+    from napari.layers import Labels
+
+    return isinstance(layer, Labels) and not is_overlay(layer)
+
+
+class CorrectTab(QWidget):
+    """Table, tools and what the last one did.
+
+    Once a layer was chosen while the tab was on screen, everything that happens to its pixels is
+    followed until another one is chosen. Keys and outlines are there while the tab is on screen.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose label layers are corrected.
+    keys : mapping of str to str, optional
+        Key by the name of a tool, where the user wants another one than the usual.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        keys: Mapping[str, str] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._keys = dict(keys or {})
+        self._session: CorrectionSession | None = None
+        self._pointer: CanvasPointer | None = None
+        self._layer_keys: LayerKeys | None = None
+        self._sheet: CheatSheet | None = None
+        self.layers = LayerChoice(viewer, is_correctable, "no labels yet")
+        self.table = ObjectTable()
+        self.panel = ToolPanel(self._keys)
+        self.status = quiet()
+        self.runner = ToolRunner(self.table, self.panel, self)
+        self._canvas = CanvasSelection(viewer)
+        self._build()
+        self._connect()
+        self._actions = self._all_keys()
+        table_shortcuts(self.table.view, self._actions)
+        self.panel.set_ready(False)
+        self._say(_EMPTY)
+
+    def _build(self) -> None:
+        form = new_form()
+        add_row(form, "Labels", self.layers, "correct_layer")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 8)
+        layout.setSpacing(6)
+        layout.addLayout(form)
+        layout.addWidget(self.table, 1)
+        for widget in (rule(), self.panel, rule(), self.status):
+            layout.addWidget(widget)
+
+    def _connect(self) -> None:
+        self.layers.layer_changed.connect(self._on_layer)
+        self.table.selection_changed.connect(self._canvas.show)
+        self.table.copy_asked.connect(lambda: self._say(table_export.copy(self.table.model)))
+        self.table.csv_asked.connect(self.save_table)
+        self.runner.refused.connect(lambda text: self._say(text, "warning"))
+        self.runner.said.connect(self._say)
+        self.runner.select_asked.connect(self.select)
+        self.panel.new_category_asked.connect(self._on_new_category)
+        self.panel.sheet_asked.connect(self.show_keys)
+        self.panel.overwrite.toggled.connect(self._on_overwrite)
+        self._viewer.dims.events.current_step.connect(self._on_slice)
+        for key in ("?", "Shift+?"):  # napari's canvas does not know this key, keyboards differ
+            sheet = QShortcut(QKeySequence(key), self)
+            sheet.setContext(Qt.ShortcutContext.WindowShortcut)
+            sheet.activated.connect(self.show_keys)
+            sheet.activatedAmbiguously.connect(self.show_keys)
+
+    def _all_keys(self) -> dict[str, Any]:
+        return bindings(
+            self._keys,
+            self.runner.run,
+            self.give_category_at,
+            {
+                "Control-Z": self.runner.undo,
+                "Control-Shift-Z": self.runner.redo,
+                "Backspace": lambda: self.runner.run("delete"),
+                "Shift-Backspace": self.runner.take_back,
+                "Escape": self.runner.escape,
+            },
+        )
+
+    @property
+    def session(self) -> CorrectionSession | None:
+        """The corrections of the layer chosen; None until the tab was on screen."""
+        return self._session
+
+    def showEvent(self, event: Any) -> None:
+        """Follow the layer."""
+        super().showEvent(event)
+        self._attach(self.layers.layer)
+
+    def hideEvent(self, event: Any) -> None:
+        """Give napari its keys back while another tab is used; what can be undone is kept."""
+        super().hideEvent(event)
+        self._release()
+
+    def stop(self) -> None:
+        """Stop following the viewer; the tab is going away."""
+        self._detach()
+        self.layers.stop()
+        self._viewer.dims.events.current_step.disconnect(self._on_slice)
+
+    def select(self, labels: list[int], centre: bool = False) -> None:
+        """Select cells in the table and in the image."""
+        self.table.select(labels)
+        self._canvas.show(labels, labels[-1] if centre and labels else 0)
+
+    def give_category_at(self, position: int) -> None:
+        """Give the selected cells the category at a position of the list."""
+        layer = self.layers.layer
+        names = category_names(layer) if layer is not None else []
+        if position >= len(names):
+            self._say(f"There is no kind {position + 1}; add one under Kind.", "warning")
+            return
+        self.panel.choose_category(names[position])
+        if self.table.selected:
+            self.runner.give_category(names[position])
+        else:
+            self._say(f"Cells that you draw will be {names[position]}.")
+
+    def show_keys(self) -> None:
+        """Show all keys."""
+        if self._sheet is not None and self._sheet.isVisible():
+            return
+        layer = self.layers.layer
+        names = category_names(layer) if layer is not None else []
+        self._sheet = CheatSheet(self._keys, names, self)
+        self._sheet.show()
+
+    def add_category(self, name: str) -> None:
+        """Add a category to the layer's own table of them and choose it."""
+        layer = self.layers.layer
+        if layer is not None:
+            add_category(layer, name)
+            self.panel.show_categories(category_names(layer))
+            self.panel.choose_category(name)
+
+    def save_table(self, path: str = "") -> None:
+        """Save the rows shown as CSV; asks for a file when none is given."""
+        try:
+            self._say(table_export.save(self.table.model, path, self))
+        except UserError as error:
+            self._say(str(error), "error")
+
+    def _on_layer(self, layer: Labels | None) -> None:
+        if self.isVisible() or layer is None:
+            self._attach(layer)
+        elif self._session is not None:
+            self._detach()
+
+    def _attach(self, layer: Labels | None) -> None:
+        if self._session is None or self._session.layer is not layer:
+            self._detach()
+            if layer is None:
+                self._say(_EMPTY)
+                return
+            reason = why_not_correctable(layer)
+            if reason is not None:
+                self._say(reason, "warning")
+                return
+            self._start(layer)
+        self._take_keys()
+
+    def _start(self, layer: Labels) -> None:
+        session = CorrectionSession(layer, lambda: shown_plane(self._viewer, layer), self)
+        session.said.connect(self._say)
+        self._session = self._canvas.session = session
+        self._pointer = CanvasPointer(self._viewer, layer, self)
+        self._pointer.clicked.connect(self._on_clicked)
+        self.runner.set_session(session, self._pointer)
+        self._on_overwrite(self.panel.overwrite.isChecked())
+        layer.events.features.connect(self._on_features)
+        self.table.set_layer(layer)
+        self.panel.show_categories(category_names(layer))
+        self.panel.choose_category(session.rows.default_category)
+        self.panel.set_ready(True)
+        self._canvas.show([])
+        self._say(_WELCOME)
+
+    def _take_keys(self) -> None:
+        if self._session is None or self._layer_keys is not None:
+            return
+        self._layer_keys = LayerKeys(self._session.layer, self._actions)
+        if any(self._session.layer is one for one in self._viewer.layers):
+            self._viewer.layers.selection.active = self._session.layer
+        self._canvas.draw(self.table.selected)
+
+    def _release(self) -> None:
+        """Leave napari as it was, but keep on following what changes."""
+        self.runner.end_drawing()
+        if self._layer_keys is not None:
+            self._layer_keys.remove()
+            self._layer_keys = None
+        self._canvas.clear()
+
+    def _detach(self) -> None:
+        self._release()
+        self.runner.set_session(None, None)
+        self._canvas.session = None
+        if self._pointer is not None:
+            self._pointer.stop()
+            self._pointer.deleteLater()
+            self._pointer = None
+        if self._session is not None:
+            self._session.layer.events.features.disconnect(self._on_features)
+            self._session.stop()
+            self._session.deleteLater()
+            self._session = None
+        self.table.set_layer(None)
+        self.panel.set_ready(False)
+
+    def _on_clicked(self, y: float, x: float, add: bool) -> None:
+        if self._session is not None and self.isVisible():
+            self._viewer.layers.selection.active = self._session.layer
+            self.select(self._canvas.after_click(self.table.selected, (y, x), add))
+
+    def _on_slice(self, event: object = None) -> None:
+        if self.isVisible():
+            self._canvas.draw(self.table.selected)
+
+    def _on_features(self, event: object = None) -> None:
+        """Follow the table at once, so that image and outlines change in one drawing."""
+        if self._session is None:
+            return
+        self.table.refresh()
+        self.panel.show_categories(category_names(self._session.layer))
+        if self.isVisible():
+            self._canvas.show(self.table.selected)
+
+    def _on_overwrite(self, on: bool) -> None:
+        if self._session is not None:
+            self._session.overwrite = on
+            self._session.layer.preserve_labels = not on
+
+    def _on_new_category(self) -> None:
+        name, accepted = QInputDialog.getText(self, "New kind of cell", "Name:")
+        if accepted and name.strip():
+            self.add_category(name.strip())
+        elif self._session is not None:
+            self.panel.choose_category(self._session.rows.default_category)
+
+    def _say(self, text: str, role: str = "muted") -> None:
+        if text:
+            set_role(self.status, role)
+            self.status.setText(text)

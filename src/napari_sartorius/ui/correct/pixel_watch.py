@@ -1,0 +1,336 @@
+"""Knows which pixels of a label layer have changed: by a tool, a brush, an undo or a script.
+
+napari keeps an undo history of pixels and tells when a step was added to it, but not what was in
+it, nor that it was undone; the history itself is private. So this keeps a copy of the planes that
+are being worked on and compares. Every step is remembered as the pixels that it changed: when the
+layer was drawn anew and the last step's pixels have their old labels again, it was undone. That
+holds for the key, for a menu, for a script, and for a layer that was hidden meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari.layers import Labels
+
+    from napari_sartorius.core.edits import Box, Patch
+
+Plane = tuple[int, ...]
+"""Position along the axes in front of (Y, X)."""
+
+Direction = Literal["edit", "undo", "redo"]
+
+_HISTORY = 100  # steps, as many as napari keeps
+_COPIES_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class PlaneChange:
+    """What one step changed in one plane: labels before and after at (y, x), all (N,)."""
+
+    plane: Plane
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+    def turned_back(self) -> PlaneChange:
+        """Return the change that undoes this one."""
+        return PlaneChange(self.plane, self.y, self.x, self.after, self.before)
+
+
+@dataclass
+class PixelStep:
+    """One step of the undo history.
+
+    Parameters
+    ----------
+    changes : list of PlaneChange
+        What it changed; empty when that is not known.
+    memory : dict
+        For whoever follows the steps, to keep what undoing this one needs.
+    """
+
+    changes: list[PlaneChange]
+    memory: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the changes are known; not so after painting in three dimensions at once."""
+        return bool(self.changes)
+
+
+class PixelWatch:
+    """Follows the pixels of one layer.
+
+    Parameters
+    ----------
+    layer : Labels
+        With a numpy array of (..., Y, X) that is not multiscale.
+    plane_now : callable
+        Returns the plane that is shown, or None while that is not one plane (Y, X).
+    on_step : callable
+        Called with a `PixelStep` and whether it was an edit, an undo or a redo.
+    on_unknown : callable
+        Called when pixels may have changed anywhere.
+    """
+
+    def __init__(
+        self,
+        layer: Labels,
+        plane_now: Callable[[], Plane | None],
+        on_step: Callable[[PixelStep, Direction], None],
+        on_unknown: Callable[[], None],
+    ) -> None:
+        self._layer = layer
+        self._plane_now = plane_now
+        self._on_step = on_step
+        self._on_unknown = on_unknown
+        self._copies: OrderedDict[Plane, NDArray[Any]] = OrderedDict()
+        self._touched: dict[Plane, Box] = {}
+        self._own: list[PlaneChange] | None = None
+        self._several_planes = False
+        self._is_awaited = False
+        self._last_plane: Plane | None = plane_now()
+        self.expected: Direction | None = None
+        self._undo: deque[PixelStep] = deque(maxlen=_HISTORY)
+        self._redo: deque[PixelStep] = deque(maxlen=_HISTORY)
+        layer.events.labels_update.connect(self._on_labels_update)
+        layer.events.paint.connect(self._on_paint)
+        layer.events.set_data.connect(self.look)
+        layer.events.data.connect(self._on_data)
+        self._keep_copy(plane_now())
+
+    def stop(self) -> None:
+        """Follow the layer no more."""
+        self._layer.events.labels_update.disconnect(self._on_labels_update)
+        self._layer.events.paint.disconnect(self._on_paint)
+        self._layer.events.set_data.disconnect(self.look)
+        self._layer.events.data.disconnect(self._on_data)
+
+    def write(self, patches: Sequence[tuple[Plane, Patch]]) -> bool:
+        """Apply patches as one step of napari's history; False when nothing changes."""
+        changes = []
+        for plane, patch in patches:
+            patch = patch.effective(self._layer.data[plane])
+            if len(patch):
+                before = self._layer.data[plane][patch.y, patch.x]
+                values = patch.values.astype(self._layer.data.dtype)
+                changes.append(PlaneChange(plane, patch.y, patch.x, before, values))
+        if not changes:
+            return False
+        self._own = changes
+        try:
+            with self._layer.block_history():
+                for one in changes:
+                    leading = tuple(np.full(len(one.y), at, np.int64) for at in one.plane)
+                    self._layer.data_setitem((*leading, one.y, one.x), one.after)
+        finally:
+            self._own = None
+        return True
+
+    def look(self, event: object = None) -> None:
+        """Find out whether steps were undone or redone since the last look.
+
+        Where somebody has just asked for one of them, ``expected`` tells which.
+        """
+        plane = self._plane_now()
+        same_plane, self._last_plane = plane == self._last_plane, plane
+        if self._own is not None:
+            return
+        if self._is_awaited:
+            self._is_awaited = False
+            self._add_stroke()
+        if self._stroke_goes_on():
+            return
+        found = False
+        while (how := self._moved()) is not None:
+            if how == "unknown":
+                self._lose_track()
+                return
+            undone = how == "undo"
+            self._move(*((self._undo, self._redo) if undone else (self._redo, self._undo)), how)
+            found = True
+        unknown = [s for s in (self._undo, self._redo) if s and not s[-1].is_known]
+        if unknown and same_plane and not found:
+            self._lose_track()
+            return
+        self._keep_copy(plane)
+
+    def verify(self) -> None:
+        """Compare the plane that is shown with what is known of it, pixel by pixel.
+
+        This finds what programs wrote into the array without telling napari. It takes a hundredth
+        of a second on a large image: too long for every drawing, short enough for a pause.
+        """
+        plane = self._plane_now()
+        copy = self._copies.get(plane) if plane is not None else None
+        if copy is None or self._touched or self._is_awaited or self._own is not None:
+            return
+        if not np.array_equal(copy, self._layer.data[plane]):
+            self._lose_track()
+
+    def _moved(self) -> Direction | Literal["unknown"] | None:
+        """Tell by its pixels whether the next step was undone or redone; None when neither."""
+        undo = self._state(self._undo[-1]) if self._undo else "after"
+        redo = self._state(self._redo[-1]) if self._redo else "before"
+        # a step and the one before it may be opposites: then only the caller knows which it was
+        if undo == "before" and not (redo == "after" and self.expected == "redo"):
+            return "undo"
+        if redo == "after":
+            return "redo"
+        return None if undo == "after" and redo == "before" else "unknown"
+
+    def _move(self, source: deque[PixelStep], target: deque[PixelStep], how: Direction) -> None:
+        step = source.pop()
+        target.append(step)
+        for one in step.changes:
+            copy = self._copies.get(one.plane)
+            if copy is not None:
+                copy[one.y, one.x] = one.before if how == "undo" else one.after
+        self._on_step(step, how)
+
+    def _state(self, step: PixelStep) -> Literal["before", "after", "other"]:
+        """Whether the pixels of a step are as before it or as after it."""
+        if not step.is_known:
+            return "after" if self._undo and step is self._undo[-1] else "before"
+        now = [self._layer.data[one.plane][one.y, one.x] for one in step.changes]
+        for name in ("after", "before"):
+            if all(
+                np.array_equal(pixels, getattr(one, name))
+                for pixels, one in zip(now, step.changes, strict=True)
+            ):
+                return name
+        return "other"
+
+    def _on_labels_update(self, event: Any) -> None:
+        """Note where a brush has been; napari draws each of its moves at once."""
+        if self._own is not None:
+            return
+        plane = self._plane_now()
+        if plane is None or self._layer.n_edit_dimensions > 2:
+            self._several_planes = True
+            if self._is_awaited:
+                self._add_unknown()
+            return
+        top, left = (int(at) for at in event.offset[-2:])
+        height, width = np.shape(event.data)[:2]
+        box = (top, left, top + height, left + width)
+        old = self._touched.get(plane, box)
+        self._touched[plane] = (
+            min(old[0], box[0]),
+            min(old[1], box[1]),
+            max(old[2], box[2]),
+            max(old[3], box[3]),
+        )
+        if self._is_awaited:
+            self._add_stroke()
+
+    def _on_paint(self, event: object = None) -> None:
+        """Follow a step that napari has just taken into its history.
+
+        napari tells of a stroke after its last pixel was written, but of a single call such as
+        ``layer.fill`` before the first one; that one is followed when it is drawn.
+        """
+        if self._own is not None:
+            self._add(self._own)
+        elif self._several_planes:
+            self._add_unknown()
+        else:
+            self._is_awaited = not self._add_stroke()
+
+    def _add_stroke(self) -> bool:
+        """Add what differs from the copies as a step; False when nothing does."""
+        plane = self._plane_now()
+        if not self._touched and plane is not None:  # painted without drawing: look everywhere
+            height, width = self._layer.data.shape[-2:]
+            self._touched[plane] = (0, 0, height, width)
+        changes = self._differences()
+        self._touched = {}
+        if self._several_planes:
+            self._add_unknown()
+            return True
+        if changes:
+            self._add(changes)
+        return bool(changes)
+
+    def _add(self, changes: list[PlaneChange]) -> None:
+        step = PixelStep(changes)
+        for one in changes:
+            copy = self._copies.get(one.plane)
+            if copy is not None:
+                copy[one.y, one.x] = one.after
+        self._is_awaited = False
+        self._touched = {}
+        self._redo.clear()
+        self._undo.append(step)
+        self._on_step(step, "edit")
+
+    def _add_unknown(self) -> None:
+        self._is_awaited = self._several_planes = False
+        self._touched = {}
+        self._redo.clear()
+        self._undo.append(PixelStep([]))
+        self._forget_copies()
+        self._on_unknown()
+
+    def _differences(self) -> list[PlaneChange]:
+        changes = []
+        for plane, (y0, x0, y1, x1) in self._touched.items():
+            copy = self._copies.get(plane)
+            if copy is None:
+                self._several_planes = True
+                return []
+            now, then = self._layer.data[plane][y0:y1, x0:x1], copy[y0:y1, x0:x1]
+            y, x = np.nonzero(now != then)
+            if len(y):
+                changes.append(PlaneChange(plane, y + y0, x + x0, then[y, x], now[y, x]))
+        return changes
+
+    def _stroke_goes_on(self) -> bool:
+        """Whether a brush has changed pixels that are not in the history yet."""
+        if not self._touched:
+            return False
+        if self._differences():
+            return True
+        self._touched = {}  # the stroke was given up
+        return False
+
+    def _on_data(self, event: object = None) -> None:
+        """Somebody gave the layer another array; napari's history now fits no more."""
+        self._undo.clear()
+        self._redo.clear()
+        self._touched = {}
+        self._forget_copies()
+        self._on_unknown()
+
+    def _lose_track(self) -> None:
+        """Pixels were changed behind napari's back: nothing that was remembered holds."""
+        self._undo.clear()
+        self._redo.clear()
+        self._forget_copies()
+        self._on_unknown()
+
+    def _forget_copies(self) -> None:
+        self._copies.clear()
+        self._keep_copy(self._plane_now())
+
+    def _keep_copy(self, plane: Plane | None) -> None:
+        """Copy the plane that is shown, and drop the copies that were not needed for longest."""
+        if plane is None:
+            return
+        if plane in self._copies:
+            self._copies.move_to_end(plane)
+            return
+        self._copies[plane] = np.array(self._layer.data[plane])
+        size = self._copies[plane].nbytes
+        while len(self._copies) > 1 and len(self._copies) * size > _COPIES_BYTES:
+            self._copies.popitem(last=False)

@@ -1,0 +1,205 @@
+"""Correcting the objects of one label layer: every tool is one method and one undo step.
+
+All tools think in pixels first (`core.edits`, `postprocess.edits`), write through napari's own
+history, and let the table follow, in one way for a tool, a brush, an undo and a redo.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sartorius.core import edits
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.correct.edited_layer import EditedLayer
+from napari_sartorius.ui.correct.origins import EDITED, MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.core.edits import BoxIndex, Patch
+    from napari_sartorius.postprocess.edits import Split
+    from napari_sartorius.ui.correct.object_rows import Row
+
+
+def cells(count: int) -> str:
+    """Return a number of cells in words."""
+    return f"{count:,} cell" if count == 1 else f"{count:,} cells"
+
+
+class CorrectionSession(EditedLayer):
+    """The tools on one layer; see `EditedLayer` for its parameters."""
+
+    def delete(self, labels: Sequence[int]) -> bool:
+        """Remove objects, in all planes that they are in."""
+        self._need(labels, 1, "delete")
+        return self._everywhere(f"deleted {cells(len(labels))}", dict.fromkeys(labels, 0))
+
+    def merge(self, labels: Sequence[int]) -> bool:
+        """Make objects one; the largest gives it its label and its row."""
+        self._need(labels, 2, "merge")
+        into = max(labels, key=lambda label: (self.rows.area(label), -label))
+        changes = {label: into for label in labels if label != into}
+        return self._everywhere(f"merged {cells(len(labels))} into {into}", changes)
+
+    def set_category(self, labels: Sequence[int], category: str) -> bool:
+        """Give objects a category; each gets a new label, because labels keep their meaning."""
+        self._need(labels, 1, "give a category")
+        self.rows.complete_columns()
+        now = self.rows.values(labels, "category")
+        labels = [one for one, name in zip(labels, now, strict=True) if name != category]
+        if not labels:
+            self.said.emit(f"Already {category}.")
+            return False
+        first = self._free_labels(len(labels))
+        changes = {label: first + n for n, label in enumerate(labels)}
+        rows = self._edited_rows(labels)
+        for new, row in zip(changes.values(), rows, strict=True):
+            self.rows.stage(new, row | {"category": category})
+        which = str(labels[0]) if len(labels) == 1 else cells(len(labels))
+        return self._everywhere(f"made {which} {category}", changes)
+
+    def accept(self, labels: Sequence[int], accepted: bool = True) -> bool:
+        """Mark objects as looked at, or as not looked at."""
+        self._need(labels, 1, "accept")
+        self.rows.complete_columns()
+        before = self.rows.values(labels, "reviewed")
+        changed = [
+            label for label, old in zip(labels, before, strict=True) if bool(old) is not accepted
+        ]
+        if not changed:
+            self.said.emit("Already accepted." if accepted else "Not accepted before, either.")
+            return False
+        text = f"{'accepted' if accepted else 'took back'} {cells(len(changed))}"
+        self.change_values(text, changed, "reviewed", accepted)
+        return True
+
+    def grow(self, labels: Sequence[int]) -> bool:
+        """Add one pixel around objects, where there is background."""
+        return self._reshape(labels, "grew", edits.grow, "no background around")
+
+    def shrink(self, labels: Sequence[int]) -> bool:
+        """Take one pixel away around objects."""
+        return self._reshape(labels, "shrank", edits.shrink, "nothing would be left of")
+
+    def fill_holes(self, labels: Sequence[int]) -> bool:
+        """Fill the holes of objects."""
+        from napari_sartorius.postprocess.edits import fill_object_holes
+
+        return self._reshape(labels, "filled the holes of", fill_object_holes, "no holes in")
+
+    def smooth(self, labels: Sequence[int]) -> bool:
+        """Smooth the outline of objects; their area stays."""
+        from napari_sartorius.postprocess.edits import smooth
+
+        return self._reshape(labels, "smoothed", smooth, "nothing to smooth on")
+
+    def split_by_seeds(self, labels: Sequence[int]) -> bool:
+        """Part objects at their waists."""
+        from napari_sartorius.postprocess.edits import split_by_seeds
+
+        image, boxes = self._image()
+        labels = self._shown(labels, "split")
+        split = split_by_seeds(image, boxes, labels, self.next_label)
+        return self._split(split, "No waist found: draw a line through the cell instead.")
+
+    def split_by_line(self, points: NDArray[Any], labels: Iterable[int] = ()) -> bool:
+        """Part the objects that a line (N, 2) of (y, x) crosses; only `labels` if it crosses any.
+
+        `points` are in data coordinates of the plane.
+        """
+        from napari_sartorius.postprocess.edits import split_by_line
+
+        image, boxes = self._image()
+        first = self.next_label
+        split = split_by_line(image, boxes, points, first, labels)
+        if not split.pieces:
+            split = split_by_line(image, boxes, points, first)
+        return self._split(split, "The line divides no cell: begin and end it outside the cell.")
+
+    def cut_hole(self, points: NDArray[Any], labels: Sequence[int] = ()) -> bool:
+        """Cut a drawn area out of objects: of `labels`, or of the one it covers most."""
+        image, _ = self._image()
+        mask, corner = self._area(points, image)
+        window = image[corner[0] :, corner[1] :][: mask.shape[0], : mask.shape[1]]
+        counts = np.bincount(window[mask])
+        counts[:1] = 0
+        under = [label for label in labels if label < len(counts) and counts[label]]
+        if not under and counts.any():
+            under = [int(np.argmax(counts))]
+        if not under:
+            self.said.emit("There is no cell under that outline.")
+            return False
+        which = str(under[0]) if len(under) == 1 else cells(len(under))
+        return self._here(f"cut a hole into {which}", edits.carve(image, mask, corner, under))
+
+    def draw(self, points: NDArray[Any], category: str | None = None) -> int:
+        """Fill a drawn outline as a new object and return its label, 0 when nothing was free."""
+        image, _ = self._image()
+        mask, corner = self._area(points, image)
+        label = self.next_label
+        patch = edits.draw(image, mask, corner, label, self.overwrite)
+        if not len(patch):
+            self.said.emit("Nothing drawn: other cells cover that place.")
+            return 0
+        name = self.rows.default_category if category is None else category
+        self.rows.stage(label, self.rows.fresh_row(label) | {"category": name})
+        self._here(f"drew cell {label}", patch)
+        return label
+
+    def _reshape(
+        self,
+        labels: Sequence[int],
+        verb: str,
+        tool: Callable[[NDArray[Any], BoxIndex, Sequence[int]], Patch],
+        nothing: str,
+    ) -> bool:
+        image, boxes = self._image()
+        labels = self._shown(labels, "change")
+        which = str(labels[0]) if len(labels) == 1 else cells(len(labels))
+        if self._here(f"{verb} {which}", tool(image, boxes, labels)):
+            return True
+        self.said.emit(f"Nothing changed: {nothing} {which}.")
+        return False
+
+    def _split(self, split: Split, nothing: str) -> bool:
+        if not split.pieces:
+            self.said.emit(nothing)
+            return False
+        count = sum(map(len, split.pieces.values()))
+        self._free_labels(count)
+        rows = self._edited_rows(split.pieces)
+        for row, pieces in zip(rows, split.pieces.values(), strict=True):
+            for label in pieces:
+                self.rows.stage(label, row)
+        parents = list(split.pieces)
+        which = str(parents[0]) if len(parents) == 1 else cells(len(parents))
+        return self._here(f"split {which} into {count + len(parents)}", split.patch)
+
+    def _edited_rows(self, labels: Iterable[int]) -> list[Row]:
+        """Return rows for new objects that were made of others."""
+        rows = self.rows.rows(labels)
+        return [row | ({"source": EDITED} if row["source"] == MODEL else {}) for row in rows]
+
+    def _area(
+        self, points: NDArray[Any], image: NDArray[Any]
+    ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+        from napari_sartorius.postprocess.edits import polygon_mask
+
+        return polygon_mask(points, (image.shape[0], image.shape[1]))
+
+    def _need(self, labels: Sequence[int], count: int, verb: str) -> None:
+        if len(labels) < count:
+            what = "a cell" if count == 1 else "two cells or more"
+            raise UserError(f"Select {what} to {verb}: click them, with Shift to add one.")
+
+    def _shown(self, labels: Sequence[int], verb: str) -> list[int]:
+        """Return those of `labels` that are in the plane shown."""
+        self._need(labels, 1, verb)
+        shown = [label for label in labels if label in self.rows.boxes[self.plane]]
+        if not shown:
+            raise UserError("The selected cells are not in this slice.")
+        return shown

@@ -1,0 +1,137 @@
+"""Corrections in a real window, with real key and mouse events on the canvas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from correction_layers import grid, make_layer
+from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.ui.settings import Preferences
+
+
+@pytest.fixture
+def opened(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    layer = make_layer(viewer, grid())
+    dock = SartoriusDock(viewer, client=SilentClient(), cards=[], preferences=Preferences())
+    viewer.window.add_dock_widget(dock, name="Sartorius", area="right")
+    dock.tabs.setCurrentWidget(dock.correct.parentWidget())
+    qtbot.waitUntil(lambda: dock.correct.session is not None)
+    yield viewer, layer, dock
+    dock.shut_down()
+
+
+class SilentClient:
+    """An engine that nobody hears of."""
+
+    def submit(self, job, listener=None):
+        return self
+
+    def cancel(self):
+        pass
+
+    def close(self):
+        pass
+
+
+class Canvas:
+    """The canvas of a window, addressed by pixels of the image."""
+
+    def __init__(self, viewer):
+        self._viewer = viewer
+        self.native = viewer.window._qt_viewer.canvas._scene_canvas.native
+
+    def at(self, y, x):
+        camera = self._viewer.scene.camera
+        place = (np.array([y, x]) - camera.center[-2:]) * camera.zoom
+        return QPoint(
+            round(place[1] + self.native.width() / 2), round(place[0] + self.native.height() / 2)
+        )
+
+    def click(self, y, x, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.mouseClick(self.native, Qt.MouseButton.LeftButton, modifier, self.at(y, x))
+        QApplication.processEvents()
+
+    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.keyClick(self.native, key, modifier)
+        QApplication.processEvents()
+
+    def drag(self, *points):
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QTest.mousePress(self.native, left, none, self.at(*points[0]))
+        for point in points[1:]:
+            where = QPointF(self.at(*point))
+            QApplication.sendEvent(
+                self.native,
+                QMouseEvent(
+                    QEvent.Type.MouseMove,
+                    where,
+                    self.native.mapToGlobal(where),
+                    Qt.MouseButton.NoButton,
+                    left,
+                    none,
+                ),
+            )
+            QTest.qWait(15)  # napari drops moves that follow each other within 5 ms
+        QTest.mouseRelease(self.native, left, none, self.at(*points[-1]))
+        QApplication.processEvents()
+
+
+def test_three_corrections_by_hand_and_their_undo(opened):
+    viewer, layer, dock = opened
+    before, tab, canvas = layer.data.copy(), dock.correct, Canvas(viewer)
+    canvas.click(8, 8)
+    assert tab.table.selected == [1]
+    canvas.click(8, 20, Qt.KeyboardModifier.ShiftModifier)
+    assert tab.table.selected == [1, 2]
+    canvas.key(Qt.Key.Key_J)
+    assert layer.data[8, 20] == 1
+    canvas.key(Qt.Key.Key_K)
+    canvas.drag((14, 32), (17, 32), (22, 32), (26, 32))
+    assert "Split 7 into 2" in tab.status.text()
+    canvas.key(Qt.Key.Key_Escape)
+    canvas.click(32, 8)
+    assert tab.table.selected == [9]
+    canvas.key(Qt.Key.Key_1)
+    assert layer.features.set_index("index").loc[layer.data[32, 8], "category"] == "long"
+    control = Qt.KeyboardModifier.ControlModifier
+    for _ in range(3):
+        canvas.key(Qt.Key.Key_Z, control)
+    np.testing.assert_array_equal(layer.data, before)
+    canvas.key(Qt.Key.Key_Z, control | Qt.KeyboardModifier.ShiftModifier)
+    assert layer.data[8, 20] == 1
+
+
+def test_napari_has_its_keys_back_on_another_tab(opened):
+    viewer, layer, dock = opened
+    canvas = Canvas(viewer)
+    canvas.click(8, 8)
+    canvas.key(Qt.Key.Key_2)
+    assert str(layer.mode) == "pan_zoom"
+    dock.tabs.setCurrentWidget(dock.segment)
+    canvas.key(Qt.Key.Key_2)
+    assert str(layer.mode) == "paint"
+    assert [one.name for one in viewer.layers] == ["plate cells"]
+
+
+def test_a_stroke_of_the_brush_in_the_window(opened):
+    viewer, layer, dock = opened
+    canvas = Canvas(viewer)
+    canvas.key(Qt.Key.Key_P)
+    assert str(layer.mode) == "paint"
+    layer.brush_size = 3
+    new = layer.selected_label
+    assert new == 13
+    canvas.drag((1, 2), (1, 10), (1, 20))
+    table = layer.features.set_index("index")
+    assert table.loc[13, "source"] == "drawn"
+    assert table.loc[13, "area"] == (layer.data == 13).sum() > 20
+    assert "Painted" in dock.correct.status.text()
+    canvas.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not (layer.data == 13).any()
+    assert 13 not in layer.features["index"].tolist()
