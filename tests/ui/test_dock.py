@@ -13,7 +13,12 @@ from napari_sartorius.ui.settings import Preferences
 
 
 def test_opens_with_its_tabs_and_the_preferred_model(dock):
-    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == ["Segment", "Models"]
+    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == [
+        "Segment",
+        "Train",
+        "Project",
+        "Models",
+    ]
     assert dock.tabs.currentWidget() is dock.segment
     assert dock.segment.model.card.name == "second"
 
@@ -40,7 +45,7 @@ def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, 
     dock.show()
     dock.parent().show()
     window.window._qt_window.show()
-    qtbot.waitUntil(lambda: dock.tabs.count() == 2)
+    qtbot.waitUntil(lambda: dock.tabs.count() == 4)
     dock.shut_down()
 
 
@@ -144,7 +149,7 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         print("early:", sorted(late & set(sys.modules)))
         from napari_sartorius.inference.config import SegmentConfig
         import napari_sartorius.engine.jobs
-        assert dock.models.list.row is not None
+        assert dock.others.models.list.row is not None
         heavy = {"torch", "torchvision", "timm"} & set(sys.modules)
         dock.shut_down()
         viewer.close()

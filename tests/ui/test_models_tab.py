@@ -107,7 +107,7 @@ def shown_errors(monkeypatch):
 def dock(viewer, client, models, entry, qtbot, shown_errors):
     cards = [bundle.card for bundle in list_bundles()]
     dock = SartoriusDock(viewer, client, cards, Preferences(default_model="tiny"))
-    dock.make_model_client = InThread
+    dock.make_job_client = InThread
     qtbot.addWidget(dock)
     assert dock.segment is not None
     yield dock
@@ -116,7 +116,7 @@ def dock(viewer, client, models, entry, qtbot, shown_errors):
 
 @pytest.fixture
 def tab(dock):
-    return dock.models
+    return dock.others.models
 
 
 def choose(tab, name):
@@ -142,12 +142,17 @@ def offered(dock):
 
 
 def test_nothing_is_built_before_the_tab_is_shown(dock, qtbot):
-    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == ["Segment", "Models"]
-    assert not dock._models.is_made
+    assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == [
+        "Segment",
+        "Train",
+        "Project",
+        "Models",
+    ]
+    assert not dock.others._models.is_made
     dock.show()
-    dock.tabs.setCurrentIndex(1)
-    qtbot.waitUntil(lambda: dock._models.is_made)
-    assert dock.models.list.row is not None
+    dock.tabs.setCurrentIndex(3)
+    qtbot.waitUntil(lambda: dock.others._models.is_made)
+    assert dock.others.models.list.row is not None
 
 
 def test_all_kinds_of_models_are_listed_with_their_facts(tab, models):
@@ -382,7 +387,7 @@ def test_import_with_a_real_worker(viewer, client, models, tmp_path, qtbot, monk
     path = export_bundle(find_bundle("tiny"), tmp_path / "x.zip")
     dock = SartoriusDock(viewer, client, [], Preferences())
     qtbot.addWidget(dock)
-    tab = dock.models
+    tab = dock.others.models
     monkeypatch.setattr(model_dialogs, "ask_file", lambda parent: path)
     monkeypatch.setattr(ImportDialog, "exec", lambda self: self.name.setText("copy") or True)
     with qtbot.waitSignal(tab.models_changed, timeout=120_000):

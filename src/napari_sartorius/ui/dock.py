@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
-    from napari_sartorius.ui.late_tab import LateTab
-    from napari_sartorius.ui.models_tab import ModelsTab
+    from napari_sartorius.ui.other_tabs import OtherTabs
     from napari_sartorius.ui.segment_tab import SegmentTab
     from napari_sartorius.ui.settings import Preferences
     from napari_sartorius.zoo.card import ModelCard
@@ -62,9 +61,9 @@ class SartoriusDock(QWidget):
         self._given = (client, cards, preferences)
         self._bridge: EngineBridge | None = None
         self._segment: SegmentTab | None = None
-        self._models: LateTab | None = None
-        self.make_model_client: Callable[[], EngineClient] | None = None
-        """Makes who runs the jobs of the Models tab; a worker of their own when None."""
+        self._others: OtherTabs | None = None
+        self.make_job_client: Callable[[], EngineClient] | None = None
+        """Makes who runs a download or a training; a worker of its own each time when None."""
         self._was_docked = False
         self._stopped = False
         self.tabs = QTabWidget()
@@ -89,12 +88,12 @@ class SartoriusDock(QWidget):
         return self._segment
 
     @property
-    def models(self) -> ModelsTab:
-        """The Models tab, built by being asked for."""
+    def others(self) -> OtherTabs:
+        """The tabs beside Segment, each built by being asked for."""
         self._fill()
-        if self._models is None:
+        if self._others is None:
             raise RuntimeError("the dock was closed before it was filled")
-        return self._models.content
+        return self._others
 
     @property
     def bridge(self) -> EngineBridge:
@@ -122,8 +121,8 @@ class SartoriusDock(QWidget):
         self._probe.stop()
         self._viewer.events.theme.disconnect(self._restyle)
         self._segment.stop()
-        if self._models is not None and self._models.is_made:
-            self._models.content.stop()
+        if self._others is not None:
+            self._others.stop()
         self._bridge.close()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -152,7 +151,8 @@ class SartoriusDock(QWidget):
         if self._segment is not None or self._stopped:
             return
         from napari_sartorius.ui.engine_bridge import EngineBridge
-        from napari_sartorius.ui.late_tab import LateTab
+        from napari_sartorius.ui.late_client import LateClient
+        from napari_sartorius.ui.other_tabs import OtherTabs
         from napari_sartorius.ui.segment_tab import SegmentTab
         from napari_sartorius.ui.settings import read_preferences
 
@@ -163,10 +163,7 @@ class SartoriusDock(QWidget):
             os.environ["SARTORIUS_MODELS"] = os.path.expanduser(preferences.cache_folder)
         if preferences.proxy:
             os.environ["SARTORIUS_PROXY"] = preferences.proxy
-        if client is None:
-            from napari_sartorius.ui.late_client import LateClient
-
-            client = LateClient()
+        client = client or LateClient()
         if cards is None:
             from napari_sartorius.zoo import list_bundles
 
@@ -175,8 +172,15 @@ class SartoriusDock(QWidget):
         self._segment = SegmentTab(self._viewer, self._bridge, cards, preferences)
         self._restyle()
         self.tabs.addTab(self._segment, "Segment")
-        self._models = LateTab(self._make_models)
-        self.tabs.addTab(self._models, "Models")
+        self._others = OtherTabs(
+            self._viewer,
+            self._segment,
+            client,
+            lambda: (self.make_job_client or LateClient)(),
+            self,
+        )
+        self._others.add_to(self.tabs)
+        self._others.use_asked.connect(lambda _: self.tabs.setCurrentWidget(self._segment))
         self._viewer.events.theme.connect(self._restyle)
         # napari deletes a closed window and all in it; this holds the client only, because the
         # widget itself is gone when `destroyed` comes
@@ -186,26 +190,6 @@ class SartoriusDock(QWidget):
             application.aboutToQuit.connect(self.shut_down)
         self._probe.timeout.connect(self._segment.ask_device)
         self._probe.start(_PROBE_DELAY_MS)
-
-    def _make_models(self) -> ModelsTab:
-        from napari_sartorius.ui.job_bridge import JobBridge
-        from napari_sartorius.ui.late_client import LateClient
-        from napari_sartorius.ui.models_tab import ModelsTab
-
-        tab = ModelsTab(JobBridge(self.make_model_client or LateClient, self))
-        tab.models_changed.connect(self._offer_models)
-        tab.use_asked.connect(self._use_model)
-        return tab
-
-    def _offer_models(self, choose: str = "") -> None:
-        """Let the Segment tab offer the models that are on this computer now."""
-        from napari_sartorius.zoo import list_bundles
-
-        self.segment.offer_models([bundle.card for bundle in list_bundles()], choose)
-
-    def _use_model(self, name: str) -> None:
-        self._offer_models(name)
-        self.tabs.setCurrentWidget(self.segment)
 
     def _restyle(self, event: object = None) -> None:
         from napari_sartorius.ui.style import style_sheet

@@ -19,11 +19,19 @@ class LateTab(QWidget):
     ----------
     make : callable
         Makes what is inside; called once.
+    on_show : callable, optional
+        Called with what is inside each time that it is shown.
     """
 
-    def __init__(self, make: Callable[[], QWidget], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        make: Callable[[], QWidget],
+        on_show: Callable[[QWidget], None] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._make = make
+        self._on_show = on_show
         self._content: QWidget | None = None
 
     @property
@@ -44,4 +52,6 @@ class LateTab(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Build what is inside."""
         super().showEvent(event)
-        assert self.content is not None
+        content = self.content
+        if self._on_show is not None:
+            self._on_show(content)

@@ -1,0 +1,134 @@
+"""The dock's tabs beside Segment: imported and built when they are first shown, and connected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sartorius.ui.late_tab import LateTab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from qtpy.QtWidgets import QTabWidget
+
+    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.job_bridge import JobBridge
+    from napari_sartorius.ui.models_tab import ModelsTab
+    from napari_sartorius.ui.project.project_tab import ProjectTab
+    from napari_sartorius.ui.segment_tab import SegmentTab
+    from napari_sartorius.ui.train.train_tab import TrainTab
+
+
+class OtherTabs(QObject):
+    """Train, Project and Models.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where images are shown.
+    segment : SegmentTab
+        Gives the settings to segment with, and takes up new models.
+    client : EngineClient
+        Segments in the background, too.
+    make_client : callable
+        Makes who runs a download or a training: a worker of its own each time.
+    """
+
+    use_asked = Signal(str)
+    """The user wants to segment with the model of this name."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        segment: SegmentTab,
+        client: EngineClient,
+        make_client: Callable[[], EngineClient],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._segment = segment
+        self._client = client
+        self._make_client = make_client
+        self._train = LateTab(self._make_train, lambda tab: tab.refresh())
+        self._project = LateTab(self._make_project)
+        self._models = LateTab(self._make_models)
+
+    def add_to(self, tabs: QTabWidget) -> None:
+        """Put them behind the tabs that are there."""
+        for tab, title in (
+            (self._train, "Train"),
+            (self._project, "Project"),
+            (self._models, "Models"),
+        ):
+            tabs.addTab(tab, title)
+
+    @property
+    def train(self) -> TrainTab:
+        """The Train tab, built by being asked for."""
+        return self._train.content
+
+    @property
+    def project(self) -> ProjectTab:
+        """The Project tab, built by being asked for."""
+        return self._project.content
+
+    @property
+    def models(self) -> ModelsTab:
+        """The Models tab, built by being asked for."""
+        return self._models.content
+
+    def stop(self) -> None:
+        """End what they do, save what they hold."""
+        for tab in (self._train, self._project, self._models):
+            if tab.is_made:
+                tab.content.stop()
+
+    def _make_project(self) -> ProjectTab:
+        from napari_sartorius.ui.project.project_tab import ProjectTab
+
+        return ProjectTab(self._viewer, self._client, self._segment.config)
+
+    def _make_train(self) -> TrainTab:
+        from napari_sartorius.ui.train.train_tab import TrainTab
+
+        tab = TrainTab(self._bridge(), self._open_project, self._save_project, _cards)
+        tab.model_made.connect(lambda _: self._offer_models())
+        tab.use_asked.connect(self._use)
+        return tab
+
+    def _make_models(self) -> ModelsTab:
+        from napari_sartorius.ui.models_tab import ModelsTab
+
+        tab = ModelsTab(self._bridge())
+        tab.models_changed.connect(self._offer_models)
+        tab.use_asked.connect(self._use)
+        return tab
+
+    def _bridge(self) -> JobBridge:
+        from napari_sartorius.ui.job_bridge import JobBridge
+
+        return JobBridge(self._make_client, self)
+
+    def _open_project(self) -> Any:
+        return self.project.session.project if self._project.is_made else None
+
+    def _save_project(self) -> bool:
+        return self.project.session.save() if self._project.is_made else True
+
+    def _offer_models(self, choose: str = "") -> None:
+        """Let the Segment tab offer the models that are on this computer now."""
+        self._segment.offer_models(_cards(), choose)
+
+    def _use(self, name: str) -> None:
+        self._offer_models(name)
+        self.use_asked.emit(name)
+
+
+def _cards() -> list[Any]:
+    from napari_sartorius.zoo import list_bundles
+
+    return [bundle.card for bundle in list_bundles()]
