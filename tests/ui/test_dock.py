@@ -15,6 +15,7 @@ from napari_sartorius.ui.settings import Preferences
 def test_opens_with_its_tabs_and_the_preferred_model(dock):
     assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == [
         "Segment",
+        "Correct",
         "Train",
         "Project",
         "Models",
@@ -45,7 +46,7 @@ def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, 
     dock.show()
     dock.parent().show()
     window.window._qt_window.show()
-    qtbot.waitUntil(lambda: dock.tabs.count() == 4)
+    qtbot.waitUntil(lambda: dock.tabs.count() == 5)
     dock.shut_down()
 
 
@@ -145,11 +146,16 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         late = {"advanced_panel", "result_panel", "segment_request", "network_view", "models_tab"}
         late = {f"napari_sartorius.ui.{name}" for name in late}
         late |= {f"napari_sartorius.{name}" for name in ("engine.client", "inference.config")}
+        tabs = ("correct.correct_tab", "train.train_tab", "project.project_tab")
+        late |= {f"napari_sartorius.ui.{name}" for name in tabs}
         late |= {"napari_sartorius.zoo.published", "napari_sartorius.zoo.install", "requests"}
         print("early:", sorted(late & set(sys.modules)))
         from napari_sartorius.inference.config import SegmentConfig
         import napari_sartorius.engine.jobs
         assert dock.others.models.list.row is not None
+        assert dock.others.correct.table is not None
+        assert dock.others.train.plan.text()
+        assert dock.others.project.images is not None
         heavy = {"torch", "torchvision", "timm"} & set(sys.modules)
         dock.shut_down()
         viewer.close()

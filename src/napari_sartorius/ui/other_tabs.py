@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QTabWidget
 
+    from napari_sartorius.ui.correct.correct_tab import CorrectTab
     from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.job_bridge import JobBridge
     from napari_sartorius.ui.models_tab import ModelsTab
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class OtherTabs(QObject):
-    """Train, Project and Models.
+    """Correct, Train, Project and Models.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ class OtherTabs(QObject):
         self._segment = segment
         self._client = client
         self._make_client = make_client
+        self._correct = LateTab(self._make_correct)
         self._train = LateTab(self._make_train, lambda tab: tab.refresh())
         self._project = LateTab(self._make_project)
         self._models = LateTab(self._make_models)
@@ -60,11 +62,17 @@ class OtherTabs(QObject):
     def add_to(self, tabs: QTabWidget) -> None:
         """Put them behind the tabs that are there."""
         for tab, title in (
+            (self._correct, "Correct"),
             (self._train, "Train"),
             (self._project, "Project"),
             (self._models, "Models"),
         ):
             tabs.addTab(tab, title)
+
+    @property
+    def correct(self) -> CorrectTab:
+        """The Correct tab, built by being asked for."""
+        return self._correct.content
 
     @property
     def train(self) -> TrainTab:
@@ -83,9 +91,15 @@ class OtherTabs(QObject):
 
     def stop(self) -> None:
         """End what they do, save what they hold."""
-        for tab in (self._train, self._project, self._models):
+        for tab in (self._correct, self._train, self._project, self._models):
             if tab.is_made:
                 tab.content.stop()
+
+    def _make_correct(self) -> CorrectTab:
+        from napari_sartorius.ui.correct.correct_tab import CorrectTab
+        from napari_sartorius.ui.settings import read_keys
+
+        return CorrectTab(self._viewer, read_keys())
 
     def _make_project(self) -> ProjectTab:
         from napari_sartorius.ui.project.project_tab import ProjectTab

@@ -20,8 +20,8 @@ def opened(make_napari_viewer, qtbot):
     layer = make_layer(viewer, grid())
     dock = SartoriusDock(viewer, client=SilentClient(), cards=[], preferences=Preferences())
     viewer.window.add_dock_widget(dock, name="Sartorius", area="right")
-    dock.tabs.setCurrentWidget(dock.correct.parentWidget())
-    qtbot.waitUntil(lambda: dock.correct.session is not None)
+    dock.tabs.setCurrentWidget(dock.others.correct.parentWidget())
+    qtbot.waitUntil(lambda: dock.others.correct.session is not None)
     yield viewer, layer, dock
     dock.shut_down()
 
@@ -84,7 +84,7 @@ class Canvas:
 
 def test_three_corrections_by_hand_and_their_undo(opened):
     viewer, layer, dock = opened
-    before, tab, canvas = layer.data.copy(), dock.correct, Canvas(viewer)
+    before, tab, canvas = layer.data.copy(), dock.others.correct, Canvas(viewer)
     canvas.click(8, 8)
     assert tab.table.selected == [1]
     canvas.click(8, 20, Qt.KeyboardModifier.ShiftModifier)
@@ -131,7 +131,7 @@ def test_a_stroke_of_the_brush_in_the_window(opened):
     table = layer.features.set_index("index")
     assert table.loc[13, "source"] == "drawn"
     assert table.loc[13, "area"] == (layer.data == 13).sum() > 20
-    assert "Painted" in dock.correct.status.text()
+    assert "Painted" in dock.others.correct.status.text()
     canvas.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not (layer.data == 13).any()
     assert 13 not in layer.features["index"].tolist()
