@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.cascade import CascadeMaskRCNN, likeliest
+from napari_sartorius.nn.cascade import CascadeMaskRCNN, _likeliest
 from napari_sartorius.nn.config import (
     Architecture,
     BoxHeadConfig,
@@ -81,7 +81,6 @@ def test_stages_start_where_the_one_before_ended(network: CascadeMaskRCNN) -> No
 
 
 def test_a_box_for_each_class_hands_on_the_likeliest(network: CascadeMaskRCNN) -> None:
-    torch.manual_seed(1)
     head = _small().box_head.model_copy(update={"class_agnostic": False})
     network = build_network(_small().model_copy(update={"box_head": head})).eval()  # type: ignore[assignment]
     for one in network._heads:
@@ -91,25 +90,25 @@ def test_a_box_for_each_class_hands_on_the_likeliest(network: CascadeMaskRCNN) -
     with torch.inference_mode():
         features = network.features(torch.randn(1, 1, *SIZE))
         (scored,) = network.score_boxes(features, [start], [SIZE])
-        boxes, classes = start, []
+        boxes, likeliest = start, []
         for one in network._heads:
             logits, deltas = one(network._pool(features, [boxes], one.config.pooler))
             moved = apply_deltas(boxes, deltas, one.config.delta_weights)
             assert moved.shape == (3, 2, 4)
-            classes.append(logits[:, :2].argmax(dim=1).tolist())
+            likeliest.append(logits[:, :2].argmax(dim=1).tolist())
             # A box whose likeliest category is the background goes on as its best object.
-            boxes = clip_boxes(moved[torch.arange(3), classes[-1]], SIZE)
-    assert any(0 in row and 1 in row for row in classes)
+            boxes = clip_boxes(moved[torch.arange(3), likeliest[-1]], SIZE)
+    assert {0, 1} == {column for row in likeliest for column in row}
     torch.testing.assert_close(scored.boxes, moved)
 
 
 def test_training_hands_on_the_box_of_the_true_class() -> None:
     boxes = torch.arange(24.0).view(3, 2, 4)
     logits = torch.tensor([[5.0, 0, 0], [0, 1, 9], [5, 0, 9]])
-    assert likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
+    assert _likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
     labels = torch.tensor([1, 0, 2])  # 2 is the background: the likeliest is taken
-    assert likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
-    assert likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
+    assert _likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
+    assert _likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
 
 
 def test_anchors_that_share_a_level_share_its_outputs() -> None:
@@ -153,9 +152,8 @@ def test_convolutional_heads_learn_two_crops_by_heart() -> None:
             proposals=ProposalConfig(
                 anchor_sizes=((8.0,), (14.0,), (28.0,), (56.0,)),
                 levels=(0, 0, 1, 2),
-                batch_per_image=128,
-                pre_nms_topk_train=150,
-                post_nms_topk_train=80,
+                pre_nms_topk_train=200,
+                post_nms_topk_train=100,
             ),
             box_head=BoxHeadConfig(
                 convolutions=2,
@@ -164,13 +162,12 @@ def test_convolutional_heads_learn_two_crops_by_heart() -> None:
                 layers=1,
                 width=64,
                 class_agnostic=False,
-                batch_per_image=48,
             ),
-            mask_head=MaskHeadConfig(width=32, layers=2, norm="group", batch_per_image=16),
+            mask_head=MaskHeadConfig(width=32, layers=2, norm="group"),
         )
     ).train()
     batch, targets = as_batch(crops)
-    rate, steps = 4e-3, 70
+    rate, steps = 3e-3, 80
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     history = []
     for step in range(steps):
@@ -184,7 +181,7 @@ def test_convolutional_heads_learn_two_crops_by_heart() -> None:
         optimiser.step()
         history.append({name: float(value.detach()) for name, value in losses.items()})
     # The later heads have nothing to refine before the first ones find something.
-    for name, factor in {"proposal_objectness": 0.7, "class_1": 0.7, "mask": 0.8}.items():
+    for name, factor in {"proposal_objectness": 0.5, "class_1": 0.6, "mask": 0.6}.items():
         values = [one[name] for one in history]
         assert sum(values[-5:]) < factor * sum(values[:5]), name
     assert average_precision_50(network, crops) > 0.8
