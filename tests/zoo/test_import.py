@@ -212,6 +212,7 @@ def _changed(
     return changed
 
 
+RES = "backbone.bottom_up"
 CLS = "roi_heads.box_predictor.cls_score"
 DAMAGE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda w: w.pop("backbone.fpn_output3.bias"), r"lacks pyramid\.output\.1\.0\.bias of the"),
@@ -221,7 +222,10 @@ DAMAGE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda w: w.update({f"{CLS}.weight": torch.zeros(())}), "has the shape of one number"),
     (lambda w: w.update({f"{CLS}.bias": torch.zeros(3, dtype=torch.bool)}), "no numbers"),
     (lambda w: w.update({"roi_heads.extra.weight": torch.zeros(3)}), "does not have"),
-    (lambda w: w.update({"a.conv2_offset.weight": torch.zeros(3)}), "deformable"),
+    (
+        lambda w: w.update({f"{RES}.res3.0.conv2_offset.weight": torch.zeros(18, 64, 3, 3)}),
+        "deformable",
+    ),
     (
         lambda w: w.update({"proposal_generator.fcos_head.cls_logits.bias": torch.zeros(3)}),
         "CenterMask",
