@@ -150,8 +150,8 @@ def test_convolutional_heads_learn_two_crops_by_heart() -> None:
             trunk=TrunkConfig(name="resnet18", widths=(16, 32, 32, 32)),
             pyramid=PyramidConfig(width=32, norm="group"),
             proposals=ProposalConfig(
-                anchor_sizes=((8.0,), (14.0,), (28.0,), (56.0,)),
-                levels=(0, 0, 1, 2),
+                anchor_sizes=((8.0,), (14.0,), (28.0,), (56.0,), (112.0,)),
+                levels=(0, 0, 1, 2, 3),
                 pre_nms_topk_train=200,
                 post_nms_topk_train=100,
             ),
@@ -167,12 +167,12 @@ def test_convolutional_heads_learn_two_crops_by_heart() -> None:
         )
     ).train()
     batch, targets = as_batch(crops)
-    rate, steps = 3e-3, 80
+    rate, steps = 2.5e-3, 120
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     history = []
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 10, (steps - step) / 30)
+            group["lr"] = rate * min(1, (step + 1) / 10, (steps - step) / 15)
         losses = network.losses(batch, targets)
         total = torch.stack(list(losses.values())).sum()
         optimiser.zero_grad()
