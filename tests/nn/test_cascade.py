@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.cascade import CascadeMaskRCNN, _likeliest
+from napari_sartorius.nn.cascade import CascadeMaskRCNN, likeliest
 from napari_sartorius.nn.config import (
     Architecture,
     BoxHeadConfig,
@@ -105,10 +105,10 @@ def test_a_box_for_each_class_hands_on_the_likeliest(network: CascadeMaskRCNN) -
 def test_training_hands_on_the_box_of_the_true_class() -> None:
     boxes = torch.arange(24.0).view(3, 2, 4)
     logits = torch.tensor([[5.0, 0, 0], [0, 1, 9], [5, 0, 9]])
-    assert _likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
+    assert likeliest(boxes, logits)[:, 0].tolist() == [0, 12, 16]
     labels = torch.tensor([1, 0, 2])  # 2 is the background: the likeliest is taken
-    assert _likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
-    assert _likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
+    assert likeliest(boxes, logits, labels)[:, 0].tolist() == [4, 8, 16]
+    assert likeliest(boxes[:, :1], logits, labels)[:, 0].tolist() == [0, 8, 16]
 
 
 def test_anchors_that_share_a_level_share_its_outputs() -> None:
