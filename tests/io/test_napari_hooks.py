@@ -21,6 +21,7 @@ from napari_sartorius.io import layers_from_dataset
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.io.dsb import write_dsb
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.layer_table import OVERLAY_KEY
 from napari_sartorius.io.table_csv import write_instances_csv
 
 if TYPE_CHECKING:
@@ -459,3 +460,11 @@ def test_real_dataset_opens(plugins: PluginManager, shared_data: Path) -> None:
     assert image[0].shape == labels[0].shape == (5, 520, 704)
     assert image[1]["name"] == "livecell"
     assert len(labels[1]["features"]["index"]) == 1243
+
+
+def test_outlines_of_a_selection_are_not_saved(plugins: PluginManager, tmp_path: Path) -> None:
+    outlines = (np.ones((30, 50), np.uint8), {"metadata": {OVERLAY_KEY: True}}, "labels")
+    _save(plugins, tmp_path / "out.json", _result(), outlines)
+    dataset = read_coco(tmp_path / "out.json")
+    assert len(dataset) == 1
+    assert dataset.object_count == 3

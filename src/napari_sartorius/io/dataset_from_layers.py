@@ -16,7 +16,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.labels_tiff import smallest_unsigned
-from napari_sartorius.io.layer_table import LayerTable, layer_memory
+from napari_sartorius.io.layer_table import OVERLAY_KEY, LayerTable, layer_memory
 from napari_sartorius.io.pixel_size import unit_in_micrometres
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def dataset_from_layers(path: Path, layers: Sequence[LayerData]) -> CocoDataset:
         When there is no labels layer, values are no labels, or an image cannot be saved.
     """
     images = [layer for layer in layers if layer[2] == "image"]
-    labelled = [layer for layer in layers if layer[2] == "labels"]
+    labelled = [layer for layer in layers if layer[2] == "labels" and not _is_overlay(layer)]
     if not labelled:
         raise UserError(f"{path} needs at least one labels layer: select one and save again.")
     tables = [LayerTable(layer[1]) for layer in labelled]
@@ -67,6 +67,11 @@ def dataset_from_layers(path: Path, layers: Sequence[LayerData]) -> CocoDataset:
             dataset.images.append(record)
             dataset.instances[record.id] = table.instances(plane, names)
     return dataset
+
+
+def _is_overlay(layer: LayerData) -> bool:
+    """Whether a layer only shows what is selected in another one."""
+    return bool((layer[1].get("metadata") or {}).get(OVERLAY_KEY))
 
 
 def layer_labels(data: Any, meta: Mapping[str, Any]) -> NDArray[Any]:

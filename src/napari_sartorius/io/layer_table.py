@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 METADATA_KEY = "sartorius"
 """Key in ``layer.metadata`` under which a labels layer keeps where it comes from."""
 
+OVERLAY_KEY = "sartorius_overlay"
+"""Key in ``layer.metadata`` of a layer that only shows what is selected; it is never saved."""
+
 # Measured from the pixels, so they would be wrong after the first stroke of the brush.
 _MEASURED = re.compile(
     r"(area|centroid_[yx]|bbox_[xy][01]|major_axis|minor_axis|solidity)(_um2?)?"

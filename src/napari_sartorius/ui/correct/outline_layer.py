@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sartorius.io.layer_table import OVERLAY_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from napari_sartorius.core.edits import BoxIndex
 
 NAME = "selected cells"
-OVERLAY_KEY = "sartorius_overlay"
-"""Key in the metadata of layers that only show something and are nobody's data."""
-
 _MOST = 2_000  # outlines; more than these are seen as a change of the table only
 _WHITE = {0: "transparent", 1: "white", None: "transparent"}
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_sartorius.ui.correct.outline_layer import OVERLAY_KEY, plane_affine
+from napari_sartorius.io.layer_table import OVERLAY_KEY
+from napari_sartorius.ui.correct.outline_layer import plane_affine
 from napari_sartorius.ui.correct.shown_place import to_pixels
 
 if TYPE_CHECKING:
