@@ -143,6 +143,7 @@ def card() -> Any:
             precision="auto",
             box_nms=None,
             max_objects=None,
+            mask_pasting="exact",
             one_category_per_image=False,
             views={
                 "fast": ("identity",),
