@@ -149,8 +149,8 @@ def test_semantic_truth_is_the_union_of_the_objects() -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"interleaved": False, "semantic": None}, PLAIN])
 def test_every_part_learns(changes: dict[str, Any]) -> None:
-    torch.manual_seed(5)  # anchors of the coarsest level are few: not every sample holds one
     network = _built(**changes).train()
+    torch.manual_seed(1)  # the coarsest level has few anchors: not every sample holds one
     batch, targets = as_batch(two_crops(None))
     nothing = Target(
         targets[0].boxes[:0],
