@@ -21,7 +21,7 @@ from napari_sartorius.io.project import create_project
 from napari_sartorius.io.project.model_run import edit_of_run
 from napari_sartorius.training.config import STOP_FILE
 from napari_sartorius.training.data import pack_dataset
-from napari_sartorius.training.finetune import finetune, finetune_config
+from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.zoo import find_bundle
 from tiny_models import save_tiny_bundle
@@ -121,6 +121,29 @@ def test_the_schedule_keeps_the_models_network(start: ModelBundle) -> None:
     assert other.architecture.num_classes == 3
     assert not other.validate_first
     assert other.steps > same.steps
+
+
+def test_a_model_keeps_its_categories_where_it_has_those_that_occur(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 1)
+    dataset.categories = [Category(1, "cell"), Category(2, "small"), Category(3, "big")]
+    dataset.instances[1].categories[:] = [1, 2, 1, 1, 2, 2, 1]
+    same = in_terms_of(dataset, ["big", "small", "other"])
+    assert same.category_names == ["big", "small", "other"]
+    assert same.instances[1].categories.tolist() == [1, 0, 1, 1, 0, 0, 1]
+    assert same.categories[1] == dataset.categories[1]
+    other = in_terms_of(dataset, ["big"])
+    assert other.category_names == ["small", "big"]
+    assert other.instances[1].categories.tolist() == [0, 1, 0, 0, 1, 1, 0]
+    assert dataset.instances[1].categories.tolist() == [1, 2, 1, 1, 2, 2, 1]
+
+
+def test_one_kind_of_cell_is_measured_before_whatever_it_is_called(start: ModelBundle) -> None:
+    single = start.card.with_changes(
+        categories=start.card.categories[:1],
+        thresholds={},
+        architecture=start.card.architecture_tree | {"num_classes": 1},
+    )
+    assert finetune_config(single, ["cell"], "quick").validate_first
 
 
 def test_nothing_to_learn_from_is_one_sentence(tmp_path: Path, start: ModelBundle) -> None:

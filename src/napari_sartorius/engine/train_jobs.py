@@ -72,7 +72,7 @@ class FineTuneJob:
 
     def run(self, context: WorkerContext) -> TrainedModel:
         """Train, and put the model where the others are when it is better than its start."""
-        from napari_sartorius.training.finetune import finetune, finetune_config
+        from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
 
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
@@ -80,7 +80,8 @@ class FineTuneJob:
         start = find_bundle(self.model)
         dataset = chosen_images(project_dataset(self.project), self.statuses)
         (self.folder / STOP_FILE).unlink(missing_ok=True)
-        config = finetune_config(start.card, dataset.category_names, self.effort)
+        names = in_terms_of(dataset, start.card.category_names).category_names
+        config = finetune_config(start.card, names, self.effort)
         result = finetune(
             start,
             dataset,
@@ -97,7 +98,7 @@ class FineTuneJob:
 
 
 def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDataset:
-    """Images of a project with one of these statuses, and the categories that occur in them."""
+    """Images of a project with one of these statuses."""
 
     def is_chosen(image: CocoImage) -> bool:
         noted = image.extra.get("sartorius", {})

@@ -6,12 +6,13 @@ whoever asked is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
+from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.nn.build import refuse_untrainable
@@ -82,7 +83,9 @@ def finetune_config(card: ModelCard, category_names: list[str], effort: Effort) 
         train_split=None,
         validate_every=every,
         patience=patience,
-        validate_first=card.category_names == category_names,
+        # One kind of cell is one kind of cell, whatever it is called.
+        validate_first=card.category_names == category_names
+        or len(card.categories) == len(category_names) == 1,
         checkpoint_every=every,
     )
 
@@ -143,6 +146,41 @@ def finetune(
     weights = torch.load(result.best, map_location="cpu", weights_only=True)
     bundle = save_bundle(folder / "model", card, weights)
     return FineTuned(bundle, before, best.get("score", 0.0), result.steps, result.stopped_early)
+
+
+def in_terms_of(dataset: CocoDataset, names: list[str]) -> CocoDataset:
+    """The same objects with the categories of a model where it has all that occur.
+
+    Categories of which there is no object teach nothing; a model that is trained further keeps its
+    own, so that its last layers need not begin anew.
+
+    Parameters
+    ----------
+    dataset
+        Corrected images.
+    names
+        The model's categories in order.
+    """
+    used = {
+        dataset.category_names[number]
+        for instances in dataset.instances.values()
+        for number in np.unique(instances.categories).tolist()
+    }
+    by_name = {category.name: category for category in dataset.categories}
+    if used <= set(names):
+        wanted = names
+    else:
+        wanted = [name for name in dataset.category_names if name in used]
+    kinds = [
+        by_name.get(name) or Category(1000 + n, name, default_colour(n))
+        for n, name in enumerate(wanted)
+    ]
+    place = np.array([wanted.index(n) if n in wanted else -1 for n in dataset.category_names])
+    instances = {
+        key: replace(one, categories=place[one.categories])
+        for key, one in dataset.instances.items()
+    }
+    return replace(dataset, categories=kinds, instances=instances)
 
 
 def _prepared(

@@ -272,6 +272,7 @@ class TrainTab(QWidget):
                 f"{result.name} is in the list of models: score {result.before:.3f} before, "
                 f"{score} now, on cells that it was not trained on."
             )
+        self._on_start()  # a name for the next one
         self._show_idle()
         if result.name is not None:
             self.model_made.emit(result.name)
