@@ -44,6 +44,15 @@ class CocoImage:
         return self.height, self.width
 
     @property
+    def pixel_size_yx(self) -> tuple[float, float] | None:
+        """Height and width of a pixel in micrometres, where a record of ours says so."""
+        try:
+            y, x = (float(side) for side in self.extra["pixel_size_um"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return (y, x) if y > 0 and x > 0 else None
+
+    @property
     def stem(self) -> str:
         """File name without folder and suffix."""
         return Path(self.file_name).stem

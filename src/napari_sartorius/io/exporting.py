@@ -50,14 +50,6 @@ class ExportFormat:
     flattens: bool = False
 
 
-def _spacing(image: CocoImage) -> tuple[float, float] | None:
-    try:
-        y, x = (float(side) for side in image.extra["pixel_size_um"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return (y, x) if y > 0 and x > 0 else None
-
-
 EXPORT_FORMATS: dict[str, ExportFormat] = {
     "coco": ExportFormat("COCO, run lengths", "annotations.json", write_coco),
     "coco-polygons": ExportFormat(
@@ -83,7 +75,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
         "label TIFF",
         "_labels.tif",
         write_one=lambda path, found, _, image: write_labels(
-            path, found.masks.to_labels(), pixel_size=_spacing(image)
+            path, found.masks.to_labels(), pixel_size=image.pixel_size_yx
         ),
         flattens=True,
     ),
@@ -91,7 +83,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
         "OME-Zarr labels",
         "_labels.zarr",
         write_one=lambda path, found, _, image: write_zarr_labels(
-            path, found.masks.to_labels(), pixel_size_yx=_spacing(image)
+            path, found.masks.to_labels(), pixel_size_yx=image.pixel_size_yx
         ),
         flattens=True,
     ),
@@ -109,7 +101,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
         "table of measurements",
         "_objects.csv",
         write_one=lambda path, found, data, image: write_instances_csv(
-            path, found, pixel_size=_spacing(image), category_names=data.category_names
+            path, found, pixel_size=image.pixel_size_yx, category_names=data.category_names
         ),
     ),
 }

@@ -121,7 +121,7 @@ class _Source:
 
     def _key(self, image: CocoImage) -> tuple[Any, ...]:
         own = image.file_name if "plane" in image.extra else None
-        spacing = _recorded_spacing(image)
+        spacing = image.pixel_size_yx
         if not self.dataset.image_path(image).is_file():
             return own, image.size, spacing, False, False, ""
         picture = self._picture(image)
@@ -140,15 +140,6 @@ def _group(key: tuple[Any, ...], images: list[CocoImage], name: str) -> _Group:
 def _named_by_size(group: _Group) -> _Group:
     height, width = group.images[0].size
     return replace(group, name=f"{group.name} {width} x {height}")
-
-
-def _recorded_spacing(image: CocoImage) -> tuple[float, float] | None:
-    """Pixel size (y, x) in micrometres that a record of ours carries."""
-    try:
-        y, x = (float(side) for side in image.extra["pixel_size_um"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return (y, x) if y > 0 and x > 0 else None
 
 
 def _stack_axes(images: list[CocoImage]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -45,16 +45,21 @@ def file_layers(project: Project, file_name: str) -> list[LayerData]:
     shown = CocoDataset(list(records), list(project.categories), dict(empty), {}, project.folder)
     layers = dataset_layers(shown, records[0].stem)
     data, keywords, kind = layers[-1]
-    planes = [project.plane(record.id) for record in records]
-    dtype = np.result_type(*[plane.values.dtype for plane in planes])
-    labels = np.stack([plane.values.astype(dtype) for plane in planes]).reshape(data.shape)
+    labels, features = file_labels(project, file_name)
+    keywords["name"] = f"{records[0].stem} cells"
+    keywords["features"] = features
+    return [*layers[:-1], (labels.reshape(data.shape), keywords, kind)]
+
+
+def file_labels(project: Project, file_name: str) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Label image (planes, Y, X) and table of features of an image file of a project."""
+    planes = [project.plane(record.id) for record in project.planes_of(file_name)]
+    labels = np.stack([plane.values for plane in planes])
     rows: dict[int, Row] = {}
     for plane in planes:
         rows |= {label: plane.rows.get(label, {}) for label in np.unique(plane.values).tolist()}
     rows.pop(0, None)
-    keywords["name"] = f"{records[0].stem} cells"
-    keywords["features"] = features_of(rows, labels)
-    return [*layers[:-1], (labels, keywords, kind)]
+    return labels, features_of(rows, labels)
 
 
 def features_of(rows: Mapping[int, Row], labels: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -64,6 +64,7 @@ class ProjectTab(QWidget):
         self._config = config
         self.session = ProjectSession(viewer, self)
         self.walk = SegmentAll(self.session, client, self)
+        self._walked = ""
         self.title = heading("Project")
         self.where = quiet()
         self.new_button = button("New …", "plain", "project_new")
@@ -155,7 +156,8 @@ class ProjectTab(QWidget):
         project = self.session.project
         if project is None:
             return
-        if name in project.missing_files() and project.read_only is None:
+        missing = not project.image_path(project.planes_of(name)[0]).is_file()
+        if missing and project.read_only is None:
             self._ask_missing(name)
         self._try(lambda: self.session.show(name))
         self.images.show_current()
@@ -272,9 +274,8 @@ class ProjectTab(QWidget):
             return
         if current is not None:
             self.images.refresh(current)
-        files = self.session.files
-        done = sum(self.session.status(name) == "done" for name in files)
-        self.saved.setText(f"{done} of {len(files)} images done · {project.saved_text()}")
+        done, count = self.session.count_done(), len(self.session.files)
+        self.saved.setText(f"{done} of {count} images done · {project.saved_text()}")
 
     def _on_walk(self, name: str, past: int, total: int, fraction: float) -> None:
         self.bar.setRange(0, 1000)
@@ -283,8 +284,9 @@ class ProjectTab(QWidget):
         for one in (self.bar, self.stage, self.cancel_button):
             one.show()
         self.segment_button.setEnabled(False)
-        for file in self.session.files:
-            self.images.refresh(file)
+        if name != self._walked:  # the one before has its cells now
+            self.images.refresh(self._walked)
+            self._walked = name
 
     def _on_walk_ended(self, sentence: str) -> None:
         for one in (self.bar, self.stage, self.cancel_button):

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project import create_project, open_project
-from napari_sartorius.io.project.layers import file_layers
+from napari_sartorius.io.project.layers import file_labels, file_layers
 from napari_sartorius.io.project.recent import remember_project
 from napari_sartorius.ui.project.recorder import LayerRecorder
 
@@ -154,6 +154,12 @@ class ProjectSession(QObject):
         if self.current is None and place >= 0:
             self.show(self.files[place])
 
+    def count_done(self) -> int:
+        """Number of image files on which the work is done."""
+        project = self.project
+        images = project.images if project is not None else []
+        return len({i.file_name for i in images if project and project.status(i) == "done"})
+
     def status(self, file_name: str) -> Status:
         """How far the work on an image file is."""
         assert self.project is not None
@@ -182,12 +188,13 @@ class ProjectSession(QObject):
         import numpy as np
         import pandas as pd
 
-        data, keywords, _ = file_layers(project, self.current)[-1]
+        labels, features = file_labels(project, self.current)
+        data = labels.reshape(layer.data.shape)
         places = np.nonzero(np.asarray(layer.data) != data)
         if len(places[0]):
             with layer.block_history():
                 layer.data_setitem(places, data[places])
-        layer.features = pd.DataFrame(keywords["features"])
+        layer.features = pd.DataFrame(features)
 
     def _take(self, project: Project) -> None:
         self.close()
