@@ -32,7 +32,7 @@ from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.nn.pooling import assign_levels
 from napari_sartorius.zoo import InputSize
 from napari_sartorius.zoo.checkpoints import import_checkpoint
-from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
+from napari_sartorius.zoo.checkpoints.detectron2 import DETECTRON2
 from napari_sartorius.zoo.checkpoints.settings import Settings
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_train4evers_checkpoint_is_recognised(shared_golden: Path, tmp_path: Pat
     published = json.loads((folder / "config.json").read_text())
     weights = {k["key"]: np.broadcast_to(np.float32(0), k["shape"]) for k in keys}
     without = {k["key"]: weights[k["key"]] for k in keys if not k.get("ignore")}
-    source = Detectron2Format()
+    source = DETECTRON2
     for given in (weights, without):
         if "pixel_mean" in given:
             given = (

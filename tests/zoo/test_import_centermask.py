@@ -20,7 +20,7 @@ from napari_sartorius.nn.stock_centermask import (
 )
 from napari_sartorius.zoo import InputSize
 from napari_sartorius.zoo.checkpoints import import_checkpoint
-from napari_sartorius.zoo.checkpoints.centermask import CenterMaskFormat
+from napari_sartorius.zoo.checkpoints.centermask import CENTERMASK
 from napari_sartorius.zoo.checkpoints.formats import format_of
 from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
 from tiny_centermask import EXPECTED, YAML, centermask_shapes, found_by, write_tiny
@@ -82,12 +82,12 @@ def test_everything_in_the_file_is_accounted_for(imported: ImportedModel) -> Non
 
 
 def test_networks_are_recognised_by_their_shapes_alone(tmp_path: Path) -> None:
-    source, path = CenterMaskFormat(), tmp_path / "model.pth"
+    source, path = CENTERMASK, tmp_path / "model.pth"
     for size in ("19-slim", "19", "39", "57", "99"):
         for lite in (True, False):
             width, layers = (128, 2) if lite else (256, 4)
             weights = _empty(centermask_shapes(size, 80, width, layers))
-            assert isinstance(format_of(path, weights), CenterMaskFormat)
+            assert format_of(path, weights) is CENTERMASK
             network = source.describe(path, weights, Settings())
             trunk = VoVNetConfig(size=size)  # type: ignore[arg-type]
             stock = stock_centermask_lite if lite else stock_centermask
@@ -98,7 +98,7 @@ def test_networks_are_recognised_by_their_shapes_alone(tmp_path: Path) -> None:
 
 
 def test_livecell_is_assumed_for_a_large_network_of_one_class_and_told(tmp_path: Path) -> None:
-    source, path = CenterMaskFormat(), tmp_path / "model.pth"
+    source, path = CENTERMASK, tmp_path / "model.pth"
     weights = _empty(centermask_shapes("99", 1, 256, 4))
     network = source.describe(path, weights, Settings())
     assert network.architecture == livecell_centermask()
@@ -146,7 +146,7 @@ def test_a_resnet_may_be_the_trunk(tmp_path: Path) -> None:
     for name, value in wanted.items():
         if name.startswith("trunk.") and not name.endswith("num_batches_tracked"):
             shapes[_in_detectron2(name)] = tuple(value.shape)
-    source = CenterMaskFormat()
+    source = CENTERMASK
     network = source.describe(tmp_path / "r50.pth", _empty(shapes), Settings())
     assert network.architecture == tree
     assert isinstance(network.architecture.trunk, TrunkConfig)

@@ -11,7 +11,7 @@ import torch
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.config import CascadeMaskRCNNConfig, MaskRCNNConfig, ResNeStConfig
-from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
+from napari_sartorius.zoo.checkpoints.detectron2 import DETECTRON2
 from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _resnest(norm: str, deformable: bool = True, classes: int = 1, anchors: int 
 
 def _described(weights: Weights, tmp_path: Path, yaml: str | None = None) -> ImportedNetwork:
     """The network of a checkpoint, after every tensor has found its place in it."""
-    source, settings = Detectron2Format(), Settings()
+    source, settings = DETECTRON2, Settings()
     if yaml is not None:
         path = tmp_path / "config.yaml"
         path.write_text(yaml)

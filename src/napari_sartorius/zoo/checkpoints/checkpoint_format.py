@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import Architecture
 from napari_sartorius.zoo.card import InputSize
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from napari_sartorius.zoo.checkpoints.setting_rules import SettingRules
-    from napari_sartorius.zoo.checkpoints.settings import Settings
+from napari_sartorius.zoo.checkpoints.setting_rules import SettingRules
+from napari_sartorius.zoo.checkpoints.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,13 @@ class ImportedNetwork:
     max_objects: int | None = None
 
 
-class CheckpointFormat(Protocol):
+def _as_it_is(name: str, value: NDArray[Any]) -> NDArray[Any]:
+    del name
+    return value
+
+
+@dataclass(frozen=True)
+class CheckpointFormat:
     """How one program names, shapes and configures its networks.
 
     Attributes
@@ -57,37 +60,29 @@ class CheckpointFormat(Protocol):
     citation
         Program and paper.
     rules
-        What entries of a configuration mean; None where there is no configuration file.
+        What entries of a configuration mean.
+    sign
+        How a tensor's name begins that all of these networks have and no others.
+    describe
+        Architecture and input, from path, tensors and configuration; raises `UserError` when they
+        contradict each other or describe a network that cannot be imported.
+    renamed
+        Name that a tensor has in our network; unknown names come back unchanged.
+    why_not_needed
+        Why a tensor of a checkpoint is not needed, or None when it is.
+    converted
+        A tensor as our network wants it, where rows are in another order, say.
     """
 
     title: str
     citation: str
-    rules: SettingRules | None
+    rules: SettingRules
+    sign: str
+    describe: Callable[[Path, Mapping[str, NDArray[Any]], Settings], ImportedNetwork]
+    renamed: Callable[[str], str]
+    why_not_needed: Callable[[str], str | None]
+    converted: Callable[[str, NDArray[Any]], NDArray[Any]] = _as_it_is
 
     def recognises(self, weights: Mapping[str, NDArray[Any]]) -> bool:
         """Whether tensors of these names are such a network's."""
-        ...
-
-    def describe(
-        self, path: Path, weights: Mapping[str, NDArray[Any]], settings: Settings
-    ) -> ImportedNetwork:
-        """Architecture and input, from names, shapes and configuration.
-
-        Raises
-        ------
-        UserError
-            When they contradict each other or describe a network that cannot be imported.
-        """
-        ...
-
-    def renamed(self, name: str) -> str:
-        """Name that a tensor has in our network; unknown names come back unchanged."""
-        ...
-
-    def why_not_needed(self, name: str) -> str | None:
-        """Why a tensor of a checkpoint is not needed, or None when it is."""
-        ...
-
-    def converted(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
-        """A tensor as our network wants it, where rows are in another order, say."""
-        ...
+        return any(name.startswith(self.sign) for name in weights)

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.checkpoints.centermask import CenterMaskFormat
-from napari_sartorius.zoo.checkpoints.detectron2 import Detectron2Format
-from napari_sartorius.zoo.checkpoints.mmdet import MMDetFormat
-from napari_sartorius.zoo.checkpoints.torchvision import TorchvisionFormat
+from napari_sartorius.zoo.checkpoints.centermask import CENTERMASK
+from napari_sartorius.zoo.checkpoints.detectron2 import DETECTRON2
+from napari_sartorius.zoo.checkpoints.mmdet import MMDET
+from napari_sartorius.zoo.checkpoints.torchvision import TORCHVISION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.checkpoints.checkpoint_format import CheckpointFormat
 
 FORMATS: tuple[CheckpointFormat, ...] = (
-    CenterMaskFormat(),
-    Detectron2Format(),
-    TorchvisionFormat(),
-    MMDetFormat(),
+    CENTERMASK,
+    DETECTRON2,
+    TORCHVISION,
+    MMDET,
 )
 
 # What shows that a checkpoint is of another kind, and how to call it.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from napari_sartorius.zoo.checkpoints.detectron2.names import renamed as renamed_in_detectron2
+from napari_sartorius.zoo.checkpoints.tensor_names import reason_for, rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from napari_sartorius.zoo.checkpoints.tensor_names import Renames
 
 _LAYERS = {"cls": "class", "bbox": "box"}
 _HEADS = {"cls_logits": "classes", "bbox_pred": "distances", "ctrness": "centerness"}
@@ -20,7 +20,7 @@ def _conv_and_norm(prefix: str) -> tuple[tuple[str, str], ...]:
 
 
 # Stem, blocks, pyramid, boxes, heads; parts of a name are rewritten one after the other.
-_RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+_RENAMES: Renames = (
     (_BODY + r"stem\.stem_(\d+)/", lambda m: f"trunk.stem.{int(m[1]) - 1}/"),
     (
         _BODY + r"stage(\d)\.OSA\d_(\d+)\.",
@@ -81,8 +81,7 @@ _NOT_NEEDED = (
 
 def renamed(name: str) -> str:
     """Name that a tensor of CenterMask2 has in our network; unknown names come back unchanged."""
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
+    name = rewritten(name, _RENAMES)
     if name.startswith("backbone.bottom_up."):
         return renamed_in_detectron2(name)  # a ResNet is detectron2's own
     return name
@@ -90,7 +89,4 @@ def renamed(name: str) -> str:
 
 def why_not_needed(name: str) -> str | None:
     """Why a tensor of a checkpoint is not needed, or None when it is."""
-    for pattern, reason in _NOT_NEEDED:
-        if re.search(pattern, name):
-            return reason
-    return None
+    return reason_for(name, _NOT_NEEDED)

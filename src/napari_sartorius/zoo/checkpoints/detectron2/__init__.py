@@ -1,5 +1,5 @@
 """Mask R-CNN and Cascade Mask R-CNN as detectron2 writes them."""
 
-from napari_sartorius.zoo.checkpoints.detectron2.format import Detectron2Format
+from napari_sartorius.zoo.checkpoints.detectron2.format import DETECTRON2
 
-__all__ = ["Detectron2Format"]
+__all__ = ["DETECTRON2"]

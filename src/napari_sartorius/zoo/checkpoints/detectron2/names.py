@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from napari_sartorius.zoo.checkpoints.tensor_names import reason_for, rewritten
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+
+    from napari_sartorius.zoo.checkpoints.tensor_names import Renames
 
 
 def _head(stage: str) -> str:
@@ -15,7 +18,7 @@ def _head(stage: str) -> str:
 
 
 # Stem, residual blocks, pyramid, proposals, heads; the first part of a name is rewritten first.
-_RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+_RENAMES: Renames = (
     (r"^backbone\.bottom_up\.stem\.conv1(_3)?\.norm\.", "trunk.body.bn1."),
     (
         r"^backbone\.bottom_up\.stem\.conv1_([12])\.norm\.",
@@ -88,17 +91,12 @@ _NOT_NEEDED = (
 
 def renamed(name: str) -> str:
     """Name that a tensor of detectron2 has in our network; unknown names come back unchanged."""
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return rewritten(name, _RENAMES)
 
 
 def why_not_needed(name: str) -> str | None:
     """Why a tensor of a checkpoint is not needed, or None when it is."""
-    for pattern, reason in _NOT_NEEDED:
-        if re.search(pattern, name):
-            return reason
-    return None
+    return reason_for(name, _NOT_NEEDED)
 
 
 def original_names(names: Iterable[str]) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """Checkpoints of mmdetection."""
 
-from napari_sartorius.zoo.checkpoints.mmdet.format import MMDetFormat
+from napari_sartorius.zoo.checkpoints.mmdet.format import MMDET
 
-__all__ = ["MMDetFormat"]
+__all__ = ["MMDET"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_sartorius.zoo.checkpoints.tensor_names import reason_for, rewritten_once
 
+if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from napari_sartorius.zoo.checkpoints.tensor_names import Renames
 
 # Version 1 had the heads beside each other, version 2 puts them into one.
 _ROI = r"^(?:roi_head\.)?"
@@ -38,7 +40,7 @@ def _proposal_layer(match: re.Match[str]) -> str:
     return "proposals.head." + ("conv." if match[1] == "0" else f"later.{int(match[1]) - 1}.")
 
 
-_RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+_RENAMES: Renames = (
     (r"^backbone\.effnet\.", "trunk.body."),
     (r"^backbone\.", "trunk.body."),
     (
@@ -79,19 +81,12 @@ _NOT_NEEDED = (
 
 def renamed(name: str) -> str:
     """Name that a tensor has in our network; unknown names come back unchanged."""
-    for pattern, replacement in _RENAMES:
-        changed = re.sub(pattern, replacement, name)
-        if changed != name:
-            return changed
-    return name
+    return rewritten_once(name, _RENAMES)
 
 
 def why_not_needed(name: str) -> str | None:
     """Why a tensor of a checkpoint is not needed, or None when it is."""
-    for pattern, reason in _NOT_NEEDED:
-        if re.search(pattern, name):
-            return reason
-    return None
+    return reason_for(name, _NOT_NEEDED)
 
 
 def background_last(name: str, value: NDArray[np.generic]) -> NDArray[np.generic]:

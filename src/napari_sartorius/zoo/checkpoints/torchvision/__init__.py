@@ -1,5 +1,5 @@
 """Checkpoints of torchvision's detection models."""
 
-from napari_sartorius.zoo.checkpoints.torchvision.format import TorchvisionFormat
+from napari_sartorius.zoo.checkpoints.torchvision.format import TORCHVISION
 
-__all__ = ["TorchvisionFormat"]
+__all__ = ["TORCHVISION"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from napari_sartorius.zoo.checkpoints.tensor_names import rewritten_once
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import re
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from napari_sartorius.zoo.checkpoints.tensor_names import Renames
 
 BOX_CONVOLUTIONS = 4
 """Of the box head of the second version; a layer that flattens follows them."""
@@ -26,7 +29,7 @@ def _proposal_layer(match: re.Match[str]) -> str:
 
 
 # Each network has two spellings: before and after layers with their activation became one block.
-_RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+_RENAMES: Renames = (
     (r"^backbone\.body\.", "trunk.body."),
     (r"^backbone\.fpn\.(inner|layer)_blocks\.(\d)\.(?:(\d)\.)?", _pyramid),
     (r"^rpn\.head\.conv\.(\d)\.0\.", _proposal_layer),
@@ -54,11 +57,7 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 def renamed(name: str) -> str:
     """Name that a tensor has in our network; unknown names come back unchanged."""
-    for pattern, replacement in _RENAMES:
-        changed = re.sub(pattern, replacement, name)
-        if changed != name:
-            return changed
-    return name
+    return rewritten_once(name, _RENAMES)
 
 
 def why_not_needed(name: str) -> str | None:
