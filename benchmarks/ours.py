@@ -10,7 +10,7 @@ import torch
 from parts import now
 from yardsticks import resized
 
-from napari_sartorius.inference.paste import paste
+from napari_sartorius.core.paste import paste
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.nn.loading import make_ready, move

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from golden_comparison import Listener
+from napari_sartorius.core.paste import paste
 from napari_sartorius.inference.config import SegmentConfig
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.zoo.checkpoints import import_checkpoint

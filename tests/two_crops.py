@@ -11,9 +11,8 @@ import torch
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.core.paste import paste
 from napari_sartorius.evaluation.coco_ap import coco_average_precision
-from napari_sartorius.inference.found import Found
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.images import read_image
 from napari_sartorius.nn.detector import DetectLimits
@@ -78,7 +77,7 @@ def found_in(network: Network, crops: list[AnnotatedImage]) -> list[Instances]:
     batch, _ = as_batch(crops)
     results = []
     for detections in network.detect(batch, DetectLimits(score=0.05)):
-        one = Found.from_detections(detections)
+        one = detections.on_host()
         size = (SIDE, SIDE)
         masks = paste(one.mask_probs, one.boxes, size)
         results.append(Instances(size, one.boxes, one.scores, one.labels, masks))

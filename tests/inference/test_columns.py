@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sartorius.inference.found import Found
-from napari_sartorius.inference.fuse import fuse_views
+from napari_sartorius.core.found import Found
+from napari_sartorius.ensemble.mean_of_views import fuse_views
 from napari_sartorius.inference.views import look_back
 from napari_sartorius.nn.detector import Detections
 
@@ -15,16 +15,14 @@ from napari_sartorius.nn.detector import Detections
 def _found(scores: list[float], extra: list[float]) -> Found:
     count = len(scores)
     boxes = torch.arange(count)[:, None] * 20.0 + torch.tensor([[0.0, 0, 10, 10]])
-    return Found.from_detections(
-        Detections(
-            boxes,
-            torch.tensor(scores),
-            torch.zeros(count, dtype=torch.int64),
-            torch.ones(count, 4, 4),
-            False,
-            {"mask_score": torch.tensor(extra)},
-        )
-    )
+    return Detections(
+        boxes,
+        torch.tensor(scores),
+        torch.zeros(count, dtype=torch.int64),
+        torch.ones(count, 4, 4),
+        False,
+        {"mask_score": torch.tensor(extra)},
+    ).on_host()
 
 
 def test_columns_follow_their_objects() -> None:

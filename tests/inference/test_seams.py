@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.inference.paste import paste
+from napari_sartorius.core.paste import paste
 from napari_sartorius.inference.seams import join_tiles, to_image_tile
 from napari_sartorius.inference.tiling import Rectangle, Tile, plan_tiles
 from napari_sartorius.nn.detector import DetectLimits

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.inference.found import Found
-from napari_sartorius.inference.fuse import fuse_views
-from napari_sartorius.inference.paste import paste
+from napari_sartorius.core.found import Found
+from napari_sartorius.core.paste import paste
+from napari_sartorius.ensemble.mean_of_views import fuse_views
 from napari_sartorius.inference.views import View, look, look_back, views_of
 
 
@@ -34,7 +34,7 @@ def test_looking_back_is_the_exact_inverse(view: View, disc_detector: Any, discs
     image[20, 30:60] = 1  # makes the scene unlike its mirror images
     seen = np.ascontiguousarray(look(image[..., None], view))
     raw = disc_detector().detect(torch.from_numpy(seen.transpose(2, 0, 1))[None])[0]
-    found = look_back(Found.from_detections(raw), view, size)
+    found = look_back(raw.on_host(), view, size)
     masks = paste(found.mask_probs, found.boxes, size)
     np.testing.assert_array_equal(masks.to_labels() > 0, image > 0.5)
     again = look_back(found, view, size)

@@ -13,8 +13,8 @@ from detectron2_models import MODELS, make_original, zoo_file
 from napari_sartorius.cli.main import app
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.paste import paste
 from napari_sartorius.inference.config import SegmentConfig
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.zoo import find_bundle

@@ -14,8 +14,8 @@ import torch
 from golden_comparison import Listener, matched_boxes
 from golden_weights import golden_weights
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.paste import paste
 from napari_sartorius.inference.config import SegmentConfig
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.inference.prepare import prepare
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.inference.tiling import Rectangle

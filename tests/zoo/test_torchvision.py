@@ -19,8 +19,8 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.paste import paste
 from napari_sartorius.inference.config import SegmentConfig
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.inference.prepare import prepare
 from napari_sartorius.inference.tiling import Rectangle
 from napari_sartorius.nn.detector import DetectLimits

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sartorius.inference.found import Found
 from napari_sartorius.inference.views import View, look, look_back
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.found import Found
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.nn.detector import DetectLimits
     from napari_sartorius.nn.network import Network
@@ -91,4 +91,4 @@ class NetworkRunner:
             arithmetic = torch.autocast(torch.device(self.device).type, torch.bfloat16)
         with torch.inference_mode(), arithmetic:
             detections = self.detector.detect(tensor, limits, sizes)
-        return [Found.from_detections(one) for one in detections]
+        return [one.on_host() for one in detections]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.core.instances import Instances
-from napari_sartorius.inference.fuse import fuse_views
+from napari_sartorius.core.paste import paste
+from napari_sartorius.ensemble.mean_of_views import fuse_views
 from napari_sartorius.inference.network import NetworkRunner
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.inference.prepare import PreparedImage
 from napari_sartorius.inference.result import NoticeBook, Stopwatch
 from napari_sartorius.inference.selection import Selection
@@ -24,8 +24,8 @@ from napari_sartorius.inference.tiling import Tile, TilePlan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_sartorius.core.found import Found
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.inference.found import Found
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.found import Found
     from napari_sartorius.inference.config import Preset
-    from napari_sartorius.inference.found import Found
     from napari_sartorius.zoo.card import ModelCard
 
 View = Literal["identity", "horizontal", "vertical", "both"]

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from napari_sartorius.core.found import Found
+
 
 @dataclass(frozen=True)
 class DetectLimits:
@@ -57,6 +59,17 @@ class Detections:
     mask_probs: Tensor
     capped: bool
     columns: dict[str, Tensor] = field(default_factory=dict)
+
+    def on_host(self) -> Found:
+        """Copy to the host as numpy."""
+        return Found(
+            self.boxes.float().cpu().numpy(),
+            self.scores.float().cpu().numpy(),
+            self.labels.long().cpu().numpy(),
+            self.mask_probs.float().cpu().numpy(),
+            self.capped,
+            {name: one.float().cpu().numpy() for name, one in self.columns.items()},
+        )
 
 
 @dataclass

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.paste import paste
 from napari_sartorius.evaluation.threshold_search import search_thresholds
-from napari_sartorius.inference.found import Found
-from napari_sartorius.inference.paste import paste
 from napari_sartorius.nn.detector import DetectLimits
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _predict(
     tensor = tensor.to(device, memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         detections = network.detect(tensor, DetectLimits(score=_SCORES[0]), [size])[0]
-    found = Found.from_detections(detections)
+    found = detections.on_host()
     masks = paste(found.mask_probs, found.boxes, size)
     return Instances(size, found.boxes, found.scores, found.labels, masks)
 

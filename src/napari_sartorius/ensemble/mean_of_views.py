@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.core.found import Found
 from napari_sartorius.core.overlap import overlapping_boxes
-from napari_sartorius.inference.found import Found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from napari_sartorius.nn.detector import Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +34,6 @@ class Found:
     mask_probs: NDArray[np.float32]
     capped: bool = False
     columns: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-
-    @classmethod
-    def from_detections(cls, detections: Detections) -> Found:
-        """Copy a network's output to the host."""
-        return cls(
-            detections.boxes.float().cpu().numpy(),
-            detections.scores.float().cpu().numpy(),
-            detections.labels.long().cpu().numpy(),
-            detections.mask_probs.float().cpu().numpy(),
-            detections.capped,
-            {name: one.float().cpu().numpy() for name, one in detections.columns.items()},
-        )
 
     def __len__(self) -> int:
         return len(self.scores)
