@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
-from napari_sartorius.core.found import Found
 from napari_sartorius.ensemble.mean_of_views import fuse_views
 from napari_sartorius.inference.views import look_back
 from napari_sartorius.nn.detector import Detections
+
+if TYPE_CHECKING:
+    from napari_sartorius.core.found import Found
 
 
 def _found(scores: list[float], extra: list[float]) -> Found:

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sartorius.core.found import Found
-from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.paste import paste
+
+if TYPE_CHECKING:
+    from napari_sartorius.core.instances import Instances
+    from napari_sartorius.core.masks import CropMasks
 
 Keep = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.bool_]]
 """Says from fused scores and categories which objects are wanted."""
