@@ -208,7 +208,8 @@ def open_bundle(path: Path) -> AnyBundle:
         if not (isinstance(data, dict) and data.get("kind") == "ensemble"):
             return ModelBundle(ModelCard.model_validate(data), path)
         # Few have ensembles, and their cards know all strategies.
-        from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle, EnsembleCard
+        from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
+        from napari_sartorius.zoo.ensemble_card import EnsembleCard
 
         return EnsembleBundle(EnsembleCard.model_validate(data), path)
     except (ValidationError, ValueError) as error:

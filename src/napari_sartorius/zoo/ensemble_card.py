@@ -199,8 +199,11 @@ class EnsembleCard(Card):
         from napari_sartorius.zoo.ensemble_checks import check_ensemble
 
         check_ensemble(self)
-        for one in (*self.passes, *self.presets.values()):
-            self._check_thresholds(one.thresholds)
+        for thresholds in (
+            *(one.thresholds for one in self.passes),
+            *(one.thresholds for one in self.presets.values()),
+        ):
+            self._check_thresholds(thresholds)
         return self
 
     @property
