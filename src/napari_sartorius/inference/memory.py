@@ -32,20 +32,32 @@ class Effort:
         Where the network runs.
     batch, edge
         Upper limits learnt from failures; None while there was none.
+    one_by_one
+        Whether of several networks only the one that looks is on the device.
     """
 
     device: str
     batch: int | None = None
     edge: int | None = None
+    one_by_one: bool = False
 
-    def reduced(self, batch: int, edge: int) -> tuple[Effort, str] | None:
+    def reduced(
+        self, batch: int, edge: int, *, several: bool = False
+    ) -> tuple[Effort, str] | None:
         """Return the next thing to try after running out of memory, and the words for the user.
 
         Parameters
         ----------
         batch, edge
             What did not fit.
+        several
+            Whether there are several networks, which can take turns on the device.
         """
+        if several and not self.one_by_one and self.device != "cpu":
+            return (
+                replace(self, one_by_one=True),
+                f"memory ran out on {self.device}; going on with one network on it at a time",
+            )
         if batch > 1:
             return (
                 replace(self, batch=batch // 2),

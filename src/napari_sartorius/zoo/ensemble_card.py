@@ -139,16 +139,15 @@ class CellTypeRule(_Card):
     ----------
     by
         ``classifier``: a member that looks at the whole image; ``majority``: of the objects of the
-        pass for all images, each counting by its score; ``proposal_counts``: how many proposals
-        that pass has on each level (11th place); ``fixed``: always `category`; ``none``: an image
-        may show several.
+        pass for all images, each counting by its score; ``fixed``: always `category`; ``none``: an
+        image may show several.
     member
         The classifier.
     category
         The one type.
     """
 
-    by: Literal["classifier", "majority", "proposal_counts", "fixed", "none"] = "majority"
+    by: Literal["classifier", "majority", "fixed", "none"] = "majority"
     member: str | None = None
     category: str | None = None
 
