@@ -11,7 +11,7 @@ import typer
 from napari_sartorius.cli.console import ConsoleMonitor
 
 if TYPE_CHECKING:
-    from napari_sartorius.zoo import InputSize, ModelBundle
+    from napari_sartorius.zoo import AnyBundle, InputSize
     from napari_sartorius.zoo.published import PublishedModel
 
 _MANY = 12
@@ -133,7 +133,7 @@ def import_model(
     typer.echo(added_text(imported.bundle))
 
 
-def added_text(bundle: ModelBundle) -> str:
+def added_text(bundle: AnyBundle) -> str:
     """What to say of a model that is there now."""
     card = bundle.card
     return (
@@ -189,7 +189,7 @@ def entry_lines(entry: PublishedModel) -> list[str]:
     return [*lines, "", why_not(entry) or get_it]
 
 
-def card_lines(bundle: ModelBundle) -> list[str]:
+def card_lines(bundle: AnyBundle) -> list[str]:
     """Lines of a card for a reader."""
     from napari_sartorius.zoo.detectron2_engine.available import why_unusable
 
@@ -237,7 +237,7 @@ def _shortened(names: str) -> str:
     return f"{', '.join(several[:_MANY])} and {more} more" if more > 0 else names
 
 
-def _thresholds(bundle: ModelBundle, category: str) -> str:
+def _thresholds(bundle: AnyBundle, category: str) -> str:
     found = bundle.card.thresholds_of(category)
     return (
         f"score {found.score:g}, mask {found.mask:g}, nms {found.nms:g}, min size {found.min_size}"

@@ -55,9 +55,7 @@ class ImageSegmenter(ABC, Generic[Prepared]):
         """Whether nothing has to be loaded any more."""
 
     @abstractmethod
-    def _prepare(
-        self, image: NDArray[Any], pixel_size: float | None, book: NoticeBook
-    ) -> Prepared:
+    def _prepare(self, image: NDArray[Any], pixel_size: float | None, book: NoticeBook) -> Prepared:
         """Check an image and measure what is needed to read it window by window."""
 
     @abstractmethod

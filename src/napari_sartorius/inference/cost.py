@@ -43,7 +43,7 @@ class PresetCost:
     @property
     def words(self) -> str:
         """For example ``about 8 x the time of Fast``."""
-        if self.most < 1.05:  # noqa: PLR2004 - no difference that anybody would notice
+        if self.most < 1.05:
             return "the time of Fast"
         low, high = _rounded(self.least), _rounded(self.most)
         return f"about {high if low == high else f'{low} to {high}'} x the time of Fast"
@@ -59,7 +59,6 @@ def preset_cost(card: ModelCard | EnsembleCard, preset: str) -> PresetCost:
         cost = views_cost(views) / unit
         return PresetCost(cost, cost, len(views), 1)
     passes = card.passes_of(preset)
-    unit = min(pass_cost(card, one) for one in card.passes_of("fast"))
     general = next((one for one in passes if one.cell_types is None), None)
     special = [one for one in passes if one.cell_types is not None]
     rule = card.cell_type.by
@@ -68,6 +67,7 @@ def preset_cost(card: ModelCard | EnsembleCard, preset: str) -> PresetCost:
     if general is not None:
         decides = rule == "majority"
         routes = [[general], *([general, one] if decides else [one] for one in special)]
+    unit = first + min(pass_cost(card, one) for one in card.passes_of("fast"))
     sums = [(first + sum(pass_cost(card, one) for one in route)) / unit for route in routes]
     looks = [sum(len(one.members) * len(one.views) for one in route) for route in routes]
     models = [len({name for one in route for name in one.member_names}) for route in routes]
@@ -85,4 +85,4 @@ def views_cost(views: Sequence[str]) -> float:
 
 
 def _rounded(factor: float) -> str:
-    return f"{factor:.0f}" if factor >= 3 or factor == round(factor) else f"{factor:.1f}"  # noqa: PLR2004
+    return f"{factor:.0f}" if factor >= 3 or factor == round(factor) else f"{factor:.1f}"

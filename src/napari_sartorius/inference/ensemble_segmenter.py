@@ -21,7 +21,6 @@ from napari_sartorius.inference.device import choose_device
 from napari_sartorius.inference.network_pool import NetworkPool
 from napari_sartorius.inference.pass_sweep import PassSetup, Pictures
 from napari_sartorius.inference.result import NoticeBook, PassRun, SegmentResult, Stopwatch
-from napari_sartorius.inference.selection import Selection
 from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
@@ -73,13 +72,17 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         self.bundle = bundle
         super().__init__(config, choose_device(config.device))
         card = bundle.card
-        self._pool = networks if isinstance(networks, NetworkPool) else NetworkPool(bundle, networks)
+        self._pool = (
+            networks if isinstance(networks, NetworkPool) else NetworkPool(bundle, networks)
+        )
         self._passes = card.passes_of(config.preset)
         self._rescorer = rescorer if card.preset(config.preset).rescore else None
-        self._setups = {id(one): PassSetup(card, one, config) for one in self._passes}
-        # Says early that a cell type is unknown.
-        self._user_type = self._setups[id(self._passes[0])].user_type
+        self._setups = [PassSetup(card, one, config) for one in self._passes]
+        self._user_type = self._setups[0].user_type
         self.several = any(len(one.members) > 1 for one in self._passes)
+
+    def _setup(self, one: PassCard) -> PassSetup:
+        return next(setup for setup in self._setups if setup.one is one)
 
     @property
     def _first(self) -> PassCard:
@@ -131,7 +134,7 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
                 swept = self._sweep(one, cell_type, pictures, watch, part)
                 runs.append((one, swept))
         found = self._judged(swept.instances, pictures, watch)
-        selection = self._setups[id(one)].selection(cell_type)
+        selection = self._setup(one).selection(cell_type)
         scale = pictures.of(one.members[0].name).rescaler.to_image
         with watch.measure("filter"):
             if selection.only is not None:
@@ -180,8 +183,7 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         monitor: Monitor,
     ) -> Swept:
         monitor.check()
-        setup = self._setups[id(one)]
-        sweep = setup.sweep(cell_type, pictures, self._pool, self._effort, watch)
+        sweep = self._setup(one).sweep(cell_type, pictures, self._pool, self._effort, watch)
         plan, batch = sweep.plan(self._effort)
         self._tried = batch, max(plan.padded)
         return sweep.run(plan, batch, watch, monitor)

@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_sartorius.core.found import Found
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.paste import paste
 from napari_sartorius.ensemble.mean_of_views import fuse_views
+from napari_sartorius.inference.network import NetworkRunner
+from napari_sartorius.inference.prepare import PreparedImage
+from napari_sartorius.inference.result import Stopwatch
+from napari_sartorius.inference.selection import Selection
+from napari_sartorius.inference.tiling import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from napari_sartorius.core.found import Found
-    from napari_sartorius.inference.network import NetworkRunner
-    from napari_sartorius.inference.prepare import PreparedImage
-    from napari_sartorius.inference.result import Stopwatch
-    from napari_sartorius.inference.selection import Selection
     from napari_sartorius.inference.tile_walk import AfterLook
-    from napari_sartorius.inference.tiling import Tile
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,6 +87,8 @@ class PassSetup:
 
     Attributes
     ----------
+    one
+        The pass.
     user_type
         The cell type that the user has named, or None.
 
@@ -98,7 +100,7 @@ class PassSetup:
 
     def __init__(self, card: EnsembleCard, one: PassCard, config: SegmentConfig) -> None:
         self._card = card
-        self._one = one
+        self.one = one
         self._config = config
         self._views = tuple(View.parse(name) for name in one.views)
         self.user_type = None if config.cell_type == "auto" else config.cell_type
@@ -106,7 +108,7 @@ class PassSetup:
 
     def selection(self, cell_type: str | None) -> Selection:
         """Every limit that can drop an object of an image of this type."""
-        return self._selection_of(self._one.members[0].name, cell_type)
+        return self._selection_of(self.one.members[0].name, cell_type)
 
     def _selection_of(self, name: str, cell_type: str | None) -> Selection:
         """With a member's own limits on boxes and objects, and the thresholds of the pass."""
@@ -114,7 +116,7 @@ class PassSetup:
             update={
                 "name": self._card.name,
                 "categories": self._card.categories,
-                "thresholds": self._one.thresholds,
+                "thresholds": self.one.thresholds,
                 "one_category_per_image": self._card.one_category_per_image,
             }
         )
@@ -137,15 +139,15 @@ class PassSetup:
     ) -> Sweep:
         """The walk over an image, ready to be planned. Loads networks where they are missing."""
         selection = self.selection(cell_type)
-        names = self._one.member_names
+        names = self.one.member_names
         make = partial(self._runner, pool=pool, effort=effort)
-        if self._one.is_stage_by_stage and len(names) > 1:
+        if self.one.is_stage_by_stage and len(names) > 1:
             common, runner = self._joined(pictures, pool, effort)
             eyes: Eyes = OneNetwork(
                 runner, selection, pictures.of(common), watch, self._labels(common)
             )
             stride, growth = runner.detector.size_divisibility, runner.memory_growth
-        elif len(names) == 1 and self._one.fusion.strategy == "mean_of_looks":
+        elif len(names) == 1 and self.one.fusion.strategy == "mean_of_looks":
             common = names[0]
             with make(common) as runner:
                 stride, growth = runner.detector.size_divisibility, runner.memory_growth
@@ -190,9 +192,9 @@ class PassSetup:
         watch: Stopwatch,
     ) -> SeveralNetworks:
         """Members that look one after the other, and whose finds are fused."""
-        looks = len(self._one.members) * len(self._views)
+        looks = len(self.one.members) * len(self._views)
         lookers = []
-        for number, member in enumerate(self._one.members):
+        for number, member in enumerate(self.one.members):
             labels = self._labels(member.name)
             own = self._selection_of(member.name, cell_type)
             lookers.append(
@@ -210,9 +212,9 @@ class PassSetup:
             pictures.of(common).image_size,
             selection.mask,
             selection.confident,
-            all(self._member(n).mask_pasting == "whole_pixels" for n in self._one.member_names),
+            all(self._member(n).mask_pasting == "whole_pixels" for n in self.one.member_names),
         )
-        strategy = build(self._one.fusion)  # type: ignore[arg-type]
+        strategy = build(self.one.fusion)  # type: ignore[arg-type]
         return SeveralNetworks(
             lookers, pictures.of(common), strategy, canvas, watch, len(self._views)
         )
@@ -223,12 +225,12 @@ class PassSetup:
         """Members joined stage by stage into one network, and whose input it takes."""
         from napari_sartorius.ensemble.join import join
 
-        names, device = self._one.member_names, effort.device
+        names, device = self.one.member_names, effort.device
         common = names[0]
         precision = pool.precision(common, self._config, device)
         networks = [pool.get(name, device, precision) for name in names]
         cards = [self._member(name) for name in names]
         inputs = member_inputs(cards, [pictures.of(name) for name in names])
-        config = self._one.fusion.model_copy(update={"views": self._one.views})
+        config = self.one.fusion.model_copy(update={"views": self.one.views})
         network = join(networks, config, inputs, names)  # type: ignore[arg-type]
         return common, NetworkRunner(network, device, precision, (View(),))

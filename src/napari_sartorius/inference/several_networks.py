@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.core.found import Found
 from napari_sartorius.ensemble.looks import Canvas, Look, Strategy
 from napari_sartorius.inference.network import NetworkRunner
 from napari_sartorius.inference.prepare import PreparedImage
@@ -18,9 +19,6 @@ from napari_sartorius.inference.tiling import Rectangle
 from napari_sartorius.nn.detector import DetectLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_sartorius.core.found import Found
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.inference.tile_walk import AfterLook
     from napari_sartorius.inference.tiling import Tile

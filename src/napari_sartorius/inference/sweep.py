@@ -10,7 +10,6 @@ from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.prepare import PreparedImage
-from napari_sartorius.inference.result import Stopwatch
 from napari_sartorius.inference.seams import join_tiles, to_image_tile
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.inference.tile_walk import Eyes, FoundInTile, TileWalk, cap_words
@@ -18,6 +17,7 @@ from napari_sartorius.inference.tiling import Tile, TilePlan, split_tile
 
 if TYPE_CHECKING:
     from napari_sartorius.inference.memory import Effort
+    from napari_sartorius.inference.result import Stopwatch
     from napari_sartorius.zoo.card import ModelCard
 
 # Tiles share at least this many network pixels: context that a convolution needs to see a border.

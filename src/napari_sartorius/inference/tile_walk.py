@@ -90,7 +90,10 @@ class TileWalk:
             told = max(told, area / whole)
             self.monitor.progress("network", min(told, 1.0))
 
-        for one in self._find(plan, batch, lambda area: tell(done + area)):
+        def tell_more(area: float) -> None:
+            tell(done + area)
+
+        for one in self._find(plan, batch, tell_more):
             done += _area(one.tile)
             yield one
             tell(done)

@@ -89,7 +89,9 @@ class PassCard(_Card):
         if len(set(names)) != len(names):
             raise ValueError("a pass names a member twice; give it a larger weight instead")
         if self.is_stage_by_stage and "identity" not in self.views:
-            raise ValueError(f"with {self.fusion.strategy} the view identity must be one of the views")
+            raise ValueError(
+                f"with {self.fusion.strategy} the view identity must be one of the views"
+            )
         return self
 
     @property
@@ -278,7 +280,9 @@ class EnsembleCard(Card):
         return (self._complete(one, wish.thresholds),)
 
     def _complete(self, one: PassCard, thresholds: dict[str, Thresholds]) -> PassCard:
-        full = {name: thresholds.get(name, self.thresholds_of(name)) for name in self.category_names}
+        full = {
+            name: thresholds.get(name, self.thresholds_of(name)) for name in self.category_names
+        }
         return one.model_copy(update={"thresholds": full})
 
 
