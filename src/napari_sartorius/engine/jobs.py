@@ -147,9 +147,7 @@ def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> AnySegmenter:
 def _segmenter(bundle: AnyBundle, config: SegmentConfig, networks: Any = None) -> AnySegmenter:
     """Who segments with a model, or with an ensemble; `networks` are those that are warm."""
     if isinstance(bundle, ModelBundle):
-        from napari_sartorius.inference.attempts import ImageSegmenter
-
-    AnySegmenter = ImageSegmenter[Any]
+        from napari_sartorius.inference.segmenter import Segmenter
 
         return Segmenter(bundle, config, networks)
     from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
