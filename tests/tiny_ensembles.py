@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tiny_models import tiny_card
-
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import ImageClassifierConfig
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds
 from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
 from napari_sartorius.zoo.ensemble_card import EnsembleCard, MemberCard, PassCard, PassMember
+from tiny_models import tiny_card
 
 DIM, BRIGHT = "dim", "bright"
 
@@ -59,9 +58,10 @@ def ensemble_of(*cards: ModelCard, **changes: Any) -> EnsembleCard:
         "licence": "CC0-1.0",
         "training_data": "none",
         "members": tuple(MemberCard(card=card) for card in cards),
-        "passes": (one_pass(*lookers),),
         "cell_type": {"by": "none"},
     }
+    if "passes" not in changes:
+        facts["passes"] = (one_pass(*lookers),)
     return EnsembleCard.model_validate(facts | changes)
 
 

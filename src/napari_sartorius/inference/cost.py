@@ -48,6 +48,12 @@ class PresetCost:
         low, high = _rounded(self.least), _rounded(self.most)
         return f"about {high if low == high else f'{low} to {high}'} x the time of Fast"
 
+    @property
+    def sentence(self) -> str:
+        """For example ``3 models, 12 looks, about 8 x the time of Fast``."""
+        parts = [_counted(self.models, "model")] if self.models > 1 else []
+        return ", ".join([*parts, _counted(self.looks, "look"), self.words])
+
 
 def preset_cost(card: ModelCard | EnsembleCard, preset: str) -> PresetCost:
     """What a preset of a model or an ensemble costs."""
@@ -86,3 +92,7 @@ def views_cost(views: Sequence[str]) -> float:
 
 def _rounded(factor: float) -> str:
     return f"{factor:.0f}" if factor >= 3 or factor == round(factor) else f"{factor:.1f}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number > 1 else "")
