@@ -197,13 +197,13 @@ def ensemble_card(
     rule: dict[str, Any] = {"by": "majority" if several else "none"}
     if options.classifier is not None:
         rule = {"by": "classifier", "member": cards[-1].name}
-    titles = ", ".join(card.title for card in lookers)
+    names = ", ".join(card.name for card in lookers)
     with _as_sentence():
         return EnsembleCard(
             name=name,
             title=options.title or f"Ensemble of {' + '.join(c.name for c in lookers)}",
             description=f"{len(lookers)} models look at each image and their finds become one "
-            f"({options.fusion.strategy.replace('_', ' ')}): {titles}.",
+            f"({options.fusion.strategy.replace('_', ' ')}): {names}.",
             categories=lead.categories,
             thresholds={one: _mean(lookers, one) for one in lead.category_names},
             licence=combined_licence([(card.name, card.licence) for card in cards]),
