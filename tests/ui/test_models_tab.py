@@ -27,7 +27,8 @@ from napari_sartorius.ui.model_rows import HERE, model_rows
 from napari_sartorius.ui.settings import Preferences
 from napari_sartorius.zoo import CategoryCard, find_bundle, list_bundles
 from napari_sartorius.zoo.archive import export_bundle
-from napari_sartorius.zoo.combine import STRATEGIES, EnsembleOptions, combine
+from napari_sartorius.zoo.combine import combine
+from napari_sartorius.zoo.ensemble_options import STRATEGIES, EnsembleOptions
 from published_fakes import CLOSED, fake_entry, use_catalogue, zip_bytes
 from tiny_models import save_tiny_bundle, tiny_architecture
 

@@ -102,7 +102,8 @@ class CombineModelsJob:
 
     def run(self, context: WorkerContext) -> AddedModel:
         """Measure the members and copy them, wholly or not at all."""
-        from napari_sartorius.zoo.combine import EnsembleOptions, combine, fusion_of
+        from napari_sartorius.zoo.combine import combine
+        from napari_sartorius.zoo.ensemble_options import EnsembleOptions, fusion_of
 
         options = EnsembleOptions(fusion=fusion_of(self.strategy), views=self.views)
         combine(self.members, self.name, options, monitor=context.monitor)

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sartorius.ui.forms import Choice, add_row, new_form, quiet
+from napari_sartorius.ui.forms import Choice, add_row, new_form, quiet, under_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,12 +120,11 @@ class CombineDialog(QDialog):
         self._on_change()
 
     def _build(self) -> None:
-        form = new_form()
+        form, below = new_form(), new_form()
         add_row(form, "Models", self.members, "combine_members")
         add_row(form, "Together by", self.strategy, "combine_strategy")
-        form.addRow("", self.strategy_text)
-        add_row(form, "Each looks", self.views, "combine_views")
-        add_row(form, "Name", self.name, "combine_name")
+        add_row(below, "Each looks", self.views, "combine_views")
+        add_row(below, "Name", self.name, "combine_name")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.ok = buttons.addButton("Combine", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.accepted.connect(self.accept)
@@ -138,6 +137,9 @@ class CombineDialog(QDialog):
         )
         layout.addWidget(quiet(introduction))
         layout.addLayout(form)
+        layout.addLayout(under_field(self.strategy_text))
+        layout.addLayout(below)
+        layout.addStretch(1)
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
         self.setMinimumWidth(_WIDTH)
