@@ -23,7 +23,7 @@ PerCategory = Number | dict[str, Number]
 Shape = Literal[
     "area", "major_axis", "minor_axis", "axis_ratio", "solidity", "extent", "hu_0", "hu_1"
 ]
-"""What `shape_filter.shape_features` measures of a mask."""
+"""What `core.shape_features` measures, as far as filters go by it of a mask."""
 
 
 class _Filter(BaseModel):
