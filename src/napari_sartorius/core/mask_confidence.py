@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREFIX = "mask_prob_"
-NAMES = tuple(
-    PREFIX + name for name in ("min", "max", "median", "mean", "q1", "q3", "std")
-)
+NAMES = tuple(PREFIX + name for name in ("min", "max", "median", "mean", "q1", "q3", "std"))
 """Columns of objects that `mask_confidence` gives."""
 
 
@@ -58,8 +56,8 @@ def mask_confidence(
         groups = Groups(owner[some], len(sizes))
         inside = values[some]
         shares = groups.quantiles(inside, (0, 0.25, 0.5, 0.75, 1), lower=(0.5,))
-        found = (shares[0], shares[1], shares[0.5], groups.mean(inside))
-        found += (shares[0.25], shares[0.75], groups.std(inside, 1))
+        found = [shares[0], shares[1], shares[0.5], groups.mean(inside)]
+        found += [shares[0.25], shares[0.75], groups.std(inside, 1)]
         for name, column in zip(NAMES, found, strict=True):
             columns[name][first : first + len(sizes)] = column
     return columns

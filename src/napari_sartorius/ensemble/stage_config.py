@@ -14,8 +14,8 @@ from napari_sartorius.core.views import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sartorius.ensemble.member_input import MemberInput
     from napari_sartorius.ensemble.joined import JoinedNetwork
+    from napari_sartorius.ensemble.member_input import MemberInput
     from napari_sartorius.nn.network import Network
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]

@@ -5,7 +5,9 @@ Torch is imported when the first image comes, so the types here can be imported 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
@@ -16,6 +18,7 @@ from napari_sartorius.inference.network import NetworkRunner
 from napari_sartorius.inference.prepare import prepare
 from napari_sartorius.inference.result import NoticeBook, SegmentResult, Stopwatch
 from napari_sartorius.inference.seams import join_tiles, to_image_tile
+from napari_sartorius.inference.second_level import second_level_of
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.inference.tile_walk import FoundInTile, TileWalk, cap_words
 from napari_sartorius.inference.tiling import split_tile
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.instances import Instances
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import DeviceChoice
     from napari_sartorius.inference.prepare import PreparedImage
@@ -45,6 +49,13 @@ _CUT_MARGIN = 4.0
 _TILES_DONE, _SEAMS_DONE = 0.95, 0.97
 
 
+class ImageJudge(Protocol):
+    """Judges the objects of an image once doubles are gone, see `Selection.finish`."""
+
+    def __call__(self, objects: Instances, prepared: PreparedImage) -> Instances:
+        """Drop and rank objects, and add columns."""
+
+
 class Segmenter:
     """A model ready to segment images one after the other.
 
@@ -56,6 +67,8 @@ class Segmenter:
         How to segment.
     detector
         A network to use instead of loading the bundle's.
+    judge
+        Used instead of the bundle's second level, with the image at hand.
 
     Attributes
     ----------
@@ -71,7 +84,11 @@ class Segmenter:
     device_choice: DeviceChoice
 
     def __init__(
-        self, bundle: ModelBundle, config: SegmentConfig, detector: Network | None = None
+        self,
+        bundle: ModelBundle,
+        config: SegmentConfig,
+        detector: Network | None = None,
+        judge: ImageJudge | None = None,
     ) -> None:
         self.bundle = bundle
         self.config = config
@@ -81,6 +98,10 @@ class Segmenter:
         self._effort = Effort(self.device_choice.device)
         self._detector = detector
         self._runner: NetworkRunner | None = None
+        self._judge = judge
+        self._judge_is_known = judge is not None
+        if judge is not None:
+            self._selection = replace(self._selection, mask_confidence=True)
 
     def warm_up(self) -> None:
         """Load the network now instead of with the first image."""
@@ -126,6 +147,7 @@ class Segmenter:
         if self._runner is None:
             with watch.measure("load"):
                 self._network()
+        self._load_judge(book)
         while True:
             try:
                 return self._try(prepared, book, watch)
@@ -187,6 +209,16 @@ class Segmenter:
             self._runner = NetworkRunner(detector, device, precision, self._views)
         return self._runner
 
+    def _load_judge(self, book: NoticeBook) -> None:
+        """Load the second level with the first image that wants it."""
+        if self._judge_is_known:
+            return
+        level = second_level_of(self.bundle, self.config, book)
+        if level is not None:
+            self._judge = level.judge
+            self._selection = replace(self._selection, mask_confidence=level.wants_confidence)
+        self._judge_is_known = True
+
     @property
     def _overlap(self) -> int:
         """Network pixels that neighbouring tiles share at least."""
@@ -245,7 +277,8 @@ class Segmenter:
         book.progress("seams", _SEAMS_DONE)
         book.check()
         with watch.measure("filter"):
-            instances, cell_type = self._selection.finish(joined, scale[0] * scale[1])
+            judge = None if self._judge is None else partial(self._judge, prepared=prepared)
+            instances, cell_type = self._selection.finish(joined, scale[0] * scale[1], judge)
         book.progress("filter", 1.0)
         return SegmentResult(
             instances=instances,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.errors import MissingPackage
 from napari_sartorius.core.masks import CropMasks
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def fill_convex_polygons(
 
     Raises
     ------
-    UserError
+    MissingPackage
         When OpenCV is missing.
     """
     try:
         import cv2
     except ImportError as error:
-        raise UserError(
+        raise MissingPackage(
             "the filter convex_polygons needs OpenCV; install it with "
             'pip install "napari-sartorius[all]", or remove the filter from the model'
         ) from error

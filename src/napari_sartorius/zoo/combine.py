@@ -35,7 +35,6 @@ from napari_sartorius.zoo.manage import check_free_name, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from napari_sartorius.zoo.card import ModelCard
 

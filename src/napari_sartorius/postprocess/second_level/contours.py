@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.errors import MissingPackage
 from napari_sartorius.postprocess.second_level import names
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def contour_features(masks: CropMasks) -> dict[str, NDArray[np.float64]]:
 
     Raises
     ------
-    UserError
+    MissingPackage
         When OpenCV is missing.
     """
     try:
         import cv2
     except ImportError as error:
-        raise UserError(
+        raise MissingPackage(
             'rescoring needs OpenCV; install it with pip install "napari-sartorius[all]"'
         ) from error
     tight = masks.tight()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.instances import Instances
+    from napari_sartorius.postprocess.second_level.intensities import GreyLevels
 
     Table = dict[str, NDArray[np.float64]]
 
@@ -31,7 +32,7 @@ _AREAS = ("mask_area", "box_area", "hull_area")
 
 def object_features(
     instances: Instances,
-    image: NDArray[Any] | None = None,
+    image: NDArray[Any] | GreyLevels | None = None,
     *,
     scale: float = 1.0,
     compat: Literal["t4e"] | None = None,
@@ -43,8 +44,9 @@ def object_features(
     instances : Instances
         Objects of one image, as they are to be rescored. Their columns `mask_confidence.NAMES`
         become the ``*_pixel_score`` features, those of `names.AGREEMENT` stay what they are.
-    image : (H, W), optional
-        Grey levels, on the scale that the second level was taught with.
+    image : (H, W) or function, optional
+        Grey levels, or what gives them for pixels, on the scale that the second level was taught
+        with.
     scale : float
         Pixels of the image per pixel of the network's input: lengths and areas are divided by it,
         so that a second level holds for images of any magnification.
@@ -64,7 +66,7 @@ def object_features(
     ValueError
         When the image has another size.
     """
-    if image is not None and image.shape != instances.image_size:
+    if isinstance(image, np.ndarray) and image.shape != instances.image_size:
         raise ValueError(f"expected an image of {instances.image_size}, got {image.shape}")
     masks = instances.masks
     unknown = np.full(len(instances), np.nan)
@@ -112,9 +114,7 @@ def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np
     return result
 
 
-def _column(
-    instances: Instances, name: str, otherwise: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _column(instances: Instances, name: str, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
     if name not in instances.columns:
         return otherwise
     return instances.columns[name].astype(np.float64)

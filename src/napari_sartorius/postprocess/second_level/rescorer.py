@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.errors import MissingPackage, UserError
 from napari_sartorius.postprocess.second_level.selection import select_features
 
 if TYPE_CHECKING:
@@ -77,8 +77,13 @@ class Rescorer:
         rows = _matrix(table, self.features)
         if not len(rows):
             return np.zeros(0, np.float32)
-        predicted: NDArray[Any] = np.asarray(self.model.predict(rows))
-        return np.clip(predicted, 0, 1).astype(np.float32)
+        predicted: NDArray[np.float32] = np.asarray(self.model.predict(rows), np.float32)
+        return np.clip(predicted, 0, 1)
+
+    def importance(self) -> dict[str, float]:
+        """How much each feature counts, in percent of all, by its name."""
+        shares: Sequence[float] = self.model.get_feature_importance()
+        return {name: float(share) for name, share in zip(self.features, shares, strict=True)}
 
     def to_bytes(self) -> bytes:
         """The file ``rescorer.cbm``."""
@@ -90,6 +95,21 @@ class Rescorer:
             path = Path(folder) / "rescorer.cbm"
             self.model.save_model(str(path))
             return path.read_bytes()
+
+    @staticmethod
+    def check_available() -> None:
+        """Make sure that what rescoring needs is installed.
+
+        Raises
+        ------
+        MissingPackage
+            When catboost or OpenCV is not.
+        """
+        _catboost()
+        try:
+            import cv2  # noqa: F401
+        except ImportError as error:
+            raise MissingPackage(MISSING.replace("catboost", "OpenCV")) from error
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str = "the rescorer") -> Rescorer:
@@ -126,7 +146,7 @@ class Rescorer:
 def fit_rescorer(
     table: Table,
     target: NDArray[np.floating],
-    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
+    settings: FitSettings = FitSettings(),
     *,
     features: Sequence[str] | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -183,5 +203,5 @@ def _catboost() -> Any:
     try:
         import catboost
     except ImportError as error:
-        raise UserError(MISSING) from error
+        raise MissingPackage(MISSING) from error
     return catboost
