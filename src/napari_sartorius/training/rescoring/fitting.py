@@ -13,6 +13,7 @@ from napari_sartorius.inference.selection import Selection
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer, fit_rescorer
 from napari_sartorius.training.rescoring.config import RescoreConfig
 from napari_sartorius.training.rescoring.figures import RescoreFigures
+from napari_sartorius.training.rescoring.folds import assign_folds
 from napari_sartorius.training.rescoring.measuring import (
     fit_settings,
     measure,
@@ -21,6 +22,7 @@ from napari_sartorius.training.rescoring.measuring import (
 from napari_sartorius.training.rescoring.samples import (
     ImageSample,
     collect_samples,
+    group_of,
     join_tables,
     segment_config,
 )
@@ -136,8 +138,10 @@ def teach_rescorer(
         When there are too few images, one cannot be read, or catboost or OpenCV is missing.
     """
     monitor = monitor or Monitor()
-    # A missing package is better missed before the images are segmented.
+    # What cannot be done is better refused before the images are segmented.
     Rescorer.check_available()
+    groups = [group_of(record, config) for record in dataset.images]
+    assign_folds(groups, [""] * len(groups), config.folds)
     samples = collect_samples(bundle, dataset, config, SubMonitor(monitor, 0.0, _COLLECTED))
     return teach_on_samples(bundle, samples, config, monitor)
 

@@ -19,7 +19,7 @@ from napari_sartorius.training.data import read_annotated
 
 if TYPE_CHECKING:
     from napari_sartorius.inference.prepare import PreparedImage
-    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.io.coco import CocoDataset, CocoImage
     from napari_sartorius.training.rescoring.config import RescoreConfig
     from napari_sartorius.zoo import ModelBundle
 
@@ -113,7 +113,7 @@ def collect_samples(
         samples.append(
             ImageSample(
                 name=record.file_name,
-                group=str(record.extra.get(config.group, record.file_name)),
+                group=group_of(record, config),
                 category="" if category is None else dataset.category_names[category],
                 truth=truth,
                 found=recorder.found,
@@ -123,6 +123,11 @@ def collect_samples(
             )
         )
     return samples
+
+
+def group_of(record: CocoImage, config: RescoreConfig) -> str:
+    """Which images an image belongs with; alone when its record does not say."""
+    return str(record.extra.get(config.group, record.file_name))
 
 
 def best_iou(found: Instances, truth: Instances) -> NDArray[np.float64]:
