@@ -97,15 +97,15 @@ def one_sample() -> ImageSample:
     """Two true bars; one object fits, one does not and takes pixels of the third."""
     truth = Instances.from_masks(bars((0, 10), (20, 30)))
     found = Instances.from_masks(bars((0, 10), (14, 26), (20, 30)), [0.9, 0.8, 0.7])
-    return ImageSample("a", "a", "big", truth, found, {}, best_iou(found, truth), 1.0)
+    selection = Selection.of(tiny_card(), segment_config(find_bundle("neurons"), QUICK))
+    return ImageSample("a", "a", "big", truth, found, {}, best_iou(found, truth), selection)
 
 
 def test_figures() -> None:
-    selection = Selection.of(tiny_card(), segment_config(find_bundle("neurons"), QUICK))
-    sample = one_sample()
+    sample, names = one_sample(), ["big", "small"]
     predicted = [np.array([0.9, 0.1, 0.95], np.float32)]
     config = RescoreConfig(folds=2, min_predicted_iou={"big": 0.3, "small": 0.0})
-    figures = measure([sample], predicted, selection, config)
+    figures = measure([sample], predicted, names, config)
     assert (figures.objects, figures.dropped, figures.dropped_false, figures.false) == (3, 1, 1, 1)
     assert figures.drop_precision == 1
     truth = sample.iou
@@ -116,7 +116,7 @@ def test_figures() -> None:
         dict.fromkeys(("score", "predicted_iou", "product"), 1.0)
     )
     no_drop = RescoreConfig(folds=2, min_predicted_iou=0.0)
-    figures = measure([sample], predicted, selection, no_drop)
+    figures = measure([sample], predicted, names, no_drop)
     assert figures.dropped == 0 and np.isnan(figures.drop_precision)
     # Ranked, the better one takes the pixels; what is left of the false one costs a third.
     assert figures.after["predicted_iou"]["big"] == pytest.approx(2 / 3)

@@ -12,7 +12,7 @@ from napari_sartorius.cli.doctor import doctor
 from napari_sartorius.cli.errors import SentenceGroup
 from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
-from napari_sartorius.cli.model_files import models_app
+from napari_sartorius.cli.model_ensembles import models_app
 from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.train import train

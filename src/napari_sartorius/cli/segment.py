@@ -76,9 +76,11 @@ def segment(
     Stacks are done plane by plane. A broken image is reported at the end while the others are
     done; the exit code is then 1. Ctrl+C keeps what is finished: go on with --resume.
     """
+    from napari_sartorius.cli.ensemble_text import cost_line
     from napari_sartorius.engine.batch.outputs import parse_formats
     from napari_sartorius.engine.batch.segment_files import segment_files
     from napari_sartorius.engine.settings import segment_config
+    from napari_sartorius.zoo import find_bundle
 
     config = segment_config(
         model=model,
@@ -93,6 +95,7 @@ def segment(
         rescore=_switch(rescore),
     )
     chosen = parse_formats(formats)
+    typer.echo(cost_line(find_bundle(config.model).card, config.preset), err=True)
     try:
         with ConsoleMonitor() as monitor:
             summary = segment_files(

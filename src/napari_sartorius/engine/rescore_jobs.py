@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.rescoring.figures import RescoreFigures
-from napari_sartorius.zoo import find_single
+from napari_sartorius.zoo import find_bundle
 from napari_sartorius.zoo.manage import check_free_name
 from napari_sartorius.zoo.rescorer_files import check_can_take_rescorer
 
@@ -68,7 +68,7 @@ class TeachRescorerJob:
         from napari_sartorius.training.rescoring.fitting import choose_images, teach_rescorer
 
         config = RescoreConfig.model_validate(self.options)
-        bundle = find_single(self.model)
+        bundle = find_bundle(self.model)
         # What cannot be written in the end is better refused at the start.
         if self.name is None:
             check_can_take_rescorer(bundle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from napari_sartorius.core.errors import MissingPackage
 from napari_sartorius.postprocess.second_level.features import object_features
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.prepare import PreparedImage
     from napari_sartorius.zoo.bundle import AnyBundle
+    from napari_sartorius.zoo.ensemble_card import AnyCard
+
+
+class ImageJudge(Protocol):
+    """Judges the objects of an image once doubles are gone, see `Selection.finish`."""
+
+    def __call__(self, objects: Instances, prepared: PreparedImage) -> Instances:
+        """Drop and rank objects, and add columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +68,15 @@ def features_in(objects: Instances, prepared: PreparedImage) -> dict[str, NDArra
     return object_features(objects, prepared.grey_levels, scale=float(y * x) ** 0.5)
 
 
-def is_wanted(config: SegmentConfig) -> bool:
-    """Whether the user wants rescoring where the model offers it."""
-    return config.preset == "best" if config.rescore == "auto" else config.rescore
+def is_wanted(card: AnyCard, config: SegmentConfig) -> bool:
+    """Whether objects are to be rescored: as the user says, else as the preset does."""
+    if config.rescore != "auto":
+        return config.rescore
+    return (
+        config.preset == "best"
+        if isinstance(card, ModelCard)
+        else card.preset(config.preset).rescore
+    )
 
 
 def second_level_of(
@@ -85,7 +99,7 @@ def second_level_of(
                 "'napari-sartorius rescore fit'"
             )
         return None
-    if not is_wanted(config):
+    if not is_wanted(bundle.card, config):
         return None
     data = bundle.read_rescorer()
     assert data is not None

@@ -122,17 +122,20 @@ class Selection:
             filters=card.filters,
         )
 
-    def network_limits(self, views: int) -> DetectLimits:
+    def network_limits(self, looks: int, labels: NDArray[np.int64] | None = None) -> DetectLimits:
         """Limits for the network itself, no stricter than the later ones.
 
-        With several views an object may be weak in one of them and pass on average, so the limit
-        is halved.
+        With several looks (views, networks) an object may be weak in one of them and pass on
+        average, so the limit is halved. `labels`, (K,), has the category of each of the network's
+        classes where their orders differ.
         """
         lowest = float(self.score.min() if self.only is None else self.score[self.only])
-        share = 0.999 if views == 1 else 0.5
+        share = 0.999 if looks == 1 else 0.5
         wanted = self.score.copy()
         if self.only is not None:
             wanted[np.arange(len(wanted)) != self.only] = np.inf
+        if labels is not None:
+            wanted = wanted[labels]
         return DetectLimits(lowest * share, self.box_nms, self.max_objects, tuple(wanted.tolist()))
 
     def confident(

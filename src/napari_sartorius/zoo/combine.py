@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
@@ -37,6 +37,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sartorius.zoo.card import ModelCard
+
+
+STRATEGIES = {
+    "mean_of_looks": "the mean over all models and views",
+    "weighted_boxes": "boxes joined by their overlap, masks averaged",
+    "weighted_segments": "boxes joined by their overlap, pixels by vote",
+    "weighted_masks": "masks joined by their overlap",
+    "mask_clusters": "masks in groups, pixels by vote",
+    "stage_means": "the networks decide together, step by step (11th place)",
+    "boxes_then_masks": "boxes of all models, masks averaged on each (7th place)",
+}
+"""Every strategy, and what it does in a few words."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,26 @@ def combine(
         monitor.progress("measuring the members", 0.5 * (number + 1) / len(everyone))
     card = ensemble_card(everyone, costs, name, options)
     return _write(card, everyone, monitor)
+
+
+def fusion_of(strategy: str, options: dict[str, Any] | None = None) -> AnyFusion:
+    """Options of a strategy by its name, and those that differ from what is usual.
+
+    Raises
+    ------
+    UserError
+        When there is no such strategy or option, or a value is out of its range.
+    """
+    if strategy not in STRATEGIES:
+        raise UserError(f"there is no strategy {strategy}; choose one of: {', '.join(STRATEGIES)}")
+    adapter: TypeAdapter[AnyFusion] = TypeAdapter(AnyFusion)
+    try:
+        return adapter.validate_python({"strategy": strategy} | (options or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"the option {first['loc'][-1]} of {strategy} cannot be used: {first['msg']}"
+        ) from error
 
 
 def find_members(names: Sequence[str]) -> list[ModelBundle]:

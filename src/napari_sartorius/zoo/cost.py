@@ -32,7 +32,7 @@ def measure_cost(bundle: ModelBundle) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = bundle.load_network()
+    network: Any = bundle.load_network()
     batch = _standard_batch(bundle.card, network.size_divisibility)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         if bundle.card.is_classifier:
@@ -56,5 +56,7 @@ def _standard_batch(card: ModelCard, stride: int) -> Any:
     scale = default_scale(card) * _EDGE_SHARE
     height, width = (-(-round(side * scale) // stride) * stride for side in STANDARD_SIZE)
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(1, card.input_channels, height // 8 + 1, width // 8 + 1, generator=generator)
+    coarse = torch.randn(
+        1, card.input_channels, height // 8 + 1, width // 8 + 1, generator=generator
+    )
     return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")

@@ -89,7 +89,9 @@ class PassCard(_Card):
         if len(set(names)) != len(names):
             raise ValueError("a pass names a member twice; give it a larger weight instead")
         if self.is_stage_by_stage and "identity" not in self.views:
-            raise ValueError(f"with {self.fusion.strategy} the view identity must be one of the views")
+            raise ValueError(
+                f"with {self.fusion.strategy} the view identity must be one of the views"
+            )
         return self
 
     @property
@@ -139,16 +141,15 @@ class CellTypeRule(_Card):
     ----------
     by
         ``classifier``: a member that looks at the whole image; ``majority``: of the objects of the
-        pass for all images, each counting by its score; ``proposal_counts``: how many proposals
-        that pass has on each level (11th place); ``fixed``: always `category`; ``none``: an image
-        may show several.
+        pass for all images, each counting by its score; ``fixed``: always `category`; ``none``: an
+        image may show several.
     member
         The classifier.
     category
         The one type.
     """
 
-    by: Literal["classifier", "majority", "proposal_counts", "fixed", "none"] = "majority"
+    by: Literal["classifier", "majority", "fixed", "none"] = "majority"
     member: str | None = None
     category: str | None = None
 
@@ -261,7 +262,9 @@ class EnsembleCard(Card):
         return (self._complete(one, wish.thresholds),)
 
     def _complete(self, one: PassCard, thresholds: dict[str, Thresholds]) -> PassCard:
-        full = {name: thresholds.get(name, self.thresholds_of(name)) for name in self.category_names}
+        full = {
+            name: thresholds.get(name, self.thresholds_of(name)) for name in self.category_names
+        }
         return one.model_copy(update={"thresholds": full})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from napari_sartorius.zoo.card import ModelCard
     from napari_sartorius.zoo.ensemble_card import CellTypeRule, EnsembleCard, PassCard
@@ -28,6 +28,8 @@ def check_ensemble(card: EnsembleCard) -> None:
         check_categories(member.card, card.category_names, f"the ensemble {card.name}")
     for one in card.passes:
         _check_lookers(card, one.member_names)
+        if one.is_stage_by_stage:
+            check_joinable([card.member(name).card for name in one.member_names])
     for preset in card.presets.values():
         _check_lookers(card, preset.members or ())
     _check_passes(card)
@@ -48,6 +50,38 @@ def check_categories(member: ModelCard, names: list[str], whose: str) -> None:
             f"{member.name} knows {', '.join(member.category_names)}, but {whose} has "
             f"{', '.join(names)}; members of an ensemble need categories of the same names"
         )
+
+
+def check_joinable(cards: Sequence[ModelCard]) -> None:
+    """Make sure that the input of networks joined stage by stage can be made of the first one's.
+
+    Other scales, means and deviations are no obstacle, nor are grey and colour.
+
+    Raises
+    ------
+    ValueError
+        Naming the two models and what differs.
+    """
+    lead = cards[0]
+    for card in cards[1:]:
+        difference = _difference(lead, card)
+        if difference:
+            raise ValueError(
+                f"{lead.name} and {card.name} {difference}, so they cannot be joined stage by "
+                "stage; choose a strategy that fuses finished objects"
+            )
+
+
+def _difference(one: ModelCard, other: ModelCard) -> str:
+    """What keeps the input of `other` from being made of that of `one`, in words."""
+    a, b = one.normalisation, other.normalisation
+    if one.category_names != other.category_names:
+        return "have their categories in different orders"
+    if a.method != b.method or (a.method == "percentile" and (a.low, a.high) != (b.low, b.high)):
+        return "normalise grey levels in different ways"
+    if a.channel_order != b.channel_order and 3 in (one.input_channels, other.input_channels):
+        return "read colours in different orders"
+    return ""
 
 
 def _check_lookers(card: EnsembleCard, names: Iterable[str]) -> None:
@@ -97,5 +131,3 @@ def _check_general(card: EnsembleCard, rule: CellTypeRule, general: PassCard | N
         raise ValueError(f"cell types decided by {rule.by} need a pass that is for all images")
     if rule.by == "none" and len(card.passes) > 1:
         raise ValueError("passes for cell types need a rule that decides the type of an image")
-    if rule.by == "proposal_counts" and general.fusion.strategy != "stage_means":
-        raise ValueError("proposals are counted by stage_means only; let the majority decide")

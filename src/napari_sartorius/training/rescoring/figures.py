@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_sartorius.postprocess.second_level.rescoring import Rank
+if TYPE_CHECKING:
+    from napari_sartorius.postprocess.second_level.rescoring import Rank
 
 FALSE_BELOW = 0.5
 """An object of less IoU with the truth is a false one."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from napari_sartorius import __version__
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
-from napari_sartorius.inference.selection import Selection
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer, fit_rescorer
 from napari_sartorius.training.rescoring.config import RescoreConfig
 from napari_sartorius.training.rescoring.figures import RescoreFigures
@@ -24,14 +23,13 @@ from napari_sartorius.training.rescoring.samples import (
     collect_samples,
     group_of,
     join_tables,
-    segment_config,
 )
 from napari_sartorius.zoo.rescorer_card import RescorerCard
 from napari_sartorius.zoo.rescorer_files import copy_with_rescorer, put_rescorer
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
-    from napari_sartorius.zoo.bundle import AnyBundle, ModelBundle
+    from napari_sartorius.zoo.bundle import AnyBundle
 
 # Shares of progress after which images are segmented, and folds done.
 _COLLECTED, _MEASURED = 0.85, 0.97
@@ -114,7 +112,7 @@ def choose_images(dataset: CocoDataset, split: str | None, monitor: Monitor) -> 
 
 
 def teach_rescorer(
-    bundle: ModelBundle,
+    bundle: AnyBundle,
     dataset: CocoDataset,
     config: RescoreConfig,
     monitor: Monitor | None = None,
@@ -147,13 +145,13 @@ def teach_rescorer(
 
 
 def teach_on_samples(
-    bundle: ModelBundle, samples: list[ImageSample], config: RescoreConfig, monitor: Monitor
+    bundle: AnyBundle, samples: list[ImageSample], config: RescoreConfig, monitor: Monitor
 ) -> TaughtRescorer:
     """Second half of `teach_rescorer`, on images that are segmented already."""
-    selection = Selection.of(bundle.card, segment_config(bundle, config))
+    names = bundle.card.category_names
     part = SubMonitor(monitor, _COLLECTED, _MEASURED)
     predicted = predict_out_of_fold(samples, config, part)
-    figures = measure(samples, predicted, selection, config)
+    figures = measure(samples, predicted, names, config)
     monitor.check()
     monitor.progress("learning from all images", _MEASURED)
     rescorer = fit_rescorer(
@@ -162,11 +160,11 @@ def teach_on_samples(
         facts=_facts(bundle, samples, config, figures),
     )
     monitor.progress("done", 1.0)
-    return TaughtRescorer(rescorer, figures, config, selection.names)
+    return TaughtRescorer(rescorer, figures, config, names)
 
 
 def _facts(
-    bundle: ModelBundle, samples: list[ImageSample], config: RescoreConfig, figures: RescoreFigures
+    bundle: AnyBundle, samples: list[ImageSample], config: RescoreConfig, figures: RescoreFigures
 ) -> dict[str, Any]:
     digest = hashlib.sha256()
     for sample in samples:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.inference.selection import Selection
     from napari_sartorius.training.rescoring.config import RescoreConfig
     from napari_sartorius.training.rescoring.samples import ImageSample
 
@@ -55,7 +54,7 @@ def predict_out_of_fold(
 def measure(
     samples: list[ImageSample],
     predicted: list[NDArray[np.float32]],
-    selection: Selection,
+    names: list[str],
     config: RescoreConfig,
 ) -> RescoreFigures:
     """Compare predictions with the truth, and scores of images with and without them.
@@ -64,18 +63,18 @@ def measure(
     ----------
     samples, predicted
         Images, and the predicted IoUs of their objects.
-    selection
-        What else is done to objects.
+    names
+        Categories.
     config
         What is dropped.
     """
-    limits = list(config.limits(selection.names).values())
+    limits = list(config.limits(names).values())
     scores: dict[str, list[float]] = {"before": [], **{rank: [] for rank in get_args(Rank)}}
     for sample, values in zip(samples, predicted, strict=True):
-        scores["before"].append(_score(sample, sample.found, selection))
+        scores["before"].append(_score(sample, sample.found))
         for rank in get_args(Rank):
             kept = rescore(sample.found, values, limits, rank)
-            scores[rank].append(_score(sample, kept, selection))
+            scores[rank].append(_score(sample, kept))
     truth = np.concatenate([sample.iou for sample in samples])
     values = np.concatenate(predicted).astype(np.float64)
     limit = np.concatenate([np.asarray(limits)[sample.found.categories] for sample in samples])
@@ -98,8 +97,8 @@ def measure(
     )
 
 
-def _score(sample: ImageSample, objects: Instances, selection: Selection) -> float:
-    return competition_score(sample.truth, selection.settle(objects, sample.area_factor)).score
+def _score(sample: ImageSample, objects: Instances) -> float:
+    return competition_score(sample.truth, sample.settle(objects)).score
 
 
 def _by_category(categories: list[str], scores: list[float]) -> dict[str, float]:

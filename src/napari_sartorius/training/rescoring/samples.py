@@ -12,16 +12,21 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
+from napari_sartorius.inference.pass_sweep import PassSetup
 from napari_sartorius.inference.second_level import features_in
 from napari_sartorius.inference.segmenter import Segmenter
+from napari_sartorius.inference.selection import Selection
 from napari_sartorius.postprocess.thresholds import majority_category
 from napari_sartorius.training.data import read_annotated
+from napari_sartorius.zoo import ModelBundle
+from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
     from napari_sartorius.inference.prepare import PreparedImage
     from napari_sartorius.io.coco import CocoDataset, CocoImage
     from napari_sartorius.training.rescoring.config import RescoreConfig
-    from napari_sartorius.zoo import ModelBundle
+    from napari_sartorius.zoo import AnyBundle
 
 Table = dict[str, NDArray[np.float64]]
 
@@ -46,8 +51,10 @@ class ImageSample:
         Their features.
     iou : (N,) float64
         Largest IoU of each with any true object, 0..1: what is to be predicted.
+    selection
+        What else is done to objects of such an image.
     area_factor
-        Image pixels per network pixel (area), as `Selection.settle` wants it.
+        Image pixels per network pixel (area).
     """
 
     name: str
@@ -57,7 +64,12 @@ class ImageSample:
     found: Instances
     table: Table
     iou: NDArray[np.float64]
-    area_factor: float
+    selection: Selection
+    area_factor: float = 1.0
+
+    def settle(self, objects: Instances) -> Instances:
+        """What the user would get of these objects: filters are run and overlaps removed."""
+        return self.selection.settle(objects, self.area_factor)
 
 
 @dataclass
@@ -75,15 +87,32 @@ class _Recorder:
         return objects
 
 
-def segment_config(bundle: ModelBundle, config: RescoreConfig) -> SegmentConfig:
+def segment_config(bundle: AnyBundle, config: RescoreConfig) -> SegmentConfig:
     """How images are segmented while teaching: as with that preset, without a second level."""
     return SegmentConfig(
         model=bundle.card.name, preset=config.preset, device=config.device, rescore=False
     )
 
 
+def _segmenter(
+    bundle: AnyBundle, config: SegmentConfig, recorder: _Recorder
+) -> Segmenter | EnsembleSegmenter:
+    if isinstance(bundle, ModelBundle):
+        return Segmenter(bundle, config, judge=recorder)
+    return EnsembleSegmenter(bundle, config, judge=recorder)
+
+
+def _selection(bundle: AnyBundle, config: SegmentConfig, cell_type: str) -> Selection:
+    """What is done to the objects of an image of this type."""
+    if isinstance(bundle, ModelBundle):
+        return Selection.of(bundle.card, config)
+    passes = bundle.card.passes_of(config.preset)
+    one = responsible(passes, cell_type) or passes[0]
+    return PassSetup(bundle.card, one, config).selection(None)
+
+
 def collect_samples(
-    bundle: ModelBundle,
+    bundle: AnyBundle,
     dataset: CocoDataset,
     config: RescoreConfig,
     monitor: Monitor | None = None,
@@ -99,7 +128,7 @@ def collect_samples(
     """
     monitor = monitor or Monitor()
     recorder = _Recorder()
-    segmenter = Segmenter(bundle, segment_config(bundle, config), judge=recorder)
+    segmenter = _segmenter(bundle, segment_config(bundle, config), recorder)
     samples = []
     count = len(dataset)
     for number, record in enumerate(dataset.images):
@@ -107,7 +136,7 @@ def collect_samples(
         share = SubMonitor(
             monitor, number / count, (number + 1) / count, f"image {number + 1} of {count}: "
         )
-        segmenter.segment(read_annotated(dataset, record), monitor=share)
+        result = segmenter.segment(read_annotated(dataset, record), monitor=share)
         truth = dataset.instances[record.id]
         category = majority_category(truth)
         samples.append(
@@ -119,6 +148,7 @@ def collect_samples(
                 found=recorder.found,
                 table=recorder.table,
                 iou=best_iou(recorder.found, truth),
+                selection=_selection(bundle, segmenter.config, result.cell_type),
                 area_factor=recorder.area_factor,
             )
         )
