@@ -11,6 +11,7 @@ from napari_sartorius.postprocess.second_level.features import object_features
 from napari_sartorius.postprocess.second_level.names import PIXEL_SCORE
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer
 from napari_sartorius.postprocess.second_level.rescoring import rescore
+from napari_sartorius.zoo.ensemble_card import EnsembleCard
 from napari_sartorius.zoo.rescorer_card import RescorerCard
 
 if TYPE_CHECKING:
@@ -72,11 +73,9 @@ def is_wanted(card: AnyCard, config: SegmentConfig) -> bool:
     """Whether objects are to be rescored: as the user says, else as the preset does."""
     if config.rescore != "auto":
         return config.rescore
-    return (
-        config.preset == "best"
-        if isinstance(card, ModelCard)
-        else card.preset(config.preset).rescore
-    )
+    if isinstance(card, EnsembleCard):
+        return card.preset(config.preset).rescore
+    return config.preset == "best"
 
 
 def second_level_of(
