@@ -20,7 +20,7 @@ from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
 from napari_sartorius.inference.network_pool import NetworkPool
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.zoo import Thresholds
-from napari_sartorius.zoo.ensemble_card import EnsembleCard, PresetCard, RescorerCard
+from napari_sartorius.zoo.ensemble_card import EnsembleCard, PresetCard
 from tiny_ensembles import (
     BRIGHT,
     DIM,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.instances import Instances
+    from napari_sartorius.inference.prepare import PreparedImage
 
 
 class Listener(Monitor):
@@ -380,24 +381,17 @@ def test_a_limit_that_cost_objects_is_told(disc_detector: Any, scene: Any) -> No
 def test_the_second_level_judges_before_the_filters(disc_detector: Any, scene: Any) -> None:
     judged: list[int] = []
 
-    def rescorer(found: Instances, image: NDArray[Any]) -> Instances:
-        judged.append(len(found))
-        assert image.shape == scene.shape
-        found.columns["predicted_iou"] = np.where(found.categories == 0, 0.9, 0.2)
-        return found
+    def judge(objects: Instances, prepared: PreparedImage) -> Instances:
+        judged.append(len(objects))
+        assert prepared.image_size == scene.shape
+        return objects[objects.categories == 0]
 
-    card = ensemble_of(
-        member_card("a"),
-        rescorer=RescorerCard(sha256="0" * 64, min_predicted_iou={BRIGHT: 0.3}),
-    )
     config = SegmentConfig(device="cpu", preset="best")
+    bundle = bundle_of(ensemble_of(member_card("a")))
     networks = cast("Any", {"a": disc_detector()})
-    result = EnsembleSegmenter(bundle_of(card), config, networks, rescorer).segment(scene)
+    result = EnsembleSegmenter(bundle, config, networks, judge).segment(scene)
+    assert len(judged) == 1 and judged[0] > len(result.instances) > 0
     assert set(result.instances.categories.tolist()) == {0}
-    assert (result.instances.columns["predicted_iou"] > 0.8).all()
-    quick = config.model_copy(update={"preset": "fast"})
-    EnsembleSegmenter(bundle_of(card), quick, networks, rescorer).segment(scene)
-    assert len(judged) == 1
 
 
 def test_unknown_cell_type(disc_detector: Any) -> None:

@@ -60,6 +60,13 @@ def segment(
             "number from 0."
         ),
     ] = "auto",
+    rescore: Annotated[
+        str,
+        typer.Option(
+            help="Judge each object with the model's second level: auto (with the preset best), on "
+            "or off."
+        ),
+    ] = "auto",
     json: Annotated[
         bool, typer.Option("--json", help="Print a machine-readable summary on stdout.")
     ] = False,
@@ -85,6 +92,7 @@ def segment(
         min_score=min_score,
         tile=_tile(tile),
         channel=_channel(channel),
+        rescore=_switch(rescore),
     )
     chosen = parse_formats(formats)
     typer.echo(cost_line(find_bundle(config.model).card, config.preset), err=True)
@@ -113,6 +121,13 @@ def _tile(value: str) -> str | int:
         raise UserError(
             f"--tile cannot be {value!r}: use auto, off, or a number of pixels."
         ) from None
+
+
+def _switch(value: str) -> str | bool:
+    choices: dict[str, str | bool] = {"auto": "auto", "on": True, "off": False}
+    if value not in choices:
+        raise UserError(f"--rescore cannot be {value!r}: use auto, on or off.")
+    return choices[value]
 
 
 def _channel(value: str) -> str | int:

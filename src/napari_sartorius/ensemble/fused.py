@@ -9,6 +9,7 @@ import numpy as np
 from napari_sartorius.core.instances import Instances
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ def fused_instances(
     labels: NDArray[np.int64],
     masks: CropMasks,
     mask_agreement: NDArray[np.float32],
+    further: Mapping[str, NDArray[Any]] | None = None,
 ) -> Instances:
     """Make objects of M clusters, best score first.
 
@@ -39,6 +41,8 @@ def fused_instances(
         One per cluster.
     mask_agreement : (M,) float32
         Mean IoU over all pairs of the members' masks.
+    further : mapping of str to (M,), optional
+        Columns of the strategy's own.
 
     Returns
     -------
@@ -58,6 +62,7 @@ def fused_instances(
         "agreement": (votes / max(len(gathered.looks), 1)).astype(np.float32),
         "score_spread": np.sqrt(spread).astype(np.float32),
         "mask_agreement": mask_agreement,
+        **(further or {}),
     }
     size = masks.image_size
     return Instances(size, boxes, scores, labels, masks, columns).sort_by_score()

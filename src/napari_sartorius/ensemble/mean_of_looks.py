@@ -62,6 +62,7 @@ def mean_of_looks(looks: Sequence[Look], canvas: Canvas, options: MeanOfLooks) -
         found.labels,
         canvas.draw(found),
         agreement,
+        canvas.confidence(found),
     )
 
 

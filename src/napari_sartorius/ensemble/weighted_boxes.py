@@ -86,9 +86,10 @@ def weighted_boxes(looks: Sequence[Look], canvas: Canvas, options: WeightedBoxes
     probs = mean_masks(gathered, clusters, gathered.shares(clusters), boxes)
     if options.rescore:
         scores = scores * mean_inside(probs)
-    masks = canvas.draw(Found(boxes, scores, labels, probs))
+    found = Found(boxes, scores, labels, probs)
+    masks, further = canvas.draw(found), canvas.confidence(found)
     agreement = pairwise_agreement(gathered.draw(clusters.members, canvas), clusters)
-    objects = fused_instances(gathered, clusters, boxes, scores, labels, masks, agreement)
+    objects = fused_instances(gathered, clusters, boxes, scores, labels, masks, agreement, further)
     if options.rescore and canvas.keep is not None:
         objects = objects[canvas.keep(objects.scores, objects.categories)]
     return objects

@@ -6,6 +6,7 @@ When memory runs out, the next attempt is made with less at once, down to the pr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_sartorius.core.errors import UserError
@@ -13,6 +14,7 @@ from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.memory import Effort
 from napari_sartorius.inference.result import NoticeBook, SegmentResult, Stopwatch
+from napari_sartorius.inference.second_level import second_level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import DeviceChoice
+    from napari_sartorius.inference.prepare import PreparedImage
+    from napari_sartorius.inference.second_level import ImageJudge
+    from napari_sartorius.inference.selection import Judge
+    from napari_sartorius.zoo.bundle import AnyBundle
 
 Prepared = TypeVar("Prepared")
 
@@ -30,17 +36,31 @@ class ImageSegmenter(ABC, Generic[Prepared]):
 
     Parameters
     ----------
+    bundle
+        The model or ensemble.
     config
         How to segment.
     device_choice
         The device chosen at the start, and why.
+    judge
+        Used instead of the bundle's second level.
     """
 
     several = False
     """Whether several networks are on the device, which could take turns."""
 
-    def __init__(self, config: SegmentConfig, device_choice: DeviceChoice) -> None:
+    def __init__(
+        self,
+        bundle: AnyBundle,
+        config: SegmentConfig,
+        device_choice: DeviceChoice,
+        judge: ImageJudge | None = None,
+    ) -> None:
+        self._bundle = bundle
         self.config = config
+        self._judge = judge
+        self._wants_confidence = judge is not None
+        self._judge_is_known = judge is not None
         self.device_choice = device_choice
         self._effort = Effort(device_choice.device)
         self._tried = (1, 1)
@@ -100,6 +120,7 @@ class ImageSegmenter(ABC, Generic[Prepared]):
         if not self.is_warm:
             with watch.measure("load"):
                 self.warm_up()
+        self._load_judge(book)
         while True:
             try:
                 return self._try(prepared, book, watch)
@@ -143,6 +164,19 @@ class ImageSegmenter(ABC, Generic[Prepared]):
                 f"plane {i + 1} of {total}: " if total > 1 else "",
             )
             yield self.segment(plane, pixel_size=pixel_size, monitor=part)
+
+    def _load_judge(self, book: NoticeBook) -> None:
+        """Load the second level with the first image, where it is wanted."""
+        if self._judge_is_known:
+            return
+        level = second_level_of(self._bundle, self.config, book)
+        if level is not None:
+            self._judge, self._wants_confidence = level.judge, level.wants_confidence
+        self._judge_is_known = True
+
+    def _judge_of(self, prepared: PreparedImage) -> Judge | None:
+        """The second level for the image at hand, as `Selection.finish` asks for it."""
+        return None if self._judge is None else partial(self._judge, prepared=prepared)
 
     def _reduce(self, book: NoticeBook) -> None:
         """Make the next attempt smaller, and say so."""

@@ -6,13 +6,10 @@ images finds. Only a pass that is responsible for the image is made, and the dec
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import SubMonitor
 from napari_sartorius.inference.attempts import ImageSegmenter
 from napari_sartorius.inference.cell_type import classify, majority
@@ -26,16 +23,15 @@ from napari_sartorius.zoo.ensemble_card import responsible
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.inference.second_level import ImageJudge
     from napari_sartorius.inference.sweep import Swept
     from napari_sartorius.nn.network import Network
     from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
     from napari_sartorius.zoo.ensemble_card import PassCard
-
-Rescorer = Callable[[Instances, NDArray[Any]], Instances]
-"""The second level: adds the column ``predicted_iou`` to objects of an image (Y, X[, C]), and may
-change their scores."""
 
 # Share of a run's progress after which all passes are done.
 _PASSES_DONE = 0.97
@@ -53,8 +49,8 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
     networks
         Where networks come from, to keep them between segmenters; a mapping has networks by name
         to use instead of loading the members'.
-    rescorer
-        The second level; used where the preset asks for it.
+    judge
+        Used instead of the bundle's second level.
 
     Raises
     ------
@@ -67,16 +63,15 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         bundle: EnsembleBundle,
         config: SegmentConfig,
         networks: NetworkPool | Mapping[str, Network] | None = None,
-        rescorer: Rescorer | None = None,
+        judge: ImageJudge | None = None,
     ) -> None:
         self.bundle = bundle
-        super().__init__(config, choose_device(config.device))
+        super().__init__(bundle, config, choose_device(config.device), judge)
         card = bundle.card
         self._pool = (
             networks if isinstance(networks, NetworkPool) else NetworkPool(bundle, networks)
         )
         self._passes = card.passes_of(config.preset)
-        self._rescorer = rescorer if card.preset(config.preset).rescore else None
         self._setups = [PassSetup(card, one, config) for one in self._passes]
         self._user_type = self._setups[0].user_type
         self.several = any(len(one.members) > 1 for one in self._passes)
@@ -133,13 +128,16 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
                 part = SubMonitor(book, shares[0], shares[1], f"{cell_type}: ")
                 swept = self._sweep(one, cell_type, pictures, watch, part)
                 runs.append((one, swept))
-        found = self._judged(swept.instances, pictures, watch)
+        found = swept.instances
         selection = self._setup(one).selection(cell_type)
-        scale = pictures.of(one.members[0].name).rescaler.to_image
+        prepared = pictures.of(one.members[0].name)
+        scale = prepared.rescaler.to_image
         with watch.measure("filter"):
             if selection.only is not None:
                 found = found[found.categories == selection.only]
-            instances, kept_type = selection.finish(found, scale[0] * scale[1])
+            instances, kept_type = selection.finish(
+                found, scale[0] * scale[1], self._judge_of(prepared)
+            )
         book.progress("filter", 1.0)
         lead = one.members[0].name
         return SegmentResult(
@@ -183,23 +181,13 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         monitor: Monitor,
     ) -> Swept:
         monitor.check()
-        sweep = self._setup(one).sweep(cell_type, pictures, self._pool, self._effort, watch)
+        setup = self._setup(one)
+        sweep = setup.sweep(
+            cell_type, pictures, self._pool, self._effort, watch, self._wants_confidence
+        )
         plan, batch = sweep.plan(self._effort)
         self._tried = batch, max(plan.padded)
         return sweep.run(plan, batch, watch, monitor)
-
-    def _judged(self, found: Instances, pictures: Pictures, watch: Stopwatch) -> Instances:
-        """Let the second level judge the objects; those of which it expects too little go."""
-        if self._rescorer is None or not len(found):
-            return found
-        with watch.measure("rescore"):
-            found = self._rescorer(found, pictures.image)
-        rescorer, expected = self.bundle.card.rescorer, found.columns.get("predicted_iou")
-        if rescorer is None or expected is None:
-            return found
-        names = self.bundle.card.category_names
-        least = np.array([rescorer.min_predicted_iou.get(name, 0.0) for name in names])
-        return found[expected >= least[found.categories]]
 
 
 def _shares(

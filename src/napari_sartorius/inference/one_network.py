@@ -79,6 +79,7 @@ class OneNetwork:
         limits, whole = self.selection.mask[found.labels], self.selection.whole_pixels
         masks = paste(found.mask_probs, boxes, size, limits, whole)
         columns = found.columns | ({"agreement": agreement} if len(views) > 1 else {})
+        columns |= self.selection.confidence(found, boxes, size)
         return Instances(size, boxes, found.scores, found.labels, masks, columns)
 
 

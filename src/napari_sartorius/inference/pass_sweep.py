@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ class PassSetup:
                 "categories": self._card.categories,
                 "thresholds": self.one.thresholds,
                 "one_category_per_image": self._card.one_category_per_image,
+                "filters": self._card.filters,
             }
         )
         wish = self._config.model_copy(update={"cell_type": cell_type or "auto"})
@@ -136,9 +138,14 @@ class PassSetup:
         pool: NetworkPool,
         effort: Effort,
         watch: Stopwatch,
+        mask_confidence: bool = False,
     ) -> Sweep:
-        """The walk over an image, ready to be planned. Loads networks where they are missing."""
-        selection = self.selection(cell_type)
+        """The walk over an image, ready to be planned. Loads networks where they are missing.
+
+        With `mask_confidence` objects carry the columns of `core.mask_confidence`, as far as the
+        strategy knows probabilities.
+        """
+        selection = replace(self.selection(cell_type), mask_confidence=mask_confidence)
         names = self.one.member_names
         make = partial(self._runner, pool=pool, effort=effort)
         if self.one.is_stage_by_stage:
@@ -156,7 +163,7 @@ class PassSetup:
             common = min(names, key=lambda name: max(pictures.of(name).rescaler.to_image))
             with make(common) as runner:
                 stride, growth = runner.detector.size_divisibility, runner.memory_growth
-            eyes = self._several(cell_type, pictures, common, make, watch)
+            eyes = self._several(cell_type, pictures, common, make, watch, mask_confidence)
         scale = pictures.of(common).rescaler.to_image[0]
         overlaps = [
             overlap_of(self._member(name)) * pictures.of(name).rescaler.to_image[0] / scale
@@ -190,6 +197,7 @@ class PassSetup:
         common: str,
         make: Any,
         watch: Stopwatch,
+        mask_confidence: bool,
     ) -> SeveralNetworks:
         """Members that look one after the other, and whose finds are fused."""
         looks = len(self.one.members) * len(self._views)
@@ -213,6 +221,7 @@ class PassSetup:
             selection.mask,
             selection.confident,
             all(self._member(n).mask_pasting == "whole_pixels" for n in self.one.member_names),
+            mask_confidence,
         )
         strategy = build(self.one.fusion)  # type: ignore[arg-type]
         return SeveralNetworks(

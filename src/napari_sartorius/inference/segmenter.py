@@ -5,6 +5,7 @@ Torch is imported when the first image comes, so the types here can be imported 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.inference.attempts import ImageSegmenter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import DeviceChoice
+    from napari_sartorius.inference.second_level import ImageJudge
     from napari_sartorius.nn.network import Network
     from napari_sartorius.zoo.bundle import ModelBundle
 
@@ -39,6 +41,8 @@ class Segmenter(ImageSegmenter[PreparedImage]):
         How to segment.
     detector
         A network to use instead of loading the bundle's.
+    judge
+        Used instead of the bundle's second level.
 
     Attributes
     ----------
@@ -54,12 +58,16 @@ class Segmenter(ImageSegmenter[PreparedImage]):
     device_choice: DeviceChoice
 
     def __init__(
-        self, bundle: ModelBundle, config: SegmentConfig, detector: Network | None = None
+        self,
+        bundle: ModelBundle,
+        config: SegmentConfig,
+        detector: Network | None = None,
+        judge: ImageJudge | None = None,
     ) -> None:
         self.bundle = bundle
         self._selection = Selection.of(bundle.card, config)
         self._views = views_of(bundle.card, config.preset)
-        super().__init__(config, choose_device(config.device))
+        super().__init__(bundle, config, choose_device(config.device), judge)
         self._detector = detector
         self._runner: NetworkRunner | None = None
 
@@ -101,9 +109,10 @@ class Segmenter(ImageSegmenter[PreparedImage]):
         """One attempt with the present effort; running out of memory ends it."""
         card, network = self.bundle.card, self._network()
         usual = card.input_size
+        selection = replace(self._selection, mask_confidence=self._wants_confidence)
         sweep = Sweep(
-            OneNetwork(network, self._selection, prepared, watch),
-            self._selection,
+            OneNetwork(network, selection, prepared, watch),
+            selection,
             prepared,
             self.config,
             overlap=overlap_of(card),
@@ -116,11 +125,13 @@ class Segmenter(ImageSegmenter[PreparedImage]):
         swept = sweep.run(plan, batch, watch, book)
         scale = prepared.rescaler.to_image
         with watch.measure("filter"):
-            instances, cell_type = self._selection.finish(swept.instances, scale[0] * scale[1])
+            instances, cell_type = selection.finish(
+                swept.instances, scale[0] * scale[1], self._judge_of(prepared)
+            )
         book.progress("filter", 1.0)
         return SegmentResult(
             instances=instances,
-            categories=self._selection.names,
+            categories=selection.names,
             cell_type=cell_type,
             device=self._effort.device,
             timings=watch.seconds,

@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.bool_)
 
 
-def largest_component(instances: Instances) -> Instances:
-    """Keep of each object only its largest part.
+def largest_component(instances: Instances, chosen: NDArray[np.bool_] | None = None) -> Instances:
+    """Keep of each object, or of the `chosen` (N,) bool, only its largest part.
 
     Pixels that touch at a corner belong together: processes of astrocytes are often one pixel
     wide. Of equal parts the upper, then the left one is kept.
     """
-    return _each_bitmap(instances, _largest_part)
+    return _each_bitmap(instances, largest_part, chosen)
 
 
-def fill_holes(instances: Instances) -> Instances:
-    """Fill the holes of each object: background that no path along pixel sides leads out of."""
-    return _each_bitmap(instances, _filled)
+def fill_holes(instances: Instances, chosen: NDArray[np.bool_] | None = None) -> Instances:
+    """Fill the holes of each object, or of the `chosen` (N,) bool.
+
+    A hole is background that no path along pixel sides leads out of.
+    """
+    return _each_bitmap(instances, _filled, chosen)
 
 
-def _largest_part(bitmap: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_part(bitmap: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest part of one bitmap; the bitmap itself when it is in one part or empty."""
     parts, count = _labelled(bitmap, _EIGHT_NEIGHBOURS)
     if count < 2:
         return bitmap
@@ -61,11 +65,16 @@ def _labelled(image: NDArray[np.bool_], structure: Any) -> tuple[NDArray[np.int3
 
 
 def _each_bitmap(
-    instances: Instances, change: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
+    instances: Instances,
+    change: Callable[[NDArray[np.bool_]], NDArray[np.bool_]],
+    chosen: NDArray[np.bool_] | None,
 ) -> Instances:
     masks = instances.masks
-    if not masks.bits.size:
-        return instances
-    pieces = [change(bitmap).reshape(-1) for bitmap in masks if bitmap.size]
-    changed = CropMasks(np.concatenate(pieces), masks.boxes, masks.image_size)
+    changed = CropMasks(masks.bits.copy(), masks.boxes, masks.image_size)
+    wanted = np.diff(masks.offsets) > 0
+    if chosen is not None:
+        wanted &= chosen
+    for i in np.flatnonzero(wanted).tolist():
+        bitmap = changed.bitmap(i)
+        bitmap[...] = change(bitmap)
     return instances.with_masks(changed.tight())

@@ -18,7 +18,6 @@ from napari_sartorius.zoo.bundle import (
     RESCORER_FILE,
     WEIGHTS_FILE,
     AnyBundle,
-    ModelBundle,
     open_bundle,
 )
 from napari_sartorius.zoo.catalogue import user_models_folder
@@ -62,7 +61,7 @@ def export_bundle(
     members = {CARD_FILE: (bundle.card.model_dump_json(indent=1) + "\n").encode()}
     if (bundle.path / REPORT_FILE).is_file():
         members[REPORT_FILE] = (bundle.path / REPORT_FILE).read_bytes()
-    rescorer = None if isinstance(bundle, ModelBundle) else bundle.read_rescorer()
+    rescorer = bundle.read_rescorer()
     if rescorer is not None:
         members[RESCORER_FILE] = rescorer
     with atomic_write(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:

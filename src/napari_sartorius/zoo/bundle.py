@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
-from napari_sartorius.zoo.card import ModelCard
+from napari_sartorius.zoo.card import Card, ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +93,7 @@ class ModelBundle:
 
     def verify(self) -> int:
         """Compare the weights with the card; returns their bytes. Errors as in `read_weights`."""
+        self.read_rescorer()
         return len(self.read_weights())
 
     def try_out(self) -> None:
@@ -102,6 +103,16 @@ class ModelBundle:
     def weights_files(self) -> dict[str, ModelBundle]:
         """Which weights there are: their place in the bundle, and whose they are."""
         return {self.inside + WEIGHTS_FILE: self}
+
+    def read_rescorer(self) -> bytes | None:
+        """Bytes of the second level after checking them; None where there is none.
+
+        Raises
+        ------
+        UserError
+            When the file is missing or damaged.
+        """
+        return read_rescorer(self.card, self.path, self.inside)
 
     def _architecture(self) -> Architecture:
         try:
@@ -250,6 +261,30 @@ def read_file(path: Path, name: str) -> bytes:
         if archive.getinfo(name).file_size > LARGEST[name.rsplit("/", 1)[-1]]:
             raise zipfile.BadZipFile(f"{name} is too large")
         return archive.read(name)
+
+
+def read_rescorer(card: Card, path: Path, inside: str = "") -> bytes | None:
+    """Bytes of the second level that a card names, checked; None where it names none.
+
+    Raises
+    ------
+    UserError
+        When the file is missing or damaged.
+    """
+    if card.rescorer is None:
+        return None
+    try:
+        data = read_file(path, inside + RESCORER_FILE)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"the model at {path} has no readable {RESCORER_FILE}; install it again"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != card.rescorer.sha256:
+        raise UserError(
+            f"{RESCORER_FILE} of the model at {path} does not match its card; the file is damaged "
+            "or was exchanged: install the model again"
+        )
+    return data
 
 
 def first_problem(error: Exception) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.postprocess.filter_config import FilterConfig, unknown_categories
+from napari_sartorius.zoo.rescorer_card import RescorerCard
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import Architecture
@@ -87,6 +89,11 @@ class Card(_Card):
         In the order in which they are counted.
     thresholds
         By category name.
+    filters
+        What is done to the objects besides, in this order, once doubles are gone and before
+        overlaps are.
+    rescorer
+        The second level, if there is one.
     licence, citation, training_data, schedule, known_failures
         For people, shown before use.
     metrics
@@ -99,6 +106,8 @@ class Card(_Card):
     description: str
     categories: tuple[CategoryCard, ...] = Field(min_length=1)
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
+    filters: tuple[FilterConfig, ...] = ()
+    rescorer: RescorerCard | None = None
     licence: str
     citation: str = ""
     training_data: str
@@ -113,6 +122,13 @@ class Card(_Card):
         if len(set(names)) != len(names):
             raise ValueError("two categories have the same name")
         self._check_thresholds(self.thresholds)
+        named = unknown_categories(self.filters, names)
+        if self.rescorer is not None:
+            named |= set(self.rescorer.min_predicted_iou) - set(names)
+        if named:
+            raise ValueError(
+                f"filters or rescorer name unknown categories: {', '.join(sorted(named))}"
+            )
         return self
 
     def _check_thresholds(self, thresholds: dict[str, Thresholds]) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.bundle import RESCORER_FILE, WEIGHTS_FILE, ModelBundle, read_file
+from napari_sartorius.zoo.bundle import WEIGHTS_FILE, ModelBundle, read_rescorer
 from napari_sartorius.zoo.ensemble_card import EnsembleCard
 
 MEMBERS_FOLDER = "members"
@@ -72,20 +69,7 @@ class EnsembleBundle:
         UserError
             When the file is missing or damaged.
         """
-        if self.card.rescorer is None:
-            return None
-        try:
-            data = read_file(self.path, RESCORER_FILE)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"the ensemble at {self.path} has no readable {RESCORER_FILE}; install it again"
-            ) from error
-        if hashlib.sha256(data).hexdigest() != self.card.rescorer.sha256:
-            raise UserError(
-                f"{RESCORER_FILE} of the ensemble at {self.path} does not match its card; the file "
-                "is damaged or was exchanged: install the ensemble again"
-            )
-        return data
+        return read_rescorer(self.card, self.path)
 
 
 def member_folder(name: str) -> str:

@@ -154,21 +154,6 @@ class CellTypeRule(_Card):
     category: str | None = None
 
 
-class RescorerCard(_Card):
-    """The second level: a regressor of each object's IoU with the truth, ``rescorer.cbm``.
-
-    Parameters
-    ----------
-    sha256
-        Checksum of the file.
-    min_predicted_iou
-        By category name, 0..1: objects of which less is expected are dropped.
-    """
-
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    min_predicted_iou: dict[str, float] = Field(default_factory=dict)
-
-
 class EnsembleCard(Card):
     """Everything that is known of an ensemble without loading weights.
 
@@ -184,8 +169,6 @@ class EnsembleCard(Card):
         Fast is one look of the lead where nothing is said, Balanced its own balanced preset.
     cell_type
         How the type of an image is decided.
-    rescorer
-        The second level, if there is one.
     """
 
     kind: Literal["ensemble"] = "ensemble"
@@ -193,7 +176,6 @@ class EnsembleCard(Card):
     passes: tuple[PassCard, ...] = Field(min_length=1)
     presets: dict[PresetName, PresetCard] = Field(default_factory=dict)
     cell_type: CellTypeRule = CellTypeRule()
-    rescorer: RescorerCard | None = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
