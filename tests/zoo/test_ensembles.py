@@ -31,9 +31,10 @@ from napari_sartorius.zoo import (
     scan_bundles,
 )
 from napari_sartorius.zoo.archive import export_bundle, import_bundle_zip
-from napari_sartorius.zoo.combine import EnsembleOptions, combine
+from napari_sartorius.zoo.combine import combine
 from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
 from napari_sartorius.zoo.ensemble_card import EnsembleCard, PresetCard, responsible
+from napari_sartorius.zoo.ensemble_options import EnsembleOptions
 from napari_sartorius.zoo.licence_rank import combined_licence
 from napari_sartorius.zoo.manage import bundle_bytes, remove_bundle, rename_bundle, why_unusable
 from tiny_ensembles import (

@@ -64,7 +64,8 @@ def make_ensemble(
     It holds copies of its members: they can be removed afterwards.
     """
     from napari_sartorius.zoo.archive import export_bundle
-    from napari_sartorius.zoo.combine import EnsembleOptions, combine, fusion_of
+    from napari_sartorius.zoo.combine import combine
+    from napari_sartorius.zoo.ensemble_options import EnsembleOptions, fusion_of
 
     names = [one for text in [*(members or []), *(further or [])] for one in _listed(text)]
     options = EnsembleOptions(

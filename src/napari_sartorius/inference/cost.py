@@ -87,7 +87,15 @@ def pass_cost(card: EnsembleCard, one: PassCard) -> float:
 
 def views_cost(views: Sequence[str]) -> float:
     """Time of several views, in looks at the usual scale."""
-    return sum(View.parse(name).scale ** 2 for name in views)
+    return sum(_scale(name) ** 2 for name in views)
+
+
+def _scale(view: str) -> float:
+    """Scale of a view; the usual one for a view that does not exist, which the run will say."""
+    try:
+        return View.parse(view).scale
+    except ValueError:
+        return 1.0
 
 
 def _rounded(factor: float) -> str:

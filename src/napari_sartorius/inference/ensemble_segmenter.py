@@ -91,9 +91,12 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
 
     @property
     def _needed_first(self) -> list[str]:
+        """Who looks at every image: a classifier that chooses among passes, or a pass."""
         rule = self.bundle.card.cell_type
-        classifier = [rule.member] if rule.member is not None and self._user_type is None else []
-        return [*classifier, *self._first.member_names]
+        if rule.by != "classifier" or rule.member is None or self._user_type is not None:
+            return self._first.member_names
+        chosen = len(self._passes) > 1
+        return [rule.member] if chosen else [rule.member, *self._first.member_names]
 
     def warm_up(self) -> None:
         """Load the networks that every image needs now instead of with the first image."""
@@ -155,6 +158,18 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
             type_by=type_by if cell_type is not None else "",
         )
 
+    def _load(self, one: PassCard, watch: Stopwatch, monitor: Monitor) -> None:
+        """Load the members of a pass that are not there yet."""
+        missing = [name for name in one.member_names if name not in self._pool]
+        if not missing or self._effort.one_by_one:
+            return  # taking turns, each is loaded when it looks
+        device = self._effort.device
+        with watch.measure("load"):
+            for name in missing:
+                monitor.check()
+                monitor.progress(f"loading {name}", 0.0)
+                self._pool.get(name, device, self._pool.precision(name, self.config, device))
+
     def _known_type(self, pictures: Pictures, watch: Stopwatch) -> tuple[str | None, str]:
         """The cell type and what has decided it, before any object is looked for."""
         rule = self.bundle.card.cell_type
@@ -181,6 +196,7 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         monitor: Monitor,
     ) -> Swept:
         monitor.check()
+        self._load(one, watch, monitor)
         setup = self._setup(one)
         sweep = setup.sweep(
             cell_type, pictures, self._pool, self._effort, watch, self._wants_confidence

@@ -148,7 +148,7 @@ class PassSetup:
         selection = replace(self.selection(cell_type), mask_confidence=mask_confidence)
         names = self.one.member_names
         make = partial(self._runner, pool=pool, effort=effort)
-        if self.one.is_stage_by_stage and len(names) > 1:
+        if self.one.is_stage_by_stage:
             common, runner = self._joined(pictures, pool, effort)
             eyes: Eyes = OneNetwork(
                 runner, selection, pictures.of(common), watch, self._labels(common)

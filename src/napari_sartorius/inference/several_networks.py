@@ -114,9 +114,11 @@ class SeveralNetworks:
                 parts = [looker.window(tile.window, self.common) for tile in tiles]
                 windows = [looker.prepared.window(part) for part in parts]
             with self.watch.measure("network"), looker.network() as runner:
+                stride = runner.detector.size_divisibility
+                alike = looker.prepared.rescaler.size == self.common.rescaler.size
                 found = runner.run(
                     windows,
-                    _padded(parts, padded, runner.detector.size_divisibility),
+                    _padded(parts, stride, padded if alike else (0, 0)),
                     looker.limits,
                     at_once,
                     lambda share, n=number: after_look((n + share) / count),  # type: ignore[misc]
@@ -172,11 +174,8 @@ def _span(begin: int, end: int, factor: float, length: int) -> tuple[int, int]:
     return start, min(max(round(end * factor), start + 1), length)
 
 
-def _padded(parts: Sequence[Rectangle], padded: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Size of a batch of these windows; that of the plan where they fit and the stride allows."""
-    height = max(part.shape[0] for part in parts)
-    width = max(part.shape[1] for part in parts)
-    needed = -(-height // stride) * stride, -(-width // stride) * stride
-    fits = needed[0] <= padded[0] and needed[1] <= padded[1]
-    close = padded[0] - needed[0] < stride and padded[1] - needed[1] < stride
-    return padded if fits and close and not (padded[0] % stride or padded[1] % stride) else needed
+def _padded(parts: Sequence[Rectangle], stride: int, least: tuple[int, int]) -> tuple[int, int]:
+    """Size of a batch of these windows: at least `least`, and divisible as a network wants it."""
+    height = max(least[0], *(part.shape[0] for part in parts))
+    width = max(least[1], *(part.shape[1] for part in parts))
+    return -(-height // stride) * stride, -(-width // stride) * stride

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.ensemble.mean_of_looks import MeanOfLooks
 from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_bytes
 from napari_sartorius.zoo.bundle import WEIGHTS_FILE, ModelBundle, first_problem, single
 from napari_sartorius.zoo.card import Thresholds
@@ -20,7 +18,6 @@ from napari_sartorius.zoo.cost import measure_cost
 from napari_sartorius.zoo.download.space import require_space
 from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle, member_folder
 from napari_sartorius.zoo.ensemble_card import (
-    AnyFusion,
     CellTypeRule,
     EnsembleCard,
     MemberCard,
@@ -30,6 +27,7 @@ from napari_sartorius.zoo.ensemble_card import (
     PresetName,
 )
 from napari_sartorius.zoo.ensemble_checks import check_categories
+from napari_sartorius.zoo.ensemble_options import EnsembleOptions
 from napari_sartorius.zoo.licence_rank import combined_licence
 from napari_sartorius.zoo.manage import check_free_name, renamed
 
@@ -37,43 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sartorius.zoo.card import ModelCard
-
-
-STRATEGIES = {
-    "mean_of_looks": "the mean over all models and views",
-    "weighted_boxes": "boxes joined by their overlap, masks averaged",
-    "weighted_segments": "boxes joined by their overlap, pixels by vote",
-    "weighted_masks": "masks joined by their overlap",
-    "mask_clusters": "masks in groups, pixels by vote",
-    "stage_means": "the networks decide together, step by step (11th place)",
-    "boxes_then_masks": "boxes of all models, masks averaged on each (7th place)",
-}
-"""Every strategy, and what it does in a few words."""
-
-
-@dataclass(frozen=True)
-class EnsembleOptions:
-    """How an ensemble is made.
-
-    Parameters
-    ----------
-    fusion
-        How what the members find becomes one.
-    weights
-        How much each member counts, in their order; all the same when empty.
-    views
-        How each member looks in the preset Best; those of the first member's card when empty.
-    classifier
-        Name of a model that decides the cell type of an image; the majority when None.
-    title
-        Line for a list.
-    """
-
-    fusion: AnyFusion = field(default_factory=MeanOfLooks)
-    weights: tuple[float, ...] = ()
-    views: tuple[str, ...] = ()
-    classifier: str | None = None
-    title: str | None = None
 
 
 def combine(
@@ -119,26 +80,6 @@ def combine(
         monitor.progress("measuring the members", 0.5 * (number + 1) / len(everyone))
     card = ensemble_card(everyone, costs, name, options)
     return _write(card, everyone, monitor)
-
-
-def fusion_of(strategy: str, options: dict[str, Any] | None = None) -> AnyFusion:
-    """Options of a strategy by its name, and those that differ from what is usual.
-
-    Raises
-    ------
-    UserError
-        When there is no such strategy or option, or a value is out of its range.
-    """
-    if strategy not in STRATEGIES:
-        raise UserError(f"there is no strategy {strategy}; choose one of: {', '.join(STRATEGIES)}")
-    adapter: TypeAdapter[AnyFusion] = TypeAdapter(AnyFusion)
-    try:
-        return adapter.validate_python({"strategy": strategy} | (options or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"the option {first['loc'][-1]} of {strategy} cannot be used: {first['msg']}"
-        ) from error
 
 
 def find_members(names: Sequence[str]) -> list[ModelBundle]:
@@ -197,13 +138,13 @@ def ensemble_card(
     rule: dict[str, Any] = {"by": "majority" if several else "none"}
     if options.classifier is not None:
         rule = {"by": "classifier", "member": cards[-1].name}
-    titles = ", ".join(card.title for card in lookers)
+    names = ", ".join(card.name for card in lookers)
     with _as_sentence():
         return EnsembleCard(
             name=name,
             title=options.title or f"Ensemble of {' + '.join(c.name for c in lookers)}",
             description=f"{len(lookers)} models look at each image and their finds become one "
-            f"({options.fusion.strategy.replace('_', ' ')}): {titles}.",
+            f"({options.fusion.strategy.replace('_', ' ')}): {names}.",
             categories=lead.categories,
             thresholds={one: _mean(lookers, one) for one in lead.category_names},
             licence=combined_licence([(card.name, card.licence) for card in cards]),
