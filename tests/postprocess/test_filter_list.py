@@ -166,6 +166,10 @@ def test_only_some_categories_change() -> None:
     assert result.masks.area().tolist() == [24, 25]
     result = apply([fc.ConvexPolygonsFilter(only=("a",))], instances, NAMES)
     assert result.masks.area().tolist() == [25, 24]
+    ring[:, :, 1] = False
+    instances = Instances.from_masks(CropMasks.from_full(ring), categories=[0, 1])
+    result = apply([fc.LargestComponentFilter(only=("a",))], instances, NAMES)
+    assert result.masks.area().tolist() == [14, 19]
 
 
 def test_the_order_is_that_of_the_list() -> None:
