@@ -51,7 +51,7 @@ QListWidget[role="models"]::item:selected {{ background: {primary}; }}
 QTabBar {{ background: none; border: 0px; padding: 0px; }}
 QTabWidget::pane {{ border: 0px; }}
 QTabBar::tab {{
-    background: {foreground}; border: 0px; padding: 4px 12px; margin-right: 2px; min-height: 20px;
+    background: {foreground}; border: 0px; padding: 4px 6px; margin-right: 1px; min-height: 20px;
     border-top-left-radius: 4px; border-top-right-radius: 4px;
 }}
 QTabBar::tab:selected {{ background: {current}; color: {text}; }}

@@ -9,12 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.instances import Instances
-from napari_sartorius.evaluation.coco_ap import (
-    MAX_DETECTIONS,
-    AveragePrecision,
-    coco_average_precision,
-)
+from napari_sartorius.evaluation.coco_ap import AveragePrecision
 from napari_sartorius.evaluation.competition import THRESHOLDS
 from napari_sartorius.evaluation.outcomes import (
     Comparison,
@@ -24,6 +19,7 @@ from napari_sartorius.evaluation.outcomes import (
     compare_objects,
     total_counts,
 )
+from napari_sartorius.evaluation.sparse_ap import sparse_average_precision
 from napari_sartorius.ui.evaluate.sides import Objects, Plane
 
 if TYPE_CHECKING:
@@ -188,22 +184,17 @@ def compare(
         raise UserError(f"{found.name} holds no cells {where}: segment the image first.")
     if sum(len(plane.truth.ids) + len(plane.found.ids) for plane in planes) > MOST_ROWS:
         raise UserError(f"There are more than {MOST_ROWS:,} cells: compare the shown slice only.")
-    tell("Computing average precision …")
     return Compared(planes, len(places) - len(planes), _average_precision(planes, scores))
 
 
 def _average_precision(
     planes: Sequence[ComparedPlane], scores: Sequence[NDArray[np.float32] | None]
 ) -> AveragePrecision | None:
-    cases = [
-        (Instances.from_masks(plane.truth.masks), Instances.from_masks(plane.found.masks, known))
-        for plane, known in zip(planes, scores, strict=True)
-        if known is not None
-    ]
-    if len(cases) < len(planes):
+    known = [one for one in scores if one is not None]
+    if len(known) < len(planes):
         return None
-    most = max(len(found) for _, found in cases)
-    return coco_average_precision(cases, ["cell"], max_detections=max(MAX_DETECTIONS, most)).overall
+    comparisons = [plane.comparison for plane in planes]
+    return sparse_average_precision(list(zip(comparisons, known, strict=True)))
 
 
 def _place_in_order(outcome: NDArray[np.uint8]) -> NDArray[np.int64]:

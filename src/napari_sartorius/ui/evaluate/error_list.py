@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_sartorius.ui.correct.keys import table_shortcuts
 from napari_sartorius.ui.evaluate.error_model import ErrorModel
+from napari_sartorius.ui.evaluate.swatch import SIDE
 from napari_sartorius.ui.forms import button, quiet
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.evaluate.compared import Compared, Rows
 
 _ROW_HEIGHT = 20
-_WIDTHS = (82, 78, 40, 78, 52, 40)
+_WIDTHS = (78, 76, 42, 76, 44, 40)
 
 
 class ErrorList(QWidget):
@@ -64,11 +65,13 @@ class ErrorList(QWidget):
         view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         view.horizontalHeader().setSortIndicatorClearable(True)
         view.setShowGrid(False)
+        view.setIconSize(QSize(SIDE, SIDE))
         view.setWordWrap(False)
         view.verticalHeader().hide()
         view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         view.horizontalHeader().setMinimumSectionSize(30)
+        view.horizontalHeader().setDefaultSectionSize(_WIDTHS[-1])
         view.horizontalHeader().setStretchLastSection(True)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setTabKeyNavigation(False)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
-from qtpy.QtGui import QColor
 
 from napari_sartorius.evaluation.outcomes import Outcome
+from napari_sartorius.ui.evaluate.swatch import swatch
 from napari_sartorius.ui.evaluate.wording import COLOURS, NAMES
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.ui.evaluate.compared import Compared, Rows
 
-_TITLES = ("error", "cell", "IoU", "with", "area", "slice")
+_TITLES = ("outcome", "cell", "IoU", "with", "area", "slice")
 _HINTS = (
     "What became of the cell.",
     "The true or the found cell that this row is about, by its label.",
@@ -78,7 +78,7 @@ class ErrorModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(compared, rows, row, column)
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
-            return QColor(COLOURS[Outcome(rows.outcome[row])])
+            return swatch(COLOURS[Outcome(rows.outcome[row])])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column in (2, 4) else _LEFT
         return None
@@ -91,6 +91,8 @@ class ErrorModel(QAbstractTableModel):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
             return _TITLES[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _RIGHT if section in (2, 4) else _LEFT
         return _HINTS[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:

@@ -75,7 +75,7 @@ class ComparisonPanel(QWidget):
 
     def _build(self) -> None:
         form = new_form()
-        add_row(form, "Match above", self.iou, "evaluate_iou")
+        add_row(form, "IoU above", self.iou, "evaluate_iou")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -197,7 +197,10 @@ class ComparisonPanel(QWidget):
     def _take_canvas(self) -> None:
         """Keys, clicks and the stage, while the tab is on screen."""
         layer = self.errors.layer
-        if layer is None or not self.isVisible():
+        if layer is None:
+            return
+        if not self.isVisible():
+            self.errors.leave_the_stage()
             return
         self.errors.take_the_stage(self._layers)
         if self._keys is None:

@@ -63,17 +63,16 @@ def sentence(compared: Compared, rows: Rows, row: int) -> str:
 def figures(counts: OutcomeCounts) -> str:
     """Return how many objects there are, in a line."""
     return (
-        f"{counts.truths:,} true cells, {counts.predictions:,} found; "
-        f"{counts.matched:,} are the same."
+        f"{counts.truths:,} true cells, {counts.predictions:,} found, {counts.matched:,} matched."
     )
 
 
 def scores(compared: Compared) -> str:
-    """Return the figures that do not depend on the slider, in a line."""
+    """Return the figures that do not depend on the slider."""
     text = f"Competition mAP {compared.competition_score:.3f}"
     known = compared.average_precision
     if known is not None:
-        text += f" · COCO AP {known.ap:.3f}, AP50 {known.ap50:.3f}, AP75 {known.ap75:.3f}"
+        text += f"\nCOCO AP {known.ap:.3f} · AP50 {known.ap50:.3f} · AP75 {known.ap75:.3f}"
     return text
 
 
