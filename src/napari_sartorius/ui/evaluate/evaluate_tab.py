@@ -10,11 +10,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.evaluate.compared import Compared, compare
 from napari_sartorius.ui.evaluate.in_background import InBackground
+from napari_sartorius.ui.evaluate.likely_layers import FoundLayer
 from napari_sartorius.ui.evaluate.result_panel import ComparisonPanel
 from napari_sartorius.ui.evaluate.sides import (
     FileSide,
     LayerSide,
-    is_comparable,
     is_stack,
     planes_of_both,
     planes_of_one,
@@ -31,7 +31,6 @@ from napari_sartorius.ui.forms import (
     quiet,
     set_row_visible,
 )
-from napari_sartorius.ui.layer_choice import LayerChoice
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
 
@@ -61,10 +60,11 @@ class EvaluateTab(QWidget):
         self._viewer = viewer
         self._dataset: tuple[str, CocoDataset] | None = None
         self._pending: list[Labels] = []
+        self._names = self._shown = ""
         self._watched: list[Labels] = []
         self._work = InBackground(self)
         self._reading = InBackground(self)
-        self.found = LayerChoice(viewer, is_comparable, "no labels yet")
+        self.found = FoundLayer(viewer)
         self.truth = TruthChoice(viewer)
         self.slices = Choice()
         self.slices.addItem("The shown one", False)
@@ -117,6 +117,7 @@ class EvaluateTab(QWidget):
             return
         side = LayerSide.of(found)
         self._pending = [one for one in (found, self.truth.layer) if one is not None]
+        self._names = f"{found.name} with {truth.name}"
         self._show_running(True)
         self._say("Comparing …")
         self._work.run(lambda tell: compare(side, truth, places, tell))
@@ -146,20 +147,11 @@ class EvaluateTab(QWidget):
         if found is None:
             raise UserError(_EMPTY)
         if self.truth.is_file:
-            image = self.truth.image
-            if image is None or self._dataset is None:
-                raise UserError("Choose under Truth which image of the file this is.")
-            if image.size != tuple(found.data.shape[-2:]):
-                raise UserError(
-                    f"{image.file_name} is {image.height} x {image.width} pixels, {found.name} is "
-                    f"{found.data.shape[-2]} x {found.data.shape[-1]}: choose labels of this image."
-                )
-            side = FileSide(image.file_name, self._dataset[1].instances[image.id])
-            return side, planes_of_one(self._viewer, found)
+            return self._file_side(found)
         truth = self.truth.layer
         if truth is None:
             raise UserError(_EMPTY)
-        if found is truth and len(self.found.layers) == 1:
+        if found is truth and self.found.count() == 1:
             raise UserError(
                 f"{found.name} is the only labels layer: add one with the true cells, or choose "
                 "a COCO file under Truth."
@@ -167,13 +159,32 @@ class EvaluateTab(QWidget):
         every = bool(self.slices.currentData()) and is_stack(found)
         return LayerSide.of(truth), planes_of_both(self._viewer, found, truth, every)
 
+    def _file_side(self, found: Labels) -> tuple[Any, list[tuple[Plane, Plane]]]:
+        places = planes_of_one(self._viewer, found)
+        if self._dataset is not None and is_stack(found):
+            # The slider may stand at another image of the file than when it was chosen.
+            name, dataset = self._dataset
+            images, likely = candidates(dataset, name, self._viewer, found, places[0][0])
+            if likely is not None and likely is not self.truth.image:
+                self.truth.show_images(images, likely)
+        image = self.truth.image
+        if image is None or self._dataset is None:
+            raise UserError("Choose under Truth which image of the file this is.")
+        return FileSide(image.file_name, self._dataset[1].instances[image.id]), places
+
     def _on_choice(self) -> None:
         set_row_visible(
             self._form, self.slices, is_stack(self.found.layer) and not self.truth.is_file
         )
         self.compare_button.setEnabled(self.found.layer is not None)
-        if not self._work.is_running:
-            self._say(_WELCOME if self.found.layer is not None else _EMPTY)
+        if self._work.is_running:
+            return
+        if self.found.layer is None:
+            self._say(_EMPTY)
+        elif self.panel.compared is None:
+            self._say(_WELCOME)
+        else:
+            self._say(f"Below is {self._shown}; Compare shows what is chosen now.")
 
     def _on_found(self, layer: Labels | None) -> None:
         self._on_choice()
@@ -206,6 +217,7 @@ class EvaluateTab(QWidget):
 
     def _on_compared(self, compared: Compared) -> None:
         self._show_running(False)
+        self._shown = self._names
         self._say(left_out(compared))
         self._watch(self._pending)
         self.panel.show_compared(compared, self._pending)

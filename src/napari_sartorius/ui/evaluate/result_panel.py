@@ -99,6 +99,11 @@ class ComparisonPanel(QWidget):
         self._painting.finished.connect(self._on_painted)
         self._painting.failed.connect(lambda text: self._say(text, "warning"))
 
+    @property
+    def is_painted(self) -> bool:
+        """Whether the layer shows what the list shows; it follows the slider a moment later."""
+        return self._painted is not None and self._painted is self._rows
+
     def show_compared(self, compared: Compared, layers: list[Labels]) -> None:
         """Show another comparison of these layers, that of found cells first."""
         self.compared, self._layers = compared, list(layers)
@@ -222,7 +227,7 @@ class ComparisonPanel(QWidget):
     def _on_clicked(self, y: float, x: float, add: bool) -> None:
         layer = self.errors.layer
         plane = shown_plane(self._viewer, layer) if layer is not None else None
-        if plane is None or self._painted is not self._rows:
+        if plane is None or not self.is_painted:
             return
         row = self.errors.row_at(plane, y, x)
         if row is not None and row in self.list.model.order:

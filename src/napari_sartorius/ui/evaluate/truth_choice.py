@@ -8,56 +8,18 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.evaluate.sides import is_comparable
+from napari_sartorius.ui.evaluate.likely_layers import TruthLayer
 from napari_sartorius.ui.forms import Choice, button
-from napari_sartorius.ui.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Labels, Layer
+    from napari.layers import Labels
 
     from napari_sartorius.io.coco_dataset import CocoImage
 
-_WORDS = ("truth", "annotation", "manual", "reference")
 _FILE_TYPES = "COCO annotations (*.json)"
-
-
-class TruthLayer(LayerChoice):
-    """Offers labels layers, at first one that sounds like the truth, else the oldest.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        The viewer to follow.
-    """
-
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        self._by_user = False
-        super().__init__(viewer, is_comparable, "no labels yet", parent)
-        self._guess()
-        self.activated.connect(self._on_activated)
-
-    def choose(self, layer: Layer) -> None:
-        """Choose a layer; it stays until it goes away."""
-        super().choose(layer)
-        self._by_user = True
-
-    def _on_activated(self, position: int) -> None:
-        self._by_user = True
-
-    def _on_inserted(self, event: object) -> None:
-        self.refresh()
-        if not self._by_user:
-            self._guess()
-
-    def _guess(self) -> None:
-        if self._layers:
-            likely = [
-                one for one in self._layers if any(word in one.name.lower() for word in _WORDS)
-            ]
-            self._choose((likely or self._layers[-1:])[0])
 
 
 class TruthChoice(QWidget):
