@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.evaluate.compared import Compared, Rows
 
 _ROW_HEIGHT = 20
-_WIDTHS = (78, 76, 42, 76, 44, 40)
+_WIDTHS = (78, 76, 42, 76, 44)
+_NARROW_WIDTHS = (72, 68, 38, 68, 40, 30)  # with a column for slices
 
 
 class ErrorList(QWidget):
@@ -39,6 +40,7 @@ class ErrorList(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._fitted = False
         self.model = ErrorModel(self)
         self.view = QTableView()
         self.previous_button = button("Previous", "plain", "error_previous")
@@ -71,7 +73,7 @@ class ErrorList(QWidget):
         view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         view.horizontalHeader().setMinimumSectionSize(30)
-        view.horizontalHeader().setDefaultSectionSize(_WIDTHS[-1])
+        view.horizontalHeader().setDefaultSectionSize(_NARROW_WIDTHS[-1])
         view.horizontalHeader().setStretchLastSection(True)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setTabKeyNavigation(False)
@@ -101,9 +103,11 @@ class ErrorList(QWidget):
         columns = self.model.columnCount()
         with QSignalBlocker(self.view.selectionModel()):
             self.model.show_rows(compared, rows, shown)
-        if columns != self.model.columnCount() or self.view.columnWidth(0) != _WIDTHS[0]:
-            for column in range(self.model.columnCount() - 1):
-                self.view.setColumnWidth(column, _WIDTHS[column])
+        if columns != self.model.columnCount() or not self._fitted:
+            self._fitted = True
+            several = self.model.columnCount() > len(_WIDTHS)
+            for column, width in enumerate(_NARROW_WIDTHS if several else _WIDTHS):
+                self.view.setColumnWidth(column, width)
         self._show_place()
 
     def choose(self, row: int) -> None:

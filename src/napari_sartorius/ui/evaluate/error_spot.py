@@ -65,7 +65,7 @@ def _around(masks: CropMasks, width: int) -> tuple[Any, Any]:
     for bitmap, (x0, y0, _, _) in zip(masks, masks.boxes.tolist(), strict=True):
         padded = np.pad(bitmap.astype(np.uint8), width)
         box = (width, width, padded.shape[0] - width, padded.shape[1] - width)
-        y, x = outlines(padded, {1: box}, [1], width)  # type: ignore[arg-type]
+        y, x = outlines(padded, {1: box}, [1], width)
         y, x = y + y0 - width, x + x0 - width
         inside = (y >= 0) & (y < height_of) & (x >= 0) & (x < width_of)
         rows.append(y[inside])

@@ -70,12 +70,17 @@ class ErrorsLayer:
         self._layer: Labels | None = None
         self._hidden: list[Labels] = []
         self._rows: Rows | None = None
+        self._of: Compared | None = None
 
     @property
     def layer(self) -> Labels | None:
         """The layer while it is in the viewer; the user may have removed it."""
         there = self._layer is not None and any(self._layer is one for one in self._viewer.layers)
         return self._layer if there else None
+
+    def is_of(self, compared: Compared) -> bool:
+        """Whether the layer shows this comparison, if at another threshold."""
+        return self._of is compared
 
     def show(
         self,
@@ -85,11 +90,13 @@ class ErrorsLayer:
         picture: NDArray[np.uint16],
         shown: Collection[Outcome],
     ) -> None:
-        """Put a picture of `paint` into the viewer, exactly on the layer of found cells."""
-        self._rows = rows
+        """Put a picture of `paint` into the viewer, exactly on the layer of found cells.
+
+        Take the layer of another comparison away before, with `remove`.
+        """
+        self._rows, self._of = rows, compared
         layer = self.layer
-        if layer is None or layer.data.shape != picture.shape:
-            self.remove()
+        if layer is None:
             layer = self._layer = self._make(found, compared, picture)
         else:
             layer.data = picture
@@ -156,7 +163,7 @@ class ErrorsLayer:
             name=NAME,
             opacity=_OPACITY,
             metadata={OVERLAY_KEY: True},
-            **transform_of(found, choice),  # type: ignore[arg-type]
+            **transform_of(found, choice),
         )
         layer.editable = False
         return layer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -11,6 +13,8 @@ from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 
 class InBackground(QObject):
@@ -68,12 +72,13 @@ class InBackground(QObject):
             self._say(ticket, "failed", str(error))
         except MemoryError:
             self._say(ticket, "failed", "There is not enough memory for this comparison.")
+        except Exception as error:
+            logger.exception("a comparison failed")
+            self._say(ticket, "failed", f"The comparison failed ({error}); the log tells more.")
 
     def _say(self, ticket: int, what: str, value: Any) -> None:
-        try:
+        with suppress(RuntimeError):  # the window was closed meanwhile
             self._heard.emit(ticket, what, value)
-        except RuntimeError:  # the window was closed meanwhile
-            raise Abandoned from None
 
     def _on_heard(self, ticket: int, what: str, value: Any) -> None:
         if ticket != self._ticket:

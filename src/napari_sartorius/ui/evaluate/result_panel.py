@@ -107,9 +107,7 @@ class ComparisonPanel(QWidget):
     def show_compared(self, compared: Compared, layers: list[Labels]) -> None:
         """Show another comparison of these layers, that of found cells first."""
         self.compared, self._layers = compared, list(layers)
-        self._clear_canvas()
-        self.errors.leave_the_stage()
-        self.errors.remove()
+        self._spot.hide()
         self.scores.setText(wording.scores(compared))
         self.plot.show_curve(compared.precision(IOUS))
         self._show_rows()
@@ -192,6 +190,10 @@ class ComparisonPanel(QWidget):
             return
         self._painted = rows
         before = self.errors.layer
+        if not self.errors.is_of(compared):
+            self._clear_canvas()
+            self.errors.leave_the_stage()
+            self.errors.remove()
         self.errors.show(self._layers[0], compared, rows, picture, self.chips.shown)
         if self.errors.layer is not before:
             self._clear_canvas()
