@@ -100,6 +100,17 @@ def test_the_layer_of_errors(viewer: Any, truth: Any, found: Any, compare: Any) 
     assert not is_result(layer)
 
 
+def test_small_objects_lie_on_large_ones(viewer: Any, tab: Any, compare: Any) -> None:
+    """A found speck in a true cell that was missed can be seen, and clicked."""
+    viewer.add_labels(picture([(1, (0, 0, 20, 20))]), name="truth")
+    viewer.add_labels(picture([(1, (8, 8, 10, 10))]), name="cells")
+    panel = compare()
+    assert [line[:2] for line in lines(panel)] == [("missed", "truth 1"), ("extra", "found 1")]
+    layer = viewer.layers["Errors"]
+    assert layer.data[9, 9] == 2
+    assert layer.data[1, 1] == 1
+
+
 def test_walking_through(
     tab: Any, viewer: Any, truth: Any, found: Any, compare: Any, qtbot: Any
 ) -> None:

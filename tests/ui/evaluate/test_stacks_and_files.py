@@ -65,6 +65,36 @@ def test_all_slices(tab: Any, viewer: Any, stack: Any, compare: Any) -> None:
     assert model.data(model.index(panel.list.view.currentIndex().row(), 5)) == "2"
 
 
+def test_slice_by_slice(tab: Any, viewer: Any, stack: Any, compare: Any) -> None:
+    tab.slices.select_data(True)
+    panel = compare()
+    assert not panel.slices.isHidden()
+    panel.slices.set_open(True)
+    table = panel.slices.content
+    assert _texts(table) == [
+        ["0", "6", "7", "1", "0.08", "0.042"],
+        ["1", "2", "2", "2", "1.00", "1.000"],
+        ["2", "6", "0", "0", "0.00", "0.000"],
+    ]
+    panel.iou.setValue(0.25)
+    assert _texts(table)[0] == ["0", "6", "7", "4", "0.44", "0.042"]
+    centre = getattr(viewer, "scene", viewer).camera.center[-2:]
+    table.setCurrentCell(2, 0)
+    assert viewer.dims.point[0] == 14.0
+    assert getattr(viewer, "scene", viewer).camera.center[-2:] == pytest.approx(centre)
+
+
+def test_a_single_slice_has_no_table_of_slices(stack: Any, compare: Any) -> None:
+    assert compare().slices.isHidden()
+
+
+def _texts(table: Any) -> list[list[str]]:
+    return [
+        [table.item(row, column).text() for column in range(table.columnCount())]
+        for row in range(table.rowCount())
+    ]
+
+
 def test_stacks_of_different_length(tab: Any, viewer: Any, stack: Any, qtbot: Any) -> None:
     tab.found.choose(viewer.add_labels(stack[1].data[:2], name="short", scale=(2.0, 0.5, 0.5)))
     tab.slices.select_data(True)
@@ -133,6 +163,20 @@ def test_a_file_whose_image_is_found_by_name(
     assert panel.said.text() == "Missed: truth 108, nothing found touches it."
     tab.truth.layers_button.click()
     assert tab.truth.layer is viewer.layers["ground truth"]
+
+
+def test_crowd_regions_are_no_cells(
+    tab: Any, found: Any, compare: Any, read: Any, tmp_path: Path
+) -> None:
+    path = coco(tmp_path / "t.json", ("a.png", picture(TRUE)))
+    content = json.loads((tmp_path / "t.json").read_text())
+    content["annotations"][1]["iscrowd"] = 1
+    (tmp_path / "t.json").write_text(json.dumps(content))
+    read(path)
+    panel = compare()
+    assert panel.figures.text() == "5 true cells, 7 found, 1 matched."
+    panel.list.next_button.click()
+    assert "truth 105" in panel.said.text()
 
 
 def test_asks_for_the_image_when_several_could_be_it(

@@ -82,6 +82,18 @@ class Rows:
         return len(self.outcome)
 
 
+@dataclass(frozen=True)
+class SliceFigures:
+    """How one slice did: its place, counts and precision (0 to 1) at a threshold, and its mAP."""
+
+    place: Plane
+    truths: int
+    predictions: int
+    matched: int
+    precision: float
+    competition_score: float
+
+
 @dataclass(frozen=True, eq=False)
 class Compared:
     """A comparison.
@@ -122,6 +134,18 @@ class Compared:
         order = np.argsort(_place_in_order(columns[0]), kind="stable")
         rows = Rows(*(column[order] for column in columns))
         return total_counts(result.counts for result in results), rows
+
+    def slices(self, iou: float) -> list[SliceFigures]:
+        """Return the figures of each slice at a threshold."""
+        result = []
+        for plane in self.planes:
+            comparison = plane.comparison
+            truths, predictions = len(plane.truth.ids), len(plane.found.ids)
+            matched = int(np.count_nonzero(comparison.matches.iou > iou))
+            precision = float(comparison.precision(np.array([iou]))[0])
+            score = float(comparison.precision(THRESHOLDS).mean())
+            result.append(SliceFigures(plane.place, truths, predictions, matched, precision, score))
+        return result
 
     def masks_of(self, rows: Rows, row: int) -> CropMasks:
         """Return what to outline: the true cells in a merge, the pieces of a split, else itself."""

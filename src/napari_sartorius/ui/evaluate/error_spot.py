@@ -42,6 +42,14 @@ class ErrorSpot:
         thickness = 1.5 / max(float(camera.zoom) * float(np.abs(layer.scale[-1])), 1e-6)
         self._outline.show(layer, _around(masks, int(np.clip(round(thickness), 1, 3))))
 
+    def show_slice(self, layer: Labels, plane: tuple[int, ...]) -> None:
+        """Show a slice of a layer; the place in it stays."""
+        self.hide()
+        camera: Any = getattr(self._viewer, "scene", self._viewer).camera
+        y, x = camera.center[-2:]
+        here = (*layer.data_to_world((*plane, 0, 0))[:-2], y, x)
+        go_to(self._viewer, layer, plane, *layer.world_to_data(here)[-2:])
+
     def hide(self) -> None:
         """Show no outlines."""
         self._outline.hide()

@@ -15,7 +15,7 @@ from napari_sartorius.ui.label_colours import apply_colormap, build_colormap, he
 from napari_sartorius.ui.layer_writer import transform_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from napari.components import ViewerModel
     from napari.layers import Labels
@@ -27,7 +27,9 @@ NAME = "Errors"
 _OPACITY = 0.6
 
 
-def paint(compared: Compared, rows: Rows, leading: tuple[int, ...]) -> NDArray[np.uint16]:
+def paint(
+    compared: Compared, rows: Rows, leading: tuple[int, ...], tell: Callable[[str], None]
+) -> NDArray[np.uint16]:
     """Return the picture of all rows: row i has the label i + 1; may run in any thread.
 
     Parameters
@@ -37,11 +39,14 @@ def paint(compared: Compared, rows: Rows, leading: tuple[int, ...]) -> NDArray[n
         hidden.
     leading : tuple of int
         Sizes of the axes in front of (Y, X): of the whole layer, or ones for a single slice.
+    tell : callable
+        Called for each slice; may raise when nobody waits for the picture any more.
     """
     size = compared.planes[0].found.masks.image_size
     picture = np.zeros((*leading, *size), np.uint16)
     whole = int(np.prod(leading)) > 1
     for n, plane in enumerate(compared.planes):
+        tell("Painting …")
         here = rows.plane == n
         masks, numbers = [], []
         for of_truth, side in ((True, plane.truth), (False, plane.found)):

@@ -18,7 +18,8 @@ from napari_sartorius.ui.evaluate.errors_layer import ErrorsLayer, paint
 from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.evaluate.outcome_chips import OutcomeChips
 from napari_sartorius.ui.evaluate.precision_plot import IOUS, PrecisionPlot
-from napari_sartorius.ui.forms import add_row, new_form, quiet, rule
+from napari_sartorius.ui.evaluate.slice_table import SliceTable
+from napari_sartorius.ui.forms import Fold, add_row, new_form, quiet, rule
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class ComparisonPanel(QWidget):
         self.iou.setValue(0.5)
         self.plot = PrecisionPlot()
         self.chips = OutcomeChips()
+        self.slices = Fold("Slice by slice", "fold", self._make_slices)
         self.list = ErrorList()
         self.said = quiet(role="body")
         self._painting = InBackground(self)
@@ -82,7 +84,7 @@ class ComparisonPanel(QWidget):
         for widget in (rule(), self.figures, self.scores):
             layout.addWidget(widget)
         layout.addLayout(form)
-        for widget in (self.plot, self.chips):
+        for widget in (self.plot, self.slices, self.chips):
             layout.addWidget(widget)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.said)
@@ -93,6 +95,7 @@ class ComparisonPanel(QWidget):
             lambda value: self.iou.setValue(min(max(value, LOWEST), HIGHEST))
         )
         self.chips.changed.connect(self._on_chips)
+        self.slices.switch.toggled.connect(lambda _: self._show_slices())
         self.list.row_chosen.connect(self.go_to)
         self.list.csv_asked.connect(self.save)
         self._later.timeout.connect(self._repaint)
@@ -110,6 +113,7 @@ class ComparisonPanel(QWidget):
         self._spot.hide()
         self.scores.setText(wording.scores(compared))
         self.plot.show_curve(compared.precision(IOUS))
+        self.slices.setVisible(len(compared.planes) > 1)
         self._show_rows()
         self.show()
         self._repaint()
@@ -161,6 +165,22 @@ class ComparisonPanel(QWidget):
         self.list.show_rows(self.compared, self._rows, self.chips.shown)
         self._say("")
 
+        self._show_slices()
+
+    def _make_slices(self) -> SliceTable:
+        table = SliceTable()
+        table.slice_asked.connect(self._on_slice_asked)
+        return table
+
+    def _show_slices(self) -> None:
+        if self.compared is not None and self.slices.is_made:
+            self.slices.content.show_slices(self.compared.slices(self.iou.value()))
+
+    def _on_slice_asked(self, position: int) -> None:
+        if self.compared is not None and self.errors.layer is not None:
+            place = self._in_layer(self.compared.planes[position].place)
+            self._spot.show_slice(self.errors.layer, place)
+
     def _on_iou(self, value: float) -> None:
         self._spot.hide()
         self._show_rows()
@@ -182,7 +202,7 @@ class ComparisonPanel(QWidget):
         leading = tuple(found.data.shape[:-2])
         if len(compared.planes) + compared.left_out == 1:
             leading = (1,) * len(leading)
-        self._painting.run(lambda tell: (compared, rows, paint(compared, rows, leading)))
+        self._painting.run(lambda tell: (compared, rows, paint(compared, rows, leading, tell)))
 
     def _on_painted(self, painted: tuple[Any, Any, Any]) -> None:
         compared, rows, picture = painted

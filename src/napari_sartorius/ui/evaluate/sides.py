@@ -89,12 +89,18 @@ class FileSide:
     instances: Instances
 
     def objects(self, plane: Plane) -> Objects:
-        """Return the objects; an image of a file is one slice."""
-        known = self.instances.columns.get("annotation_id")
-        count = len(self.instances)
+        """Return the objects; an image of a file is one slice.
+
+        Crowd regions are left out: they are no single objects.
+        """
+        instances = self.instances
+        if "iscrowd" in instances.columns:
+            instances = instances[instances.columns["iscrowd"] == 0]
+        known = instances.columns.get("annotation_id")
+        count = len(instances)
         numbered = known is not None and known.dtype.kind in "iu"
         ids = known.astype(np.int64) if known is not None and numbered else np.arange(1, count + 1)
-        return Objects(self.instances.masks, ids)
+        return Objects(instances.masks, ids)
 
 
 def is_comparable(layer: Layer) -> bool:
