@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ROW_HEIGHT = 20
 _WIDTHS = (78, 76, 42, 76, 44)
-_NARROW_WIDTHS = (72, 68, 38, 68, 40, 30)  # with a column for slices
+_NARROW_WIDTHS = (72, 66, 42, 66, 40, 30)  # with a column for slices
 
 
 class ErrorList(QWidget):
@@ -75,6 +75,7 @@ class ErrorList(QWidget):
         view.horizontalHeader().setMinimumSectionSize(30)
         view.horizontalHeader().setDefaultSectionSize(_NARROW_WIDTHS[-1])
         view.horizontalHeader().setStretchLastSection(True)
+        view.horizontalHeader().setHighlightSections(False)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setTabKeyNavigation(False)
         view.setMinimumHeight(110)

@@ -23,7 +23,7 @@ _HINTS = (
     "Matched cells, as a share of all that were matched, missed or found in vain.",
     "The competition's: precision averaged over the overlaps 0.50 to 0.95.",
 )
-_WIDTHS = (40, 44, 48, 60, 64)
+_WIDTHS = (40, 42, 48, 62, 70)
 _ROW_HEIGHT, _HEIGHT = 20, 110
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -48,6 +48,8 @@ class SliceTable(QTableWidget):
         self.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.horizontalHeader().setMinimumSectionSize(30)
+        self.horizontalHeader().setDefaultSectionSize(_WIDTHS[0])
+        self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setDefaultAlignment(_RIGHT)
         for column, width in enumerate(_WIDTHS):
             self.setColumnWidth(column, width)
