@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.memory import Effort
     from napari_sartorius.inference.network_pool import NetworkPool
     from napari_sartorius.inference.result import NoticeBook, Stopwatch
@@ -184,9 +185,16 @@ class PassSetup:
     def _member(self, name: str) -> ModelCard:
         return self._card.member(name).card
 
+    def precision(self, name: str, pool: NetworkPool, device: str) -> Precision:
+        """Arithmetic of a member; networks that are joined share one."""
+        if not self.one.is_stage_by_stage or name not in self.one.member_names:
+            return pool.precision(name, self._config, device)
+        wishes = {pool.precision(one, self._config, device) for one in self.one.member_names}
+        return wishes.pop() if len(wishes) == 1 else "float32"
+
     @contextmanager
     def _runner(self, name: str, pool: NetworkPool, effort: Effort) -> Iterator[NetworkRunner]:
-        precision = pool.precision(name, self._config, effort.device)
+        precision = self.precision(name, pool, effort.device)
         with pool.lend(name, effort.device, precision, one_by_one=effort.one_by_one) as network:
             yield NetworkRunner(network, effort.device, precision, self._views)
 
@@ -236,7 +244,7 @@ class PassSetup:
 
         names, device = self.one.member_names, effort.device
         common = names[0]
-        precision = pool.precision(common, self._config, device)
+        precision = self.precision(common, pool, device)
         networks = [pool.get(name, device, precision) for name in names]
         cards = [self._member(name) for name in names]
         inputs = member_inputs(cards, [pictures.of(name) for name in names])
