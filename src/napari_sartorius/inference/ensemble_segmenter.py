@@ -74,7 +74,9 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         self._passes = card.passes_of(config.preset)
         self._setups = [PassSetup(card, one, config) for one in self._passes]
         self._user_type = self._setups[0].user_type
-        self.several = any(len(one.members) > 1 for one in self._passes)
+        self.several = any(
+            len(one.members) > 1 and not one.is_stage_by_stage for one in self._passes
+        )
 
     def _setup(self, one: PassCard) -> PassSetup:
         return next(setup for setup in self._setups if setup.one is one)
