@@ -52,7 +52,13 @@ class Cases:
         return iter(self.cases)
 
 
-def collect_cases(truth: CocoDataset, predicted: CocoDataset, *, split: str | None = None) -> Cases:
+def collect_cases(
+    truth: CocoDataset,
+    predicted: CocoDataset,
+    *,
+    split: str | None = None,
+    partial: bool = False,
+) -> Cases:
     """Find the prediction of every annotated image.
 
     Parameters
@@ -64,6 +70,8 @@ def collect_cases(truth: CocoDataset, predicted: CocoDataset, *, split: str | No
         categories of the same names.
     split : str, optional
         Take only images of the truth whose record says so, for example ``"val"``.
+    partial : bool
+        Leave out annotated images that have no prediction, instead of refusing.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def collect_cases(truth: CocoDataset, predicted: CocoDataset, *, split: str | No
     truth = _of_split(truth, split)
     names = truth.category_names
     cases = []
-    for image, match in pair_images(truth, predicted):
+    for image, match in pair_images(truth, predicted, partial=partial):
         objects = to_true_categories(predicted.instances[match.id], predicted.category_names, names)
         _check_scores(objects, image.file_name)
         places = (truth.image_path(image), predicted.image_path(match))
