@@ -14,6 +14,7 @@ from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
 from napari_sartorius.cli.model_files import models_app
 from napari_sartorius.cli.segment import segment
+from napari_sartorius.cli.shapes import shapes
 from napari_sartorius.cli.train import train
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ def root(
 
 app.command()(segment)
 app.command()(evaluate)
+app.command()(shapes)
 app.command()(train)
 app.command()(export)
 app.add_typer(models_app, name="models")

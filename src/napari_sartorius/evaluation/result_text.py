@@ -23,7 +23,7 @@ def as_text(result: EvaluationResult, *, per_image: bool = True) -> str:
     """Return all images if wanted, then the categories, then the whole in sentences."""
     lines: list[str] = []
     if per_image:
-        lines += _table(
+        lines += aligned(
             ("image", "category", "true", "found", "missed", "extra", "merged", "split", "mAP"),
             [
                 (
@@ -74,7 +74,7 @@ def _categories(result: EvaluationResult) -> list[str]:
         )
     )
     names = ("category", "images", "true", "found", "mAP", "part", "AP", "AP50", "AP75")
-    return _table((*names, "small", "medium", "large", f"AR{largest}"), rows)
+    return aligned((*names, "small", "medium", "large", f"AR{largest}"), rows)
 
 
 def _precisions(precision: AveragePrecision | None, limit: int) -> tuple[float, ...]:
@@ -109,8 +109,8 @@ def _sentences(result: EvaluationResult) -> list[str]:
     return lines
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Align columns: text on the left, numbers on the right."""
+def aligned(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return lines of a table with aligned columns: text on the left, numbers on the right."""
     cells = [[_cell(value) for value in row] for row in rows]
     columns = list(zip(names, *cells, strict=True))
     widths = [max(len(text) for text in column) for column in columns]

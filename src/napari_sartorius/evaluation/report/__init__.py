@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.evaluation.cell_shape import measure_cells
 from napari_sartorius.evaluation.report.figures import require_matplotlib
-from napari_sartorius.evaluation.report.page import PageContent, page
+from napari_sartorius.evaluation.report.page import PageContent, histogram_page, page
 from napari_sartorius.evaluation.report.pictures import draw_case, worst_images
 from napari_sartorius.evaluation.report.tables import (
     category_columns,
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.evaluation.cases import Cases
+    from napari_sartorius.evaluation.cell_shape import CellShapes
     from napari_sartorius.evaluation.report.pictures import CasePictures
     from napari_sartorius.evaluation.results import EvaluationResult
 
-__all__ = ["WORST", "require_matplotlib", "write_report"]
+__all__ = ["WORST", "require_matplotlib", "write_histograms", "write_report"]
 
 WORST = 6
 _NO_MONITOR = Monitor()
@@ -99,6 +100,18 @@ def write_report(
         write_table(folder / name, table)
     monitor.progress("writing", 1.0)
     return [folder / name for name in ("report.html", "report.json", *tables)]
+
+
+def write_histograms(path: str | Path, shapes: CellShapes, *, title: str = "Cell shapes") -> None:
+    """Write one page with a histogram of each shape feature per category, atomically.
+
+    Raises
+    ------
+    UserError
+        If matplotlib is missing or the file cannot be written.
+    """
+    require_matplotlib()
+    write_text(path, histogram_page(title, shapes))
 
 
 def _pictures(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from napari_sartorius.evaluation.outcomes import Outcome
 
-TRUTH = "#f0e442"
-PREDICTED = "#56b4e9"
-
 # The dock's Evaluate tab shows outcomes in the same colours.
 OUTCOMES = {
     Outcome.MISSED: "#e0562f",

@@ -16,7 +16,7 @@ from napari_sartorius.evaluation.outcomes import Outcome
 from napari_sartorius.evaluation.report.colours import OUTCOMES, category_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -108,7 +108,7 @@ def precision_recall(result: EvaluationResult) -> str:
             label = f"{name}: AP {value:.3f}"
             axes.plot(RECALL_LEVELS, precision.curve[row], color=colour, label=label)
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper right")
 
     return _svg("recall", draw)
 
@@ -145,7 +145,8 @@ def counts(result: EvaluationResult) -> str:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        highest = max(max(im.true_count, im.predicted_count) for im in result.images) * 1.05 + 1
+        numbers = [n for im in result.images for n in (im.true_count, im.predicted_count)]
+        lowest, highest = 0.0, max(numbers) * 1.05 + 1
         axes.plot([0, highest], [0, highest], color=_TEXT, linewidth=1, linestyle=":")
         names = [category.name for category in result.categories]
         for i, name in enumerate([*names, None]):
@@ -162,10 +163,20 @@ def counts(result: EvaluationResult) -> str:
                 )
         # Both logarithmic where a few crowded images would push all others into a corner.
         if highest > 150:
-            axes.set_xscale("symlog", linthresh=10)
-            axes.set_yscale("symlog", linthresh=10)
+            ticks = [0, *(step * 10**k for k in range(1, 8) for step in (1, 2, 5))]
+            for scale, place in (
+                (axes.set_xscale, axes.set_xticks),
+                (axes.set_yscale, axes.set_yticks),
+            ):
+                scale("symlog", linthresh=10)
+                place(ticks, [f"{tick:,}" for tick in ticks])
+                place([], minor=True)
+            lowest = min(numbers) * 0.8 if min(numbers) > 12 else 0.0
         axes.set(
-            xlabel="true objects", ylabel="found objects", xlim=(0, highest), ylim=(0, highest)
+            xlabel="true objects",
+            ylabel="found objects",
+            xlim=(lowest, highest),
+            ylim=(lowest, highest),
         )
         axes.legend(loc="upper left")
 
@@ -193,6 +204,7 @@ def outcome_bars(result: EvaluationResult) -> str:
                 left += share
             extra = sum(t.predicted.count(Outcome.EXTRA) for t in tables) / whole
             axes.barh(row, extra, left=1.04, height=0.6, color=OUTCOMES[Outcome.EXTRA])
+            axes.text(1.05 + extra, row, f"{extra:.0%}", va="center")
         axes.axvline(1.02, color=_TEXT, linewidth=1)
         axes.set_yticks(range(len(groups)), [name for name, _ in groups])
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
@@ -200,26 +212,28 @@ def outcome_bars(result: EvaluationResult) -> str:
         axes.invert_yaxis()
         axes.set(xlabel="of the true objects; to the right of the line: found objects too many")
 
-    return _svg("outcomes", draw, size=(7.4, 0.75 + 0.42 * len(groups)))
+    return _svg("outcomes", draw, size=(10.5, 0.7 + 0.38 * len(groups)))
 
 
-def shape_histograms(truth: CellShapes, predicted: CellShapes, category: int) -> str:
-    """Draw the shapes of one category's true and found cells over each other."""
+def shape_histograms(sides: Sequence[CellShapes], category: int) -> str:
+    """Draw the shapes of one category's true cells, and of the found ones over them."""
+    fewest = min(len(side.of("area", category)) for side in sides)
+    bins = int(np.clip(2 * np.sqrt(fewest), 10, 40))
 
     def draw(figure: Figure) -> None:
         for place, (feature, label) in enumerate(SHAPES_SHOWN.items(), start=1):
             axes = figure.add_subplot(2, 3, place)
-            sides = truth.of(feature, category), predicted.of(feature, category)
-            edges = histogram_edges(sides)
-            for side, name, filled in ((sides[0], "true", True), (sides[1], "found", False)):
-                _histogram(axes, side, edges, name, filled=filled)
+            values = [side.of(feature, category) for side in sides]
+            edges = histogram_edges(values, bins)
+            for own, name in zip(values, ("true", "found"), strict=False):
+                _histogram(axes, own, edges, name, filled=name == "true")
             axes.set(xlabel=label, yticks=[], ylim=(0, None))
             axes.grid(visible=False)
             axes.spines["left"].set_visible(False)
-            if place == 1:
+            if place == 1 and len(sides) > 1:
                 axes.legend()
 
-    return _svg(f"shapes{category}", draw, size=(9.6, 4.2))
+    return _svg(f"shapes{category}", draw, size=(10.5, 4.4))
 
 
 def _histogram(axes: Axes, values: Any, edges: Any, label: str, *, filled: bool) -> None:
@@ -248,4 +262,6 @@ def _svg(name: str, draw: Callable[[Figure], None], size: tuple[float, float] = 
     # Its size is the page's business; the view box keeps the proportions.
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 role="img"', text, count=1)
+    # Names of groups repeat from figure to figure and nothing refers to them.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     return text.replace(_TEXT, "currentColor").replace(_LINE, "var(--line)")

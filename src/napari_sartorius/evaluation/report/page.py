@@ -62,14 +62,23 @@ def page(content: PageContent) -> str:
         _ranking(content),
         _shapes(content),
     ]
+    return _document(content.title, "".join(sections))
+
+
+def histogram_page(title: str, shapes: CellShapes) -> str:
+    """Return a page with the shapes of one data set's cells, category by category."""
+    return _document(title, f"<h1>{escape(title)}</h1>\n{_histograms(shapes, None)}")
+
+
+def _document(title: str, body: str) -> str:
     style, script = (
         (resources.files(__package__) / name).read_text("utf-8") for name in ("page.css", "page.js")
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(content.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<main>\n{''.join(sections)}</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<main>\n{body}</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -88,7 +97,7 @@ def _headline(content: PageContent) -> str:
         (_number(precision.ap50), "COCO AP50"),
         (_percent(recall), "of the true objects found"),
         (_percent(right), "of the found objects right"),
-        (_signed(counting.total_relative), "objects in all, found to true"),
+        (_signed(counting.total_relative), "found objects less true ones"),
         (_number(result.calibration.expected_error), "calibration error of scores"),
     ]
     body = "".join(f'<div class="card"><b>{v}</b><span>{text}</span></div>\n' for v, text in cards)
@@ -190,15 +199,21 @@ def _ranking(content: PageContent) -> str:
 
 
 def _shapes(content: PageContent) -> str:
-    body = '<p class="quiet">Every object as it was found, before overlaps are removed.</p>\n'
-    for category, name in enumerate(content.true_shapes.category_names):
-        sides = content.true_shapes, content.predicted_shapes
+    note = '<p class="quiet">Every object as it was found, before overlaps are removed.</p>\n'
+    body = _histograms(content.true_shapes, content.predicted_shapes)
+    return _section("shapes", "Shapes", note + body)
+
+
+def _histograms(truth: CellShapes, predicted: CellShapes | None) -> str:
+    body = ""
+    for category, name in enumerate(truth.category_names):
+        sides = [truth] if predicted is None else [truth, predicted]
         if any(len(side.of("area", category)) for side in sides):
             body += (
                 f'<figure class="wide"><h3>{escape(name)}</h3>'
-                f"{figures.shape_histograms(*sides, category)}</figure>\n"
+                f"{figures.shape_histograms(sides, category)}</figure>\n"
             )
-    return _section("shapes", "Shapes", body)
+    return body
 
 
 def _number(value: float) -> str:

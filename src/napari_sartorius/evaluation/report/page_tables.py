@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NOTHING = "\N{EN DASH}"
 _SIDES = ("true", "predicted")
-_SORTED = ' aria-sort="ascending"'
+_HEADS = {"mAP": ' aria-sort="ascending"', "category": ' class="left"'}
 
 
 def category_table(result: EvaluationResult) -> str:
@@ -63,8 +63,7 @@ def image_table(result: EvaluationResult, shown: Collection[int]) -> str:
             + "</tr>\n"
         )
     head = "".join(
-        f'<th{_SORTED if name == "mAP" else ""}><button type="button">{name}</button></th>'
-        for name in heads
+        f'<th{_HEADS.get(name, "")}><button type="button">{name}</button></th>' for name in heads
     )
     return (
         f'<div class="table tall"><table class="sortable">\n<thead><tr>{head}</tr></thead>\n'

@@ -14,7 +14,7 @@ from napari_sartorius.core.categories import Category
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.evaluation.outcomes import Outcome
-from napari_sartorius.evaluation.report.colours import OUTCOMES, PREDICTED, TRUTH
+from napari_sartorius.evaluation.report.colours import OUTCOMES
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.overlay import draw_overlay
 
@@ -62,8 +62,8 @@ def draw_case(case: Case, outcomes: ObjectOutcomes) -> CasePictures:
     image = _image(case.places, case.truth.image_size)
     ground = np.full(case.truth.image_size, 128, np.uint8) if image is None else image
     return CasePictures(
-        _picture(ground, case.truth, TRUTH, "true"),
-        _picture(ground, case.predicted, PREDICTED, "found"),
+        _address(draw_overlay(ground, case.truth)),
+        _address(draw_overlay(ground, case.predicted)),
         _errors(ground, case, outcomes),
         image is not None,
     )
@@ -84,11 +84,6 @@ def _image(places: Sequence[Path], size: tuple[int, int]) -> NDArray[Any] | None
                 pixels = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
             return np.nan_to_num(pixels) if pixels.dtype.kind == "f" else pixels
     return None
-
-
-def _picture(ground: NDArray[Any], objects: Instances, colour: str, name: str) -> str:
-    plain = Instances.from_masks(objects.masks)
-    return _address(draw_overlay(ground, plain, categories=[Category(1, name, colour)], fill=0.12))
 
 
 def _errors(ground: NDArray[Any], case: Case, outcomes: ObjectOutcomes) -> str:
