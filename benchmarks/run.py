@@ -2,7 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, network, networks, segment_overhead, large_image, dock_open or editing; without a
+NAME is masks, network, networks, segment_overhead, large_image, dock_open, editing or
+evaluation; without a
 name all of them run.
 """
 
@@ -22,6 +23,7 @@ NAMES = (
     "segment_overhead",
     "large_image",
     "editing",
+    "evaluation",
 )
 
 
