@@ -65,6 +65,8 @@ def evaluate(
         annotated = read_coco(truth)
         found = _read_prediction(prediction, annotated)
         cases = collect_cases(annotated, found, split=split, partial=partial)
+        if cases.left_out:
+            monitor.notice(f"{cases.left_out} images of the truth have no prediction, left out.")
         first = monitor if report is None else SubMonitor(monitor, 0.0, 0.5)
         result = evaluate_cases(
             cases, variant=counted, max_detections=max_detections, monitor=first

@@ -40,10 +40,21 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """All images that are compared, in the order of the truth, and the truth's categories."""
+    """All images that are compared.
+
+    Parameters
+    ----------
+    cases : list of Case
+        In the order of the truth.
+    category_names : list of str
+        The truth's.
+    left_out : int
+        Images of the truth that have no prediction.
+    """
 
     cases: list[Case]
     category_names: list[str]
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -87,7 +98,7 @@ def collect_cases(
         _check_scores(objects, image.file_name)
         places = (truth.image_path(image), predicted.image_path(match))
         cases.append(Case(image.file_name, truth.instances[image.id], objects, places))
-    return Cases(cases, names)
+    return Cases(cases, names, len(truth) - len(cases))
 
 
 def _of_split(truth: CocoDataset, split: str | None) -> CocoDataset:

@@ -10,10 +10,13 @@ from napari_sartorius.evaluation.matching import Pairs, pairs_of_overlaps
 from napari_sartorius.evaluation.painting import summed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_sartorius.core.masks import CropMasks
 
+    Ints = NDArray[np.int64]
     Labels = NDArray[np.integer[Any]]
 
 
@@ -36,7 +39,7 @@ def pairs_of_label_images(
     truth, predicted : int
         How many objects are visible.
     """
-    return _pairs(_numbered(_painted(truth)), _numbered(_painted(predicted)), iou)
+    return _pairs(_painted(truth), _painted(predicted), _numbers, iou)
 
 
 def published_pairs(truth: CropMasks, predicted: CropMasks, iou: float) -> tuple[Pairs, int, int]:
@@ -46,7 +49,7 @@ def published_pairs(truth: CropMasks, predicted: CropMasks, iou: float) -> tuple
     visible there are fewer bins than labels, and neighbours share one. Parameters and results are
     those of `pairs_of_label_images`.
     """
-    return _pairs(_binned(_painted(truth)), _binned(_painted(predicted)), iou)
+    return _pairs(_painted(truth), _painted(predicted), _bins, iou)
 
 
 def _painted(masks: CropMasks) -> Labels:
@@ -54,37 +57,47 @@ def _painted(masks: CropMasks) -> Labels:
     return backwards.to_labels(np.arange(len(masks), 0, -1))
 
 
-def _numbered(labels: Labels) -> tuple[Labels, int]:
-    """Number the visible labels from 1 in their order; return how many there are with 0."""
-    visible = np.bincount(labels.reshape(-1)) > 0
+def _numbers(pixels: Ints) -> Ints:
+    """Number the labels that have pixels from 1 in their order, whatever is background."""
+    visible = pixels > 0
     visible[0] = True
-    number = np.cumsum(visible) - 1
-    return number[labels], int(visible.sum())
+    numbers: Ints = np.cumsum(visible) - 1
+    return numbers
 
 
-def _binned(labels: Labels) -> tuple[Labels, int]:
-    """Put labels into as many equally wide bins as there are different ones."""
-    visible = np.flatnonzero(np.bincount(labels.reshape(-1)))
-    low, high, count = int(visible[0]), int(visible[-1]), len(visible)
-    edges = np.linspace(low, high, count + 1)
-    bins = np.searchsorted(edges, np.arange(high + 1), side="right") - 1
-    return bins.clip(0, count - 1)[labels], count
+def _bins(pixels: Ints) -> Ints:
+    """Put labels into as many equally wide bins as there are labels that have pixels."""
+    visible = np.flatnonzero(pixels)
+    edges = np.linspace(int(visible[0]), int(visible[-1]), len(visible) + 1)
+    bins: Ints = np.searchsorted(edges, np.arange(len(pixels)), side="right") - 1
+    return bins.clip(0, len(visible) - 1)
 
 
 def _pairs(
-    truth: tuple[Labels, int], predicted: tuple[Labels, int], iou: float
+    true_labels: Labels, labels: Labels, group: Callable[[Ints], Ints], iou: float
 ) -> tuple[Pairs, int, int]:
-    """Compare two label images with so many values each; the lowest value is background."""
-    (true_labels, rows), (labels, cols) = truth, predicted
-    key = true_labels.reshape(-1).astype(np.int64) * cols + labels.reshape(-1)
-    # Neighbours are mostly equal, so there is less to sort than pixels.
-    starts = np.flatnonzero(np.diff(key, prepend=-1))
-    pair, shared = summed(key[starts], np.diff(starts, append=len(key)))
-    row, col = np.divmod(pair, cols)
-    objects = (row > 0) & (col > 0)
-    areas = (np.bincount(x.reshape(-1), minlength=n) for x, n in (truth, predicted))
-    true_areas, predicted_areas = (area[1:] for area in areas)
-    pairs = pairs_of_overlaps(
-        row[objects] - 1, col[objects] - 1, shared[objects], true_areas, predicted_areas, iou
-    )
-    return pairs, rows - 1, cols - 1
+    """Compare two label images whose labels, by their pixels, are put into numbered groups.
+
+    Group 0 is background.
+    """
+    rows, true_areas = _groups(true_labels, group)
+    cols, areas = _groups(labels, group)
+    # Neighbours are mostly equal, so all but counting pixels is done once per run of them.
+    flat_true, flat = true_labels.reshape(-1), labels.reshape(-1)
+    new = np.ones(flat.size, np.bool_)
+    new[1:] = (flat_true[1:] != flat_true[:-1]) | (flat[1:] != flat[:-1])
+    start = np.flatnonzero(new)
+    row, col = rows[flat_true[start]], cols[flat[start]]
+    length = np.diff(start, append=flat.size)
+    some = (row > 0) & (col > 0)
+    pair, shared = summed(row[some] * len(areas) + col[some], length[some])
+    row, col = np.divmod(pair, len(areas))
+    pairs = pairs_of_overlaps(row - 1, col - 1, shared, true_areas[1:], areas[1:], iou)
+    return pairs, len(true_areas) - 1, len(areas) - 1
+
+
+def _groups(labels: Labels, group: Callable[[Ints], Ints]) -> tuple[Ints, Ints]:
+    """Return the group of each label and the pixels of each group."""
+    pixels = np.bincount(labels.reshape(-1))
+    groups = group(pixels)
+    return groups, np.bincount(groups, pixels).astype(np.int64)

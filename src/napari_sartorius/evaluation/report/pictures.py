@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from napari_sartorius.evaluation.results import EvaluationResult
 
 _QUALITY = 80
+# A page is to be opened by any browser, whatever the size of the images.
+_LARGEST_SIDE = 2000
 _SHOWN = (Outcome.MISSED, Outcome.EXTRA, Outcome.MERGED, Outcome.SPLIT, Outcome.MATCHED)
 
 
@@ -112,7 +114,9 @@ def _errors(ground: NDArray[Any], case: Case, outcomes: ObjectOutcomes) -> str:
 
 
 def _address(picture: NDArray[np.uint8]) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     buffer = io.BytesIO()
     # Without colour subsampling: it would wash out thin lines.
-    Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+    image.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
