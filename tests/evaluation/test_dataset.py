@@ -139,6 +139,19 @@ def test_scores_that_are_none_are_named(score: float) -> None:
         evaluate_dataset(dataset({"images/a.png": squares((0, 0))}), dataset({"a.png": broken}))
 
 
+def test_crowds_are_no_cells() -> None:
+    truth = squares((0, 0), (10, 10))
+    truth.columns["iscrowd"] = np.array([0, 1])
+    result = evaluate_dataset(dataset({"a.png": truth}), dataset({"a.png": squares((0, 0))}))
+    assert result.competition_score == 1
+    assert result.counting.mean_absolute == 0
+    inside = squares((0, 0), (10, 10))
+    inside.scores[:] = 0.5, 0.9
+    forgiven = evaluate_dataset(dataset({"a.png": truth}), dataset({"a.png": inside}))
+    assert forgiven.average_precision.ap == pytest.approx(1)
+    assert forgiven.counts.extra == 1
+
+
 def test_partial_predictions_are_compared_on_request() -> None:
     truth, predicted = dataset(TRUTH), dataset({name: TRUTH[name] for name in list(TRUTH)[1:]})
     cases = collect_cases(truth, predicted, partial=True)
