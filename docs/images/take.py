@@ -55,6 +55,18 @@ def run(viewer: Any, tab: Any) -> None:
     wait(PATIENCE, lambda: len(viewer.layers) > before)
 
 
+def evaluate(viewer: Any, dock: Any) -> None:
+    """Compare the result with the ground truth of the sample and go to the first error."""
+    tab = dock.others.evaluate
+    dock.tabs.setCurrentWidget(tab.parentWidget())
+    tab.compare_button.click()
+    wait(60, lambda: tab.panel.is_painted)
+    tab.panel.iou.setValue(0.65)
+    wait(60, lambda: tab.panel.is_painted)
+    shoot(viewer, "evaluate")
+    viewer.layers.remove("Errors")
+
+
 def main() -> None:
     """Open, segment, filter, save, open again."""
     plugins = PluginManager.instance()
@@ -84,8 +96,9 @@ def main() -> None:
     tab.scroll.ensureWidgetVisible(tab.advanced)
     shoot(viewer, "advanced")
     tab.advanced_section.set_open(False)
-    dock.tabs.setCurrentIndex(1)
+    dock.tabs.setCurrentWidget(dock.others.models.parentWidget())
     shoot(viewer, "models")
+    evaluate(viewer, dock)
     dock.tabs.setCurrentIndex(0)
 
     with tempfile.TemporaryDirectory() as folder:

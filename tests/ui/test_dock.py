@@ -16,6 +16,7 @@ def test_opens_with_its_tabs_and_the_preferred_model(dock):
     assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == [
         "Segment",
         "Correct",
+        "Evaluate",
         "Train",
         "Project",
         "Models",
@@ -46,7 +47,7 @@ def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, 
     dock.show()
     dock.parent().show()
     window.window._qt_window.show()
-    qtbot.waitUntil(lambda: dock.tabs.count() == 5)
+    qtbot.waitUntil(lambda: dock.tabs.count() == 6)
     dock.shut_down()
 
 
@@ -147,6 +148,7 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         late = {f"napari_sartorius.ui.{name}" for name in late}
         late |= {f"napari_sartorius.{name}" for name in ("engine.client", "inference.config")}
         tabs = ("correct.correct_tab", "train.train_tab", "project.project_tab")
+        tabs += ("evaluate.evaluate_tab",)
         late |= {f"napari_sartorius.ui.{name}" for name in tabs}
         late |= {"napari_sartorius.zoo.published", "napari_sartorius.zoo.install", "requests"}
         print("early:", sorted(late & set(sys.modules)))
@@ -154,6 +156,7 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         import napari_sartorius.engine.jobs
         assert dock.others.models.list.row is not None
         assert dock.others.correct.table is not None
+        assert dock.others.evaluate.panel is not None
         assert dock.others.train.plan.text()
         assert dock.others.project.images is not None
         heavy = {"torch", "torchvision", "timm"} & set(sys.modules)

@@ -145,13 +145,14 @@ def test_nothing_is_built_before_the_tab_is_shown(dock, qtbot):
     assert [dock.tabs.tabText(i) for i in range(dock.tabs.count())] == [
         "Segment",
         "Correct",
+        "Evaluate",
         "Train",
         "Project",
         "Models",
     ]
     assert not dock.others._models.is_made
     dock.show()
-    dock.tabs.setCurrentIndex(4)
+    dock.tabs.setCurrentIndex(5)
     qtbot.waitUntil(lambda: dock.others._models.is_made)
     assert dock.others.models.list.row is not None
 

@@ -1,9 +1,13 @@
 """LIVECell's anchor-based network: every output of the original, from checkpoint to masks.
 
-Its 63 blocks amplify the last bit of a float some thousandfold in these synthetic weights, so the
-network runs here in the order of operations, memory format and number of threads with which the
-reference was made. What speed does to the order is tried in `tests/nn/test_deformable.py` in double
-precision, where nothing is amplified that would show.
+Its 63 blocks amplify the last bit of a float in these synthetic weights: one bit more in every
+input moves values of the fourth stage, whose mean square is 1, by 0.03 on average and up to 3. So
+the network runs here in the order of operations, memory format and number of threads with which
+the reference was made, and on processors whose convolutions add up as those of the reference did
+every output is the original's. On others the trunk is held to what one bit in the input does to
+it, and the stages behind it are not compared here (the cascade on a ResNet-50 compares the same
+code on every processor). What speed does to the order is tried in `tests/nn/test_deformable.py` in
+double precision, where nothing is amplified that would show.
 """
 
 from __future__ import annotations
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
 
 CASE = "cascade_resnest200"
 FEATURES, LOGITS, BOXES, SCORES = 1e-4, 2e-3, 0.02, 1e-3
+# How much farther from the reference than from its own other rounding the trunk may be.
+CHAOS = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +98,11 @@ class Run:
     maps: list[torch.Tensor]
     features: list[torch.Tensor]
 
+    @property
+    def rounds_as_the_original(self) -> bool:
+        """Whether the last maps of the trunk are the reference's but for a few last bits."""
+        return _mean_difference(self.maps[-1][0], self.truth, "bottom_up/res5") < FEATURES / 4
+
 
 @pytest.fixture(scope="module", params=["crop", "full"])
 def run(
@@ -122,6 +133,26 @@ def run(
     return Run(truth, image.shape, (height, width), batch, maps, features)
 
 
+@pytest.fixture
+def faithful(run: Run) -> Run:
+    """The image, where this processor lets the later stages be compared at all."""
+    if not run.rounds_as_the_original:
+        pytest.skip("this processor adds up in another order, which this network amplifies")
+    return run
+
+
+def _mean_difference(given: torch.Tensor, truth: dict[str, Any], name: str) -> float:
+    """Mean difference from the corner and the centre of the original's (C, H, W) map."""
+    corner, centre = truth[f"{name}/corner"], truth[f"{name}/center"]
+    y, x = (int(n) for n in truth[f"{name}/center_yx"])
+    channels, rows, columns = centre.shape
+    pieces = (
+        (given[tuple(slice(n) for n in corner.shape)], corner),
+        (given[:channels, y : y + rows, x : x + columns], centre),
+    )
+    return float(np.mean([np.abs(ours.numpy() - wanted).mean() for ours, wanted in pieces]))
+
+
 def _close(given: Any, wanted: Any, tolerance: float) -> None:
     np.testing.assert_allclose(np.asarray(given), wanted, rtol=0, atol=tolerance)
 
@@ -146,15 +177,28 @@ def test_the_input_is_what_the_original_saw(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_trunk_and_pyramid_are_those_of_the_original(run: Run) -> None:
-    for stage, level in enumerate(run.maps, start=2):
+def test_trunk_and_pyramid_are_those_of_the_original(run: Run, network: Any) -> None:
+    for stage, level in enumerate(run.maps[:2], start=2):
         _same_map(level[0], run.truth, f"bottom_up/res{stage}", FEATURES)
-    for number, level in enumerate(run.features, start=2):
-        _same_map(level[0], run.truth, f"fpn/p{number}", FEATURES)
+    names = [*(f"bottom_up/res{n}" for n in (4, 5)), *(f"fpn/p{n}" for n in (2, 3, 4, 5, 6))]
+    given = [*run.maps[2:], *run.features]
+    if run.rounds_as_the_original:
+        for name, level in zip(names, given, strict=True):
+            _same_map(level[0], run.truth, name, FEATURES)
+        return
+    one_bit = torch.nextafter(run.batch, torch.tensor(torch.inf)) * (run.batch != 0)
+    with torch.inference_mode():
+        maps = network.trunk(one_bit)
+        moved = [*maps[2:], *network.pyramid(maps)]
+    for name, level, other in zip(names, given, moved, strict=True):
+        noise = (level - other).abs().mean().item()
+        assert _mean_difference(level[0], run.truth, name) < CHAOS * noise + FEATURES, name
+        assert noise < 0.1, name  # else this comparison says nothing
 
 
 @pytest.mark.slow
-def test_proposals_are_those_of_the_original(run: Run, network: Any) -> None:
+def test_proposals_are_those_of_the_original(faithful: Run, network: Any) -> None:
+    run = faithful
     truth = run.truth
     with torch.inference_mode():
         logits, deltas = network.proposals(run.features)
@@ -184,7 +228,8 @@ def test_proposals_are_those_of_the_original(run: Run, network: Any) -> None:
 
 
 @pytest.mark.slow
-def test_heads_on_fixed_boxes_are_those_of_the_original(run: Run, network: Any) -> None:
+def test_heads_on_fixed_boxes_are_those_of_the_original(faithful: Run, network: Any) -> None:
+    run = faithful
     truth = run.truth
     boxes = torch.from_numpy(truth["fixed/boxes"])
     np.testing.assert_array_equal(assign_levels(boxes, 224, 4).numpy(), truth["fixed/levels"])
@@ -207,8 +252,9 @@ def test_heads_on_fixed_boxes_are_those_of_the_original(run: Run, network: Any) 
 
 @pytest.mark.slow
 def test_detections_and_masks_are_those_of_the_original(
-    run: Run, network: Any, monkeypatch: pytest.MonkeyPatch
+    faithful: Run, network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = faithful
     truth = run.truth
     monkeypatch.setattr(network, "features", lambda batch: run.features)
     (found,) = network.detect(run.batch, DetectLimits(0.05, 0.5, 3000), [run.size])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.ui.correct.correct_tab import CorrectTab
     from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab
     from napari_sartorius.ui.job_bridge import JobBridge
     from napari_sartorius.ui.models_tab import ModelsTab
     from napari_sartorius.ui.project.project_tab import ProjectTab
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OtherTabs(QObject):
-    """Correct, Train, Project and Models.
+    """Correct, Evaluate, Train, Project and Models.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ class OtherTabs(QObject):
         self._client = client
         self._make_client = make_client
         self._correct = LateTab(self._make_correct)
+        self._evaluate = LateTab(self._make_evaluate)
         self._train = LateTab(self._make_train, lambda tab: tab.refresh())
         self._project = LateTab(self._make_project)
         self._models = LateTab(self._make_models)
@@ -63,6 +65,7 @@ class OtherTabs(QObject):
         """Put them behind the tabs that are there."""
         for tab, title in (
             (self._correct, "Correct"),
+            (self._evaluate, "Evaluate"),
             (self._train, "Train"),
             (self._project, "Project"),
             (self._models, "Models"),
@@ -73,6 +76,11 @@ class OtherTabs(QObject):
     def correct(self) -> CorrectTab:
         """The Correct tab, built by being asked for."""
         return self._correct.content
+
+    @property
+    def evaluate(self) -> EvaluateTab:
+        """The Evaluate tab, built by being asked for."""
+        return self._evaluate.content
 
     @property
     def train(self) -> TrainTab:
@@ -91,7 +99,8 @@ class OtherTabs(QObject):
 
     def stop(self) -> None:
         """End what they do, save what they hold."""
-        for tab in (self._correct, self._train, self._project, self._models):
+        late = (self._correct, self._evaluate, self._train, self._project, self._models)
+        for tab in late:
             if tab.is_made:
                 tab.content.stop()
 
@@ -100,6 +109,11 @@ class OtherTabs(QObject):
         from napari_sartorius.ui.settings import read_keys
 
         return CorrectTab(self._viewer, read_keys())
+
+    def _make_evaluate(self) -> EvaluateTab:
+        from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab
+
+        return EvaluateTab(self._viewer)
 
     def _make_project(self) -> ProjectTab:
         from napari_sartorius.ui.project.project_tab import ProjectTab

@@ -51,7 +51,7 @@ QListWidget[role="models"]::item:selected {{ background: {primary}; }}
 QTabBar {{ background: none; border: 0px; padding: 0px; }}
 QTabWidget::pane {{ border: 0px; }}
 QTabBar::tab {{
-    background: {foreground}; border: 0px; padding: 4px 12px; margin-right: 2px; min-height: 20px;
+    background: {foreground}; border: 0px; padding: 4px 6px; margin-right: 1px; min-height: 20px;
     border-top-left-radius: 4px; border-top-right-radius: 4px;
 }}
 QTabBar::tab:selected {{ background: {current}; color: {text}; }}
@@ -63,6 +63,8 @@ QTableView {{ background: {background}; alternate-background-color: {foreground}
 QTableView::item {{ padding: 0px 3px; border: 0px; }}
 QTableView::item:selected {{ background: {current}; color: {text}; }}
 QHeaderView::section {{ background: {foreground}; border: 0px; padding: 3px 3px; }}
+QPushButton[role="filter"] {{ padding: 3px 4px; text-align: left; background: {background}; }}
+QPushButton[role="filter"]:checked {{ background: {foreground}; color: {text}; }}
 QPushButton[role="segment"] {{ border-radius: 0px; padding: 5px 2px; }}
 QPushButton[role="segment"]:checked {{ background: {current}; color: {text}; }}
 QProgressBar {{ border: 0px; background: {primary}; border-radius: 3px; }}

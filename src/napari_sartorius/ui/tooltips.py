@@ -88,6 +88,18 @@ TOOLTIPS = {
     "undo": "Takes the last correction back, as Ctrl+Z does.",
     "redo": "Makes the correction again that was taken back, as Ctrl+Shift+Z does.",
     "cheat_sheet": "Shows all keys.",
+    "evaluate_found": "The labels whose quality you want to know.",
+    "evaluate_truth": "The labels that are right: drawn by hand, or read from a data set.",
+    "evaluate_file": "Takes the true cells from a file of COCO annotations. Its image is found by "
+    "name and size.",
+    "evaluate_layer": "Takes the true cells from a labels layer again.",
+    "evaluate_slices": "Compare the slice that is shown now, or all of them, each on its own.",
+    "evaluate_compare": "Finds out which found cell is which true one, and adds the layer Errors.",
+    "evaluate_iou": "A found cell is a true one when their overlap, intersection over union, is "
+    "above this. Drawing on the curve moves it, too.",
+    "error_previous": "Shows the cell of the line above. Key: P.",
+    "error_next": "Shows the cell of the line below. Key: N.",
+    "error_csv": "Saves the lines shown as a file for spreadsheets and R.",
 }
 
 

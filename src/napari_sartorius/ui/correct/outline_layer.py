@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 NAME = "selected cells"
 _MOST = 2_000  # outlines; more than these are seen as a change of the table only
-_WHITE = {0: "transparent", 1: "white", None: "transparent"}
+_WHITE = np.ones((256, 4), np.float32)
+_WHITE[0] = 0.0
 
 Pixels = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
 """Rows and columns."""
@@ -109,13 +110,14 @@ class OutlineLayer:
 
     def _add(self, layer: Labels) -> Labels:
         from napari.layers import Labels
-        from napari.utils.colormaps import DirectLabelColormap
+        from napari.utils.colormaps import CyclicLabelColormap
 
         copied = ("units", "axis_labels")  # a plane (Y, X) is shown at every slice
         made = Labels(
             np.zeros(layer.data.shape[-2:], np.uint8),
             name=NAME,
-            colormap=DirectLabelColormap(color_dict=_WHITE),
+            # Not the direct colormap: compiling that takes more than a second, once per session.
+            colormap=CyclicLabelColormap(colors=_WHITE, background_value=0),
             affine=plane_affine(layer),
             opacity=1.0,
             metadata={OVERLAY_KEY: True},
