@@ -68,6 +68,7 @@ class FakeClient:
         self.warmed: list[str] = []
         self.submitted = threading.Semaphore(0)
         self.closed = 0
+        self.is_busy = False
 
     def submit(self, job: Any, listener: Any = None) -> FakeHandle:
         if isinstance(job, DescribeDeviceJob):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QTabWidget
 
     from napari_sartorius.ui.correct.correct_tab import CorrectTab
+    from napari_sartorius.ui.correct.prompt_bridge import PromptBridge
     from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab
     from napari_sartorius.ui.job_bridge import JobBridge
@@ -55,6 +56,7 @@ class OtherTabs(QObject):
         self._segment = segment
         self._client = client
         self._make_client = make_client
+        self._prompts: PromptBridge | None = None
         self._correct = LateTab(self._make_correct)
         self._evaluate = LateTab(self._make_evaluate)
         self._train = LateTab(self._make_train, lambda tab: tab.refresh())
@@ -103,12 +105,19 @@ class OtherTabs(QObject):
         for tab in late:
             if tab.is_made:
                 tab.content.stop()
+        if self._prompts is not None:
+            self._prompts.close()
 
     def _make_correct(self) -> CorrectTab:
         from napari_sartorius.ui.correct.correct_tab import CorrectTab
+        from napari_sartorius.ui.correct.model_drawing import ModelChoice
+        from napari_sartorius.ui.correct.prompt_bridge import PromptBridge
         from napari_sartorius.ui.settings import read_keys
 
-        return CorrectTab(self._viewer, read_keys())
+        self._prompts = PromptBridge(self._client, self._make_client, self)
+        segment = self._segment
+        choice = ModelChoice(self._prompts, segment.config, lambda: segment.image.layer)
+        return CorrectTab(self._viewer, read_keys(), choice)
 
     def _make_evaluate(self) -> EvaluateTab:
         from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab

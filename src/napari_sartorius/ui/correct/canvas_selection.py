@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct.outline_layer import OutlineLayer, outlines
 from napari_sartorius.ui.correct.shown_place import go_to, shown_plane
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_sartorius.ui.correct.session import CorrectionSession
 
@@ -51,6 +54,21 @@ class CanvasSelection:
         image = session.layer.data[plane]
         width = 3 if max(image.shape) > _LARGE_SIDE else 1
         self._outline.show(session.layer, outlines(image, session.rows.boxes[plane], labels, width))
+
+    def sketch(self, points: NDArray[np.float64] | None, labels: Sequence[int]) -> None:
+        """Show a closed outline (N, 2) of (y, x), besides those of cells; None takes it away."""
+        session = self.session
+        plane = shown_plane(self._viewer, session.layer) if session is not None else None
+        if session is None or plane is None or points is None:
+            self.draw(labels)
+            return
+        from napari_sartorius.postprocess.edits import stroke_pixels
+
+        image = session.layer.data[plane]
+        drawn = stroke_pixels(
+            np.concatenate([points, points[:1]]), (image.shape[0], image.shape[1])
+        )
+        self._outline.show(session.layer, drawn)
 
     def clear(self) -> None:
         """Leave nothing of it in the viewer."""

@@ -15,6 +15,7 @@ from napari_sartorius.ui.correct.cheat_sheet import CheatSheet
 from napari_sartorius.ui.correct.edited_layer import why_not_correctable
 from napari_sartorius.ui.correct.keys import LayerKeys, bindings, table_shortcuts
 from napari_sartorius.ui.correct.layer_categories import add_category, category_names
+from napari_sartorius.ui.correct.model_drawing import ModelDrawing
 from napari_sartorius.ui.correct.object_table import ObjectTable
 from napari_sartorius.ui.correct.outline_layer import is_overlay
 from napari_sartorius.ui.correct.pointer import CanvasPointer
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
+
+    from napari_sartorius.ui.correct.model_drawing import ModelChoice
 
 _WELCOME = "Click a cell in the image or in the table. Press ? for all keys."
 _EMPTY = "Segment an image or add labels first: there is nothing to correct."
@@ -55,12 +58,15 @@ class CorrectTab(QWidget):
         Whose label layers are corrected.
     keys : mapping of str to str, optional
         Key by the name of a tool, where the user wants another one than the usual.
+    model : ModelChoice, optional
+        Who draws cells where the user points.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
         keys: Mapping[str, str] | None = None,
+        model: ModelChoice | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -74,7 +80,8 @@ class CorrectTab(QWidget):
         self.table = ObjectTable()
         self.panel = ToolPanel(self._keys)
         self.status = quiet()
-        self.runner = ToolRunner(self.table, self.panel, self)
+        self.drawing = ModelDrawing(viewer, model, self)
+        self.runner = ToolRunner(self.table, self.panel, self.drawing, self)
         self._canvas = CanvasSelection(viewer)
         self._build()
         self._connect()
@@ -102,6 +109,9 @@ class CorrectTab(QWidget):
         self.runner.refused.connect(lambda text: self._say(text, "warning"))
         self.runner.said.connect(self._say)
         self.runner.select_asked.connect(self.select)
+        self.drawing.sketched.connect(
+            lambda points: self._canvas.sketch(points, self.table.selected)
+        )
         self.panel.new_category_asked.connect(self._on_new_category)
         self.panel.sheet_asked.connect(self.show_keys)
         self.panel.overwrite.toggled.connect(self._on_overwrite)

@@ -207,6 +207,12 @@ class ObjectRows:
         if set(columns) - set(map(str, features.columns)):
             self._layer.features = pd.DataFrame(columns)
 
+    def ensure_column(self, name: str) -> None:
+        """Add a column of numbers that nobody knows yet, where the table has no such column."""
+        if name not in self._layer.features.columns:
+            empty = np.full(len(self), np.nan, np.float32)
+            self._layer.features = self._layer.features.assign(**{name: empty})
+
     def _apply(self, gone: set[int], new: list[int], changed: list[int]) -> None:
         """Write the table once: rows that go, rows that come, values measured again."""
         features = self._layer.features

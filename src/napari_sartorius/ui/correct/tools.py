@@ -25,7 +25,8 @@ class Tool:
     hint : str
         What it does, in a sentence.
     stroke : str
-        ``line`` or ``area`` for tools that need something drawn on the image, else empty.
+        ``line``, ``area`` or ``prompt`` for tools that need something drawn on the image, else
+        empty.
     """
 
     name: str
@@ -48,6 +49,22 @@ TOOLS = (
         "Makes the selected cells one: the largest takes the others.",
     ),
     Tool("delete", "Cells", "Delete", "Delete", "Deletes the selected cells."),
+    Tool(
+        "prompt",
+        "Model",
+        "Add cell",
+        "C",
+        "Click a cell, or drag a box around it: the model draws it. Shift+click adds to the "
+        "selected cell, Ctrl+click takes away from it.",
+        "prompt",
+    ),
+    Tool(
+        "opinion",
+        "Model",
+        "Second opinion",
+        "R",
+        "Replaces the selected cell by what the model sees there.",
+    ),
     Tool("line", "Split", "By a line", "K", "Draw across a cell to part it.", "line"),
     Tool("seeds", "Split", "At waists", "S", "Parts the selected cells where they are narrow."),
     Tool(

@@ -1,0 +1,102 @@
+"""Chooses among candidates the object that fits the points given, and bends it where none does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.inference.prompt import Point, Prompt
+
+
+def pick(candidates: Instances, prompt: Prompt) -> Instances:
+    """Return the one object that a prompt means.
+
+    The best-scored candidate that holds all points inside and none outside. With a box, the first
+    candidate is the object in the box and wins when it fits. Where none fits, the one that fits
+    best is taken; candidates at points that it lacks are joined to it, and those at points that
+    it must not hold are taken away from it.
+
+    Parameters
+    ----------
+    candidates
+        In the pixels of the image.
+    prompt
+        What was pointed at.
+
+    Returns
+    -------
+    Instances
+        One object with a tight mask, or none.
+    """
+    candidates = candidates[candidates.masks.area() > 0]
+    inside = holds(candidates.masks, prompt.points)
+    outside = holds(candidates.masks, prompt.outside)
+    if not len(candidates) or (prompt.box is None and not inside.any()):
+        return Instances.empty(candidates.image_size)
+    right = inside.sum(axis=1) + (~outside).sum(axis=1)
+    first = np.zeros(len(candidates))
+    first[:1] = prompt.box is not None
+    order = np.lexsort((-candidates.scores, -first, -right))
+    best = int(order[0])
+    mask = candidates.masks[np.array([best])]
+    missing, wrong = ~inside[best], outside[best]
+    if missing.any() or wrong.any():
+        mask = _bent(candidates, best, _Rows(inside, missing), _Rows(outside, wrong))
+    return candidates[np.array([best])].with_masks(mask.tight())
+
+
+def holds(masks: CropMasks, points: Sequence[Point]) -> NDArray[np.bool_]:
+    """(N, P) bool: which masks hold which points (y, x) in pixel edges."""
+    result = np.zeros((len(masks), len(points)), np.bool_)
+    for n, bitmap in enumerate(masks):
+        left, top = masks.boxes[n, :2]
+        for p, (y, x) in enumerate(points):
+            row, column = int(np.floor(y)) - int(top), int(np.floor(x)) - int(left)
+            if 0 <= row < bitmap.shape[0] and 0 <= column < bitmap.shape[1]:
+                result[n, p] = bitmap[row, column]
+    return result
+
+
+class _Rows:
+    """Which candidates hold which points, and which of the points matter."""
+
+    def __init__(self, held: NDArray[np.bool_], matter: NDArray[np.bool_]) -> None:
+        self.held, self.matter = held, matter
+
+
+def _bent(candidates: Instances, best: int, inside: _Rows, outside: _Rows) -> CropMasks:
+    """The best mask with others joined and taken away."""
+    boxes = candidates.masks.boxes
+    left, top = boxes[:, :2].min(axis=0)
+    right, bottom = boxes[:, 2:].max(axis=0)
+    canvas = np.zeros((int(bottom - top), int(right - left)), np.bool_)
+
+    def part(n: int) -> tuple[slice, slice]:
+        x0, y0, x1, y1 = boxes[n] - np.array([left, top, left, top])
+        return slice(y0, y1), slice(x0, x1)
+
+    canvas[part(best)] = candidates.masks.bitmap(best)
+    for point in np.flatnonzero(inside.matter):
+        fitting = inside.held[:, point] & ~outside.held.any(axis=1)
+        if (other := _best(candidates, fitting)) is not None:
+            canvas[part(other)] |= candidates.masks.bitmap(other)
+    for point in np.flatnonzero(outside.matter):
+        fitting = outside.held[:, point] & ~inside.held.any(axis=1)
+        if (other := _best(candidates, fitting)) is not None:
+            canvas[part(other)] &= ~candidates.masks.bitmap(other)
+    return CropMasks.from_bitmaps([canvas], np.array([[left, top]]), candidates.image_size)
+
+
+def _best(candidates: Instances, fitting: NDArray[np.bool_]) -> int | None:
+    if not fitting.any():
+        return None
+    return int(np.argmax(np.where(fitting, candidates.scores, -1.0)))

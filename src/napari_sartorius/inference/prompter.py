@@ -1,0 +1,154 @@
+"""Lets a model draw the one object that a person points at.
+
+The stages of a network are called one by one (`nn.detector.Detector`): boxes at the place pointed
+at are scored and moved, the best of them get masks, and the one that fits all that was said is the
+answer. Networks without stages look at the window as a whole, and the object there is picked.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.paste import paste
+from napari_sartorius.inference.looks import Candidates, distinct
+from napari_sartorius.inference.pick import pick
+from napari_sartorius.inference.prompt import Prompt, PromptAnswer, Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sartorius.inference.looks import Looks
+    from napari_sartorius.inference.selection import Selection
+
+_MOVES = 2  # times that a box at a click is moved to where the box head sees the object
+_BOX_MOVES = 1
+_TRUST = 0.5  # weight of the box head's place, beside that of the box that was dragged
+_MOST_DRAWN = 8  # candidates for a click whose masks are drawn
+_SIDES = (0.6, 1.0, 1.7, 2.8)  # of the boxes tried at a click, in typical diameters
+_SHAPES = (0.5, 1.0, 2.0)  # their heights over their widths
+_SHIFTS = (-0.25, 0.0, 0.25)  # of their middles from the click, in their own sides
+
+
+class Prompter:
+    """Answers prompts for one model.
+
+    Parameters
+    ----------
+    looks
+        Its network.
+    selection
+        Its categories, and from which probability a pixel belongs to a mask.
+    diameter
+        Typical cell diameter in network pixels.
+    """
+
+    def __init__(self, looks: Looks, selection: Selection, diameter: float) -> None:
+        self.looks = looks
+        self._selection = selection
+        self._diameter = diameter
+
+    def answer(self, window: Window, prompt: Prompt) -> PromptAnswer:
+        """Draw the object that a prompt means.
+
+        Parameters
+        ----------
+        window
+            From `prompt.window_around` for this prompt, or for one before it at the same object.
+        prompt
+            What was pointed at.
+
+        Returns
+        -------
+        PromptAnswer
+            With one object in image pixels, or none where the model draws nothing.
+
+        Raises
+        ------
+        UserError
+            When the prompt names a category that the model does not know.
+        """
+        begin = time.perf_counter()
+        allowed = self._allowed(prompt.category)
+        if self.looks.has_stages:
+            candidates = self._by_stages(window, prompt, allowed)
+        else:
+            candidates = self.looks.everything(window, allowed)
+        found = pick(self._pasted(candidates, window), prompt)
+        category = self._selection.names[int(found.categories[0])] if len(found) else ""
+        return PromptAnswer(found, category, self.looks.device, time.perf_counter() - begin)
+
+    def _allowed(self, category: str | None) -> Tensor | None:
+        """(K,) bool, on the network's device; None for all categories."""
+        names = self._selection.names
+        if category is not None and category not in names:
+            raise UserError(
+                f"the model knows no cell type {category!r}; choose one of: {', '.join(names)}"
+            )
+        only = self._selection.only if category is None else names.index(category)
+        if only is None:
+            return None
+        return torch.arange(len(names), device=self.looks.device) == only
+
+    def _by_stages(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
+        parts = [self._at_points(window, prompt, allowed)] if _needs_points(prompt) else []
+        if prompt.box is not None:
+            parts.insert(0, self._in_box(window, prompt, allowed))
+        return Candidates(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+    def _in_box(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
+        """The object in the box, whose sides the box head may move a little."""
+        given = self._tensor(window.inward(np.array([prompt.box])))
+        moved, score, label = self.looks.at_boxes(window, given, _BOX_MOVES, allowed)
+        box = _TRUST * moved + (1 - _TRUST) * given
+        return self.looks.drawn(window, box, score, label)
+
+    def _at_points(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
+        """Objects at all points, the best first."""
+        points = np.array([*prompt.points, *prompt.outside])[:, ::-1]
+        seeds = np.concatenate([boxes_at(point, self._diameter) for point in window.inward(points)])
+        if len(prompt.points) > 1 or prompt.box is not None:
+            seeds = np.concatenate([seeds, self._around(window, prompt)])
+        boxes, scores, labels = self.looks.at_boxes(window, self._tensor(seeds), _MOVES, allowed)
+        rows = distinct(boxes, scores, _MOST_DRAWN * len(points))
+        return self.looks.drawn(window, boxes[rows], scores[rows], labels[rows])
+
+    def _around(self, window: Window, prompt: Prompt) -> np.ndarray:
+        """A box around everything that is inside."""
+        box = window.inward(np.array([prompt.extent]))
+        room = self._diameter / 4
+        return box + np.array([[-room, -room, room, room]], np.float32)
+
+    def _tensor(self, boxes: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(boxes, np.float32)).to(self.looks.device)
+
+    def _pasted(self, found: Candidates, window: Window) -> Instances:
+        boxes = window.outward(found.boxes.cpu().numpy())
+        labels = found.labels.cpu().numpy()
+        masks = paste(
+            found.grids.cpu().numpy(),
+            boxes,
+            window.image_size,
+            self._selection.mask[labels],
+            self._selection.whole_pixels,
+        )
+        return Instances(window.image_size, boxes, found.scores.cpu().numpy(), labels, masks)
+
+
+def _needs_points(prompt: Prompt) -> bool:
+    return bool(prompt.points or prompt.outside)
+
+
+def boxes_at(point: np.ndarray, diameter: float) -> np.ndarray:
+    """Boxes (N, 4) xyxy of many sizes and shapes that hold a point (x, y)."""
+    sides = np.array(_SIDES)[:, None] * diameter
+    shapes = np.sqrt(np.array(_SHAPES))[None]
+    size = np.stack([sides / shapes, sides * shapes], axis=-1).reshape(-1, 1, 2)
+    shifts = np.stack(np.meshgrid(_SHIFTS, _SHIFTS), axis=-1).reshape(1, -1, 2)
+    middle = point + shifts * size
+    return np.concatenate([middle - size / 2, middle + size / 2], axis=-1).reshape(-1, 4)
