@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.detector import Detections, ScoredBoxes
     from napari_sartorius.nn.network import Network
 
-_MOST_KEPT = 4
+_MOST_KEPT = 8  # features or proposals of windows
 _ALIKE = 0.6  # box IoU from which two candidates show the same object
+_MIDDLE = 0.3  # of a box's sides: how far from its middle a click may be
 _LEAST = 0.01  # score below which a candidate is noise
-_STAGES = ("features", "score_boxes", "predict_masks")
+_STAGES = ("features", "propose", "score_boxes", "predict_masks")
 
 
 class Candidates(NamedTuple):
@@ -70,6 +71,19 @@ class Looks:
         self._precision = precision
         self._seen: OrderedDict[bytes, Any] = OrderedDict()
         self.has_stages = all(hasattr(network, name) for name in _STAGES)
+
+    def near(self, window: Window, points: Tensor) -> Tensor:
+        """Proposed boxes (M, 4) that hold one of the points (P, 2), as (x, y), well inside."""
+        with self._arithmetic():
+            features = self._features(window)
+            boxes: Tensor = self._remember(
+                window,
+                b"proposals",
+                lambda: self._network.propose(features, [window.size])[0].boxes.float(),
+            )
+            middle, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+            off = (points[None] - middle[:, None]).abs() / size[:, None].clamp(min=1e-3)
+            return boxes[(off < _MIDDLE).all(dim=2).any(dim=1)]
 
     def at_boxes(
         self, window: Window, boxes: Tensor, moves: int, allowed: Tensor | None
@@ -166,6 +180,11 @@ class _Arithmetic:
     def __exit__(self, *error: Any) -> None:
         self._cast.__exit__(*error)
         self._inference.__exit__(*error)
+
+
+def joined(parts: list[Candidates]) -> Candidates:
+    """All candidates of several lists, in order."""
+    return Candidates(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
 def distinct(boxes: Tensor, scores: Tensor, most: int) -> Tensor:

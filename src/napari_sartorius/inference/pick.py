@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.prompt import Point, Prompt
 
 
-def pick(candidates: Instances, prompt: Prompt) -> Instances:
+def pick(candidates: Instances, prompt: Prompt, fit: NDArray[np.floating]) -> Instances:
     """Return the one object that a prompt means.
 
-    The best-scored candidate that holds all points inside and none outside. With a box, the first
+    The most fitting candidate that holds all points inside and none outside. With a box, the first
     candidate is the object in the box and wins when it fits. Where none fits, the one that fits
     best is taken; candidates at points that it lacks are joined to it, and those at points that
     it must not hold are taken away from it.
@@ -31,13 +31,16 @@ def pick(candidates: Instances, prompt: Prompt) -> Instances:
         In the pixels of the image.
     prompt
         What was pointed at.
+    fit : (N,)
+        How likely each candidate is the one that is meant.
 
     Returns
     -------
     Instances
         One object with a tight mask, or none.
     """
-    candidates = candidates[candidates.masks.area() > 0]
+    drawn = candidates.masks.area() > 0
+    candidates, fit = candidates[drawn], fit[drawn]
     inside = holds(candidates.masks, prompt.points)
     outside = holds(candidates.masks, prompt.outside)
     if not len(candidates) or (prompt.box is None and not inside.any()):
@@ -45,12 +48,12 @@ def pick(candidates: Instances, prompt: Prompt) -> Instances:
     right = inside.sum(axis=1) + (~outside).sum(axis=1)
     first = np.zeros(len(candidates))
     first[:1] = prompt.box is not None
-    order = np.lexsort((-candidates.scores, -first, -right))
+    order = np.lexsort((-fit, -first, -right))
     best = int(order[0])
     mask = candidates.masks[np.array([best])]
     missing, wrong = ~inside[best], outside[best]
     if missing.any() or wrong.any():
-        mask = _bent(candidates, best, _Rows(inside, missing), _Rows(outside, wrong))
+        mask = _bent(candidates.masks, fit, best, _Rows(inside, missing), _Rows(outside, wrong))
     return candidates[np.array([best])].with_masks(mask.tight())
 
 
@@ -73,9 +76,11 @@ class _Rows:
         self.held, self.matter = held, matter
 
 
-def _bent(candidates: Instances, best: int, inside: _Rows, outside: _Rows) -> CropMasks:
+def _bent(
+    masks: CropMasks, fit: NDArray[np.floating], best: int, inside: _Rows, outside: _Rows
+) -> CropMasks:
     """The best mask with others joined and taken away."""
-    boxes = candidates.masks.boxes
+    boxes = masks.boxes
     left, top = boxes[:, :2].min(axis=0)
     right, bottom = boxes[:, 2:].max(axis=0)
     canvas = np.zeros((int(bottom - top), int(right - left)), np.bool_)
@@ -84,19 +89,19 @@ def _bent(candidates: Instances, best: int, inside: _Rows, outside: _Rows) -> Cr
         x0, y0, x1, y1 = boxes[n] - np.array([left, top, left, top])
         return slice(y0, y1), slice(x0, x1)
 
-    canvas[part(best)] = candidates.masks.bitmap(best)
+    canvas[part(best)] = masks.bitmap(best)
     for point in np.flatnonzero(inside.matter):
         fitting = inside.held[:, point] & ~outside.held.any(axis=1)
-        if (other := _best(candidates, fitting)) is not None:
-            canvas[part(other)] |= candidates.masks.bitmap(other)
+        if (other := _best(fit, fitting)) is not None:
+            canvas[part(other)] |= masks.bitmap(other)
     for point in np.flatnonzero(outside.matter):
         fitting = outside.held[:, point] & ~inside.held.any(axis=1)
-        if (other := _best(candidates, fitting)) is not None:
-            canvas[part(other)] &= ~candidates.masks.bitmap(other)
-    return CropMasks.from_bitmaps([canvas], np.array([[left, top]]), candidates.image_size)
+        if (other := _best(fit, fitting)) is not None:
+            canvas[part(other)] &= ~masks.bitmap(other)
+    return CropMasks.from_bitmaps([canvas], np.array([[left, top]]), masks.image_size)
 
 
-def _best(candidates: Instances, fitting: NDArray[np.bool_]) -> int | None:
+def _best(fit: NDArray[np.floating], fitting: NDArray[np.bool_]) -> int | None:
     if not fitting.any():
         return None
-    return int(np.argmax(np.where(fitting, candidates.scores, -1.0)))
+    return int(np.argmax(np.where(fitting, fit, -1.0)))

@@ -12,27 +12,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torchvision.ops import box_iou
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.paste import paste
-from napari_sartorius.inference.looks import Candidates, distinct
+from napari_sartorius.inference.looks import distinct, joined
 from napari_sartorius.inference.pick import pick
-from napari_sartorius.inference.prompt import Prompt, PromptAnswer, Window
+from napari_sartorius.inference.prompt import PromptAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sartorius.inference.looks import Looks
+    from napari_sartorius.inference.looks import Candidates, Looks
+    from napari_sartorius.inference.prompt import Point, Prompt, Window
     from napari_sartorius.inference.selection import Selection
 
 _MOVES = 2  # times that a box at a click is moved to where the box head sees the object
 _BOX_MOVES = 1
+_CLOSE = 0.2  # of a box's sides: how far from its middle a click usually is
+_LEAST_ALIKE = 0.25  # box IoU of an object with a box that was dragged around it
 _TRUST = 0.5  # weight of the box head's place, beside that of the box that was dragged
-_MOST_DRAWN = 8  # candidates for a click whose masks are drawn
-_SIDES = (0.6, 1.0, 1.7, 2.8)  # of the boxes tried at a click, in typical diameters
+_MOST_DRAWN = 12  # candidates for a click whose masks are drawn
+_SIDES = (0.6, 1.0, 1.7, 2.8)  # of the boxes tried where none is proposed, in typical diameters
 _SHAPES = (0.5, 1.0, 2.0)  # their heights over their widths
-_SHIFTS = (-0.25, 0.0, 0.25)  # of their middles from the click, in their own sides
 
 
 class Prompter:
@@ -78,8 +84,9 @@ class Prompter:
         if self.looks.has_stages:
             candidates = self._by_stages(window, prompt, allowed)
         else:
-            candidates = self.looks.everything(window, allowed)
-        found = pick(self._pasted(candidates, window), prompt)
+            candidates = self._in_window(window, prompt, allowed)
+        pasted = self._pasted(candidates, window)
+        found = pick(pasted, prompt, fit(candidates, pasted.boxes, prompt.points))
         category = self._selection.names[int(found.categories[0])] if len(found) else ""
         return PromptAnswer(found, category, self.looks.device, time.perf_counter() - begin)
 
@@ -96,10 +103,22 @@ class Prompter:
         return torch.arange(len(names), device=self.looks.device) == only
 
     def _by_stages(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
-        parts = [self._at_points(window, prompt, allowed)] if _needs_points(prompt) else []
+        parts = []
+        if prompt.points or prompt.outside:
+            parts.append(self._at_points(window, prompt, allowed))
         if prompt.box is not None:
             parts.insert(0, self._in_box(window, prompt, allowed))
-        return Candidates(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+        return joined(parts)
+
+    def _in_window(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
+        """All objects of the window; with a box those that resemble it, the most alike first."""
+        found = self.looks.everything(window, allowed)
+        if prompt.box is None:
+            return found
+        given = self._tensor(window.inward(np.array([prompt.box])))
+        alike = box_iou(given, found.boxes.float())[0]
+        order = alike.argsort(descending=True, stable=True)
+        return found.of(order[alike[order] > _LEAST_ALIKE])
 
     def _in_box(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
         """The object in the box, whose sides the box head may move a little."""
@@ -110,21 +129,23 @@ class Prompter:
 
     def _at_points(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
         """Objects at all points, the best first."""
-        points = np.array([*prompt.points, *prompt.outside])[:, ::-1]
-        seeds = np.concatenate([boxes_at(point, self._diameter) for point in window.inward(points)])
+        points = window.inward(np.array([*prompt.points, *prompt.outside])[:, ::-1])
+        seeds = [self.looks.near(window, self._tensor(points))]
+        if not len(seeds[0]):
+            seeds += [self._tensor(boxes_at(point, self._diameter)) for point in points]
         if len(prompt.points) > 1 or prompt.box is not None:
-            seeds = np.concatenate([seeds, self._around(window, prompt)])
-        boxes, scores, labels = self.looks.at_boxes(window, self._tensor(seeds), _MOVES, allowed)
+            seeds.append(self._tensor(self._around(window, prompt)))
+        boxes, scores, labels = self.looks.at_boxes(window, torch.cat(seeds), _MOVES, allowed)
         rows = distinct(boxes, scores, _MOST_DRAWN * len(points))
         return self.looks.drawn(window, boxes[rows], scores[rows], labels[rows])
 
-    def _around(self, window: Window, prompt: Prompt) -> np.ndarray:
+    def _around(self, window: Window, prompt: Prompt) -> NDArray[np.float32]:
         """A box around everything that is inside."""
         box = window.inward(np.array([prompt.extent]))
         room = self._diameter / 4
         return box + np.array([[-room, -room, room, room]], np.float32)
 
-    def _tensor(self, boxes: np.ndarray) -> Tensor:
+    def _tensor(self, boxes: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(boxes, np.float32)).to(self.looks.device)
 
     def _pasted(self, found: Candidates, window: Window) -> Instances:
@@ -140,15 +161,40 @@ class Prompter:
         return Instances(window.image_size, boxes, found.scores.cpu().numpy(), labels, masks)
 
 
-def _needs_points(prompt: Prompt) -> bool:
-    return bool(prompt.points or prompt.outside)
+def fit(
+    candidates: Candidates, boxes: NDArray[np.float32], points: Sequence[Point]
+) -> NDArray[np.float32]:
+    """How likely each candidate is the one that was meant, (N,) float32, for comparison only.
+
+    The root of its score, times the square of how sure its mask is, times how near a single click
+    is to the middle of its box (Gaussian). Chosen by annotated training images, where it finds a
+    cell more often than the score alone.
+
+    Parameters
+    ----------
+    candidates
+        Their scores and masks.
+    boxes : (N, 4)
+        Where they are, xyxy in image pixels.
+    points
+        (y, x) inside the object, in image pixels.
+    """
+    grids = candidates.grids.cpu().numpy()
+    set_ = grids > 0.5
+    count = np.maximum(set_.sum(axis=(1, 2)), 1)
+    sure = (grids * set_).sum(axis=(1, 2)) / count
+    result = np.sqrt(candidates.scores.cpu().numpy()) * sure**2
+    if len(points) == 1:
+        middle, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        off = (np.array(points[0])[::-1] - middle) / np.maximum(size, 1e-3)
+        result = result * np.exp(-(off**2).sum(axis=1) / (2 * _CLOSE**2))
+    fitting: NDArray[np.float32] = result.astype(np.float32)
+    return fitting
 
 
-def boxes_at(point: np.ndarray, diameter: float) -> np.ndarray:
-    """Boxes (N, 4) xyxy of many sizes and shapes that hold a point (x, y)."""
+def boxes_at(point: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
+    """Boxes (N, 4) xyxy of many sizes and shapes around a point (x, y)."""
     sides = np.array(_SIDES)[:, None] * diameter
     shapes = np.sqrt(np.array(_SHAPES))[None]
-    size = np.stack([sides / shapes, sides * shapes], axis=-1).reshape(-1, 1, 2)
-    shifts = np.stack(np.meshgrid(_SHIFTS, _SHIFTS), axis=-1).reshape(1, -1, 2)
-    middle = point + shifts * size
-    return np.concatenate([middle - size / 2, middle + size / 2], axis=-1).reshape(-1, 4)
+    size = np.stack([sides / shapes, sides * shapes], axis=-1).reshape(-1, 2)
+    return np.concatenate([point - size / 2, point + size / 2], axis=1).astype(np.float32)

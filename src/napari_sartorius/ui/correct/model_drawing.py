@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -113,6 +114,13 @@ class ModelDrawing(QObject):
         self._choice.bridge.cancel()
         self.sketched.emit(None)
         return True
+
+    def get_ready(self) -> None:
+        """Import what the first prompt needs, before the user has found the place to click."""
+        if self._choice is not None:
+            threading.Thread(
+                target=_import_all, name="sartorius-prompt-imports", daemon=True
+            ).start()
 
     def add(self, points: NDArray[np.float64], kind: str) -> None:
         """Add the cell at one point (1, 2), or in the box between two corners (2, 2), as (y, x).
@@ -237,6 +245,12 @@ class ModelDrawing(QObject):
         session = self._need_session()
         session.rows.complete_columns()
         return str(session.rows.values([label], "category")[0])
+
+
+def _import_all() -> None:
+    import napari_sartorius.engine.prompt_jobs
+    import napari_sartorius.inference.prepare
+    import napari_sartorius.postprocess.edits  # noqa: F401
 
 
 def _point(edge: NDArray[np.float64]) -> tuple[float, float]:

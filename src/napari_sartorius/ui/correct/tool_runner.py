@@ -155,6 +155,8 @@ class ToolRunner(QObject):
         if self._pointer is None or was == name:
             return
         self._drawing = name
+        if name == "prompt":
+            self._model.get_ready()
         self._pointer.start_drawing(BY_NAME[name].stroke)
         self._panel.show_drawing(name)
         self.said.emit(f"{BY_NAME[name].hint} Esc ends.")
