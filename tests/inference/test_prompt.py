@@ -146,6 +146,18 @@ def test_a_point_more_joins_and_a_point_less_takes_away(prompter: Prompter, prep
     assert likeness(parted, disc((60, 70))) > 0.85
 
 
+def test_a_point_less_at_the_border_cuts_a_bite(prompter: Prompter, prepared: Any) -> None:
+    answer = ask(prompter, prepared, box=(236.0, 186.0, 264.0, 214.0), outside=((200.5, 261.5),))
+    found = answer.found.masks.full(0)
+    assert not found[200, 261]
+    assert likeness(answer, disc((200, 250))) > 0.75
+
+
+def test_a_point_less_never_turns_to_another_cell(prompter: Prompter, prepared: Any) -> None:
+    answer = ask(prompter, prepared, box=(58.0, 48.0, 82.0, 72.0), outside=((60.5, 70.5),))
+    assert not answer.found.masks.full(0)[disc((60, 95))].any()
+
+
 def test_a_category_that_is_given_is_kept(prompter: Prompter, prepared: Any) -> None:
     answer = ask(prompter, prepared, box=(55.0, 48.0, 83.0, 73.0), category="bright")
     assert answer.category == "bright"

@@ -89,7 +89,7 @@ class FakeClient:
 
     def wait_for_job(self) -> None:
         """Wait until another job has arrived."""
-        assert self.submitted.acquire(timeout=5), "no job arrived"
+        assert self.submitted.acquire(timeout=60), "no job arrived"  # only a hang takes that long
 
     def say(self, message: Any, job: int = -1) -> None:
         """Tell the listener of a job, from another thread."""

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.prompt import Point, Prompt
 
 
-def pick(candidates: Instances, prompt: Prompt, fit: NDArray[np.floating]) -> Instances:
+_SAME = 0.3  # mask IoU with the object in a box of what can be meant instead
+_MOST = 0.5  # share of an object that must not be taken away with a point
+
+
+def pick(
+    candidates: Instances, prompt: Prompt, fit: NDArray[np.floating], bite: float = 0.0
+) -> Instances:
     """Return the one object that a prompt means.
 
     The most fitting candidate that holds all points inside and none outside. With a box, the first
-    candidate is the object in the box and wins when it fits. Where none fits, the one that fits
-    best is taken; candidates at points that it lacks are joined to it, and those at points that
-    it must not hold are taken away from it.
+    candidate is the object in the box and wins when it fits; others must resemble it. Where none
+    fits, the one that fits best is taken; candidates at points that it lacks are joined to it, and
+    those at points that it must not hold are taken away from it.
 
     Parameters
     ----------
@@ -33,28 +39,59 @@ def pick(candidates: Instances, prompt: Prompt, fit: NDArray[np.floating]) -> In
         What was pointed at.
     fit : (N,)
         How likely each candidate is the one that is meant.
+    bite
+        Radius in pixels around a point outside that is taken away where no other object is there.
 
     Returns
     -------
     Instances
         One object with a tight mask, or none.
     """
-    drawn = candidates.masks.area() > 0
-    candidates, fit = candidates[drawn], fit[drawn]
     inside = holds(candidates.masks, prompt.points)
     outside = holds(candidates.masks, prompt.outside)
-    if not len(candidates) or (prompt.box is None and not inside.any()):
+    meant = _like(candidates.masks) if prompt.box is not None else inside[:, 0]
+    if not meant.any():
         return Instances.empty(candidates.image_size)
     right = inside.sum(axis=1) + (~outside).sum(axis=1)
     first = np.zeros(len(candidates))
     first[:1] = prompt.box is not None
-    order = np.lexsort((-fit, -first, -right))
+    order = np.lexsort((-fit, -first, -right, ~meant))
     best = int(order[0])
     mask = candidates.masks[np.array([best])]
     missing, wrong = ~inside[best], outside[best]
     if missing.any() or wrong.any():
         mask = _bent(candidates.masks, fit, best, _Rows(inside, missing), _Rows(outside, wrong))
+        mask = _bitten(mask, [prompt.outside[p] for p in np.flatnonzero(wrong)], bite)
+    if not mask.area()[0]:
+        return Instances.empty(candidates.image_size)
     return candidates[np.array([best])].with_masks(mask.tight())
+
+
+def _like(masks: CropMasks) -> NDArray[np.bool_]:
+    """Which masks show what the first one shows; none where there is none or it is empty."""
+    if not len(masks):
+        return np.zeros(0, np.bool_)
+    return np.asarray(masks[np.array([0])].iou(masks)[0] > _SAME)
+
+
+def _cover(masks: CropMasks, one: int) -> NDArray[np.bool_]:
+    """Which masks hold most of one of them."""
+    area = masks.area()
+    alike = masks[np.array([one])].iou(masks)[0]
+    return np.asarray(alike / (1 + alike) * (area + area[one]) > _MOST * area[one])
+
+
+def _bitten(mask: CropMasks, points: Sequence[Point], radius: float) -> CropMasks:
+    """A mask without the discs around those points (y, x) that it still holds."""
+    still = [p for p, held in zip(points, holds(mask, points)[0], strict=True) if held]
+    if not still or radius <= 0:
+        return mask
+    bitmap = mask.bitmap(0).copy()
+    left, top = mask.boxes[0, :2]
+    y, x = np.ogrid[: bitmap.shape[0], : bitmap.shape[1]]
+    for py, px in still:
+        bitmap &= (y + top + 0.5 - py) ** 2 + (x + left + 0.5 - px) ** 2 > radius**2
+    return CropMasks.from_bitmaps([bitmap], np.array([[left, top]]), mask.image_size)
 
 
 def holds(masks: CropMasks, points: Sequence[Point]) -> NDArray[np.bool_]:
@@ -94,8 +131,10 @@ def _bent(
         fitting = inside.held[:, point] & ~outside.held.any(axis=1)
         if (other := _best(fit, fitting)) is not None:
             canvas[part(other)] |= masks.bitmap(other)
+    # points inside say what must stay; without any it is most of the object
+    kept = inside.held.any(axis=1) if inside.held.shape[1] else _cover(masks, best)
     for point in np.flatnonzero(outside.matter):
-        fitting = outside.held[:, point] & ~inside.held.any(axis=1)
+        fitting = outside.held[:, point] & ~kept
         if (other := _best(fit, fitting)) is not None:
             canvas[part(other)] &= ~masks.bitmap(other)
     return CropMasks.from_bitmaps([canvas], np.array([[left, top]]), masks.image_size)

@@ -35,7 +35,8 @@ _MOVES = 2  # times that a box at a click is moved to where the box head sees th
 _BOX_MOVES = 1
 _CLOSE = 0.2  # of a box's sides: how far from its middle a click usually is
 _LEAST_ALIKE = 0.25  # box IoU of an object with a box that was dragged around it
-_TRUST = 0.5  # weight of the box head's place, beside that of the box that was dragged
+_BITE = 0.25  # diameters around a point outside that are cut off where no other cell is there
+_TRUST = 0.6  # weight of the box head's place, beside that of the box that was dragged
 _MOST_DRAWN = 12  # candidates for a click whose masks are drawn
 _SIDES = (0.6, 1.0, 1.7, 2.8)  # of the boxes tried where none is proposed, in typical diameters
 _SHAPES = (0.5, 1.0, 2.0)  # their heights over their widths
@@ -80,15 +81,22 @@ class Prompter:
             When the prompt names a category that the model does not know.
         """
         begin = time.perf_counter()
+        found = self._found(window, prompt, False)
+        if not len(found) and self.looks.has_stages and prompt.box is None:
+            found = self._found(window, prompt, True)
+        category = self._selection.names[int(found.categories[0])] if len(found) else ""
+        return PromptAnswer(found, category, self.looks.device, time.perf_counter() - begin)
+
+    def _found(self, window: Window, prompt: Prompt, everywhere: bool) -> Instances:
+        """The object meant; `everywhere` tries boxes of all sizes instead of those proposed."""
         allowed = self._allowed(prompt.category)
         if self.looks.has_stages:
-            candidates = self._by_stages(window, prompt, allowed)
+            candidates = self._by_stages(window, prompt, allowed, everywhere)
         else:
             candidates = self._in_window(window, prompt, allowed)
         pasted = self._pasted(candidates, window)
-        found = pick(pasted, prompt, fit(candidates, pasted.boxes, prompt.points))
-        category = self._selection.names[int(found.categories[0])] if len(found) else ""
-        return PromptAnswer(found, category, self.looks.device, time.perf_counter() - begin)
+        rank = fit(candidates, pasted.boxes, prompt.points)
+        return pick(pasted, prompt, rank, _BITE * self._diameter * window.to_image[0])
 
     def _allowed(self, category: str | None) -> Tensor | None:
         """(K,) bool, on the network's device; None for all categories."""
@@ -102,10 +110,12 @@ class Prompter:
             return None
         return torch.arange(len(names), device=self.looks.device) == only
 
-    def _by_stages(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
+    def _by_stages(
+        self, window: Window, prompt: Prompt, allowed: Tensor | None, everywhere: bool
+    ) -> Candidates:
         parts = []
         if prompt.points or prompt.outside:
-            parts.append(self._at_points(window, prompt, allowed))
+            parts.append(self._at_points(window, prompt, allowed, everywhere))
         if prompt.box is not None:
             parts.insert(0, self._in_box(window, prompt, allowed))
         return joined(parts)
@@ -127,12 +137,14 @@ class Prompter:
         box = _TRUST * moved + (1 - _TRUST) * given
         return self.looks.drawn(window, box, score, label)
 
-    def _at_points(self, window: Window, prompt: Prompt, allowed: Tensor | None) -> Candidates:
+    def _at_points(
+        self, window: Window, prompt: Prompt, allowed: Tensor | None, everywhere: bool
+    ) -> Candidates:
         """Objects at all points, the best first."""
         points = window.inward(np.array([*prompt.points, *prompt.outside])[:, ::-1])
         seeds = [self.looks.near(window, self._tensor(points))]
-        if not len(seeds[0]):
-            seeds += [self._tensor(boxes_at(point, self._diameter)) for point in points]
+        if everywhere or not len(seeds[0]):
+            seeds = [self._tensor(boxes_at(point, self._diameter)) for point in points]
         if len(prompt.points) > 1 or prompt.box is not None:
             seeds.append(self._tensor(self._around(window, prompt)))
         boxes, scores, labels = self.looks.at_boxes(window, torch.cat(seeds), _MOVES, allowed)
