@@ -27,9 +27,9 @@ def pick(
     """Return the one object that a prompt means.
 
     The most fitting candidate that holds all points inside and none outside. With a box, the first
-    candidate is the object in the box and wins when it fits; others must resemble it. Where none
-    fits, the one that fits best is taken; candidates at points that it lacks are joined to it, and
-    those at points that it must not hold are taken away from it.
+    candidate is the object in the box and wins when it fits; others must resemble it or hold a
+    point. Where none fits, the one that fits best is taken; candidates at points that it lacks are
+    joined to it, and those at points that it must not hold are taken away from it.
 
     Parameters
     ----------
@@ -49,12 +49,13 @@ def pick(
     """
     inside = holds(candidates.masks, prompt.points)
     outside = holds(candidates.masks, prompt.outside)
-    meant = _like(candidates.masks) if prompt.box is not None else inside[:, 0]
+    boxed = prompt.box is not None
+    meant = _like(candidates.masks) | inside.any(axis=1) if boxed else inside[:, 0]
     if not meant.any():
         return Instances.empty(candidates.image_size)
     right = inside.sum(axis=1) + (~outside).sum(axis=1)
     first = np.zeros(len(candidates))
-    first[:1] = prompt.box is not None
+    first[:1] = boxed
     order = np.lexsort((-fit, -first, -right, ~meant))
     best = int(order[0])
     mask = candidates.masks[np.array([best])]
