@@ -322,7 +322,7 @@ def test_a_lazy_stack_is_read_at_the_place_only(viewer, client, card_maker, monk
     tab.show()
     read.clear()
     tab.drawing.add(np.array([[400.0, 410.0]]), "")
-    client.wait_for_job()
+    qtbot.waitUntil(lambda: bool(client.jobs), timeout=60_000)
     window = client.jobs[-1].window
     assert set(read) == {3}
     assert window.image_size == (512, 512)
