@@ -107,9 +107,12 @@ def test_contact_is_counted_in_sides_of_pixels() -> None:
     labels[0, 1:3, 1:3] = 1
     labels[0, 1:3, 3:6] = 2
     labels[1, 0:2, 0:2] = 7  # at the border of another plane
-    shares = contact_shares(labels, np.array([1, 2, 7, 5]))
+    shares = contact_shares(labels, np.array([1, 2, 5, 7]))
     np.testing.assert_allclose(shares, [2 / 8, 2 / 10, 0, 0])
     assert contact_shares(np.ones((1, 1), int), np.array([1])).tolist() == [0]
+    far = np.where(labels > 0, labels.astype(np.uint32) + (1 << 30), 0)
+    shares = contact_shares(far, np.array([1, 2, 5, 7]) + (1 << 30))
+    np.testing.assert_allclose(shares, [2 / 8, 2 / 10, 0, 0])
 
 
 def test_damage_on_the_sample_comes_first() -> None:

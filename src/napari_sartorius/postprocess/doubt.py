@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_sartorius.postprocess.usual import MEASURES, Usual, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_LARGEST_TABLE = 1 << 24
 
 Table: TypeAlias = Mapping[str, NDArray[Any]]
 Ramp: TypeAlias = tuple[float, float]
@@ -142,26 +144,44 @@ def contact_shares(labels: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[np.f
     labels
         (..., Y, X) label image, 0 is background; outlines lie in the planes (Y, X).
     ids
-        (N,) labels; 0.0 for one without pixels.
+        (N,) labels, ascending; 0.0 for one without pixels.
 
     Returns
     -------
     (N,) float64
         0..1; the outline is counted in sides of pixels, those at the image's border included.
     """
-    planes = labels.reshape(-1, *labels.shape[-2:])
-    size = 1 + max(int(planes.max(initial=0)), int(ids.max(initial=0)))
-    sides, shared = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    for plane in planes:
+    sides, shared = np.zeros(len(ids) + 1, np.int64), np.zeros(len(ids) + 1, np.int64)
+
+    place_of = _places(ids, int(labels.max(initial=0)))
+
+    def count(into: NDArray[np.int64], found: NDArray[Any]) -> None:
+        into += np.bincount(place_of(found), minlength=len(into))
+
+    for plane in labels.reshape(-1, *labels.shape[-2:]) if len(ids) else ():
         for ends in (plane[0], plane[-1], plane[:, 0], plane[:, -1]):
-            sides += np.bincount(ends, minlength=size)
+            count(sides, ends)
         for before, after in _neighbours(plane):
             both = (before > 0) & (after > 0)
             for labelled in (before, after):
-                sides += np.bincount(labelled, minlength=size)
-                shared += np.bincount(labelled[both], minlength=size)
-    share: NDArray[np.float64] = shared[ids] / np.maximum(sides[ids], 1)
-    return share
+                count(sides, labelled)
+                count(shared, labelled[both])
+    return shared[:-1] / np.maximum(sides[:-1], 1)
+
+
+def _places(ids: NDArray[np.int64], highest: int) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
+    """Find where labels are in `ids`, one past the end for those that are not."""
+    if highest < _LARGEST_TABLE:
+        table = np.full(1 + max(highest, int(ids.max(initial=0))), len(ids))
+        table[ids] = np.arange(len(ids))
+        return lambda found: table[found]
+
+    def search(found: NDArray[Any]) -> NDArray[np.int64]:
+        place = np.searchsorted(ids, found)
+        place[ids[np.minimum(place, len(ids) - 1)] != found] = len(ids)
+        return place
+
+    return search
 
 
 def _neighbours(plane: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

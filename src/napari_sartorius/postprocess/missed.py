@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
+from napari_sartorius.core.labels import label_runs
+
 Floats: TypeAlias = NDArray[np.float32]
 
 _SIDE = 12.0  # pixels that a typical cell measures where places are looked for
@@ -79,11 +81,11 @@ def unlabelled_places(
     config = config or MissedConfig()
     if image.shape[:2] != labels.shape:
         raise ValueError(f"image of {image.shape[:2]} and labels of {labels.shape} differ in size")
-    areas = np.bincount(labels.reshape(-1))
-    known = np.flatnonzero(areas[1:]) + 1
-    if len(known) < config.fewest:
+    runs, ids = label_runs(labels)
+    if len(ids) < config.fewest:
         return _nothing()
-    typical = float(np.median(areas[known]))
+    areas = np.bincount(runs.instance, weights=runs.stop - runs.start, minlength=len(ids))
+    typical = float(np.median(areas))
     step = max(1, round(np.sqrt(typical) / _SIDE))
     side = np.sqrt(typical) / step
     grey, square = _shrunk(image, step)
