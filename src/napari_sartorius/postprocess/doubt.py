@@ -171,8 +171,9 @@ def contact_shares(labels: NDArray[Any], ids: NDArray[np.int64]) -> NDArray[np.f
 
 def _places(ids: NDArray[np.int64], highest: int) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
     """Find where labels are in `ids`, one past the end for those that are not."""
+    highest = max(highest, int(ids.max(initial=0)))
     if highest < _LARGEST_TABLE:
-        table = np.full(1 + max(highest, int(ids.max(initial=0))), len(ids))
+        table = np.full(1 + highest, len(ids))
         table[ids] = np.arange(len(ids))
         return lambda found: table[found]
 

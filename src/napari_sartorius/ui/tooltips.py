@@ -82,6 +82,7 @@ TOOLTIPS = {
     "table_slider": "Shows only the rows whose value lies between the two handles.",
     "table_copy": "Copies the rows shown, to be pasted into a spreadsheet.",
     "table_csv": "Saves the rows shown, with all their columns, as a file for spreadsheets and R.",
+    "review_again": "Judges all cells again, also those without a label, by what is usual now.",
     "category": "The kind that new cells get. The number keys give a kind to the selected cells.",
     "give_category": "Gives this kind to all selected cells.",
     "overwrite": "Off, drawing and painting leave all other cells as they are.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.ui.correct.outline_layer import OutlineLayer, outlines
+from napari_sartorius.ui.correct.outline_layer import OutlineLayer, frame, outlines
 from napari_sartorius.ui.correct.shown_place import go_to, shown_plane
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from napari_sartorius.core.edits import Box
     from napari_sartorius.ui.correct.session import CorrectionSession
 
 _LARGE_SIDE = 2000  # from which thin outlines vanish when the whole image is shown
@@ -51,6 +52,16 @@ class CanvasSelection:
         image = session.layer.data[plane]
         width = 3 if max(image.shape) > _LARGE_SIDE else 1
         self._outline.show(session.layer, outlines(image, session.rows.boxes[plane], labels, width))
+
+    def show_place(self, plane: tuple[int, ...], box: Box) -> None:
+        """Frame a place of the layer, and bring it into the middle of the canvas."""
+        session = self.session
+        if session is None:
+            return
+        y0, x0, y1, x1 = box
+        go_to(self._viewer, session.layer, plane, (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)
+        self._choose_label(session, [])
+        self._outline.show(session.layer, frame(box, session.layer.data.shape[-2:]))
 
     def clear(self) -> None:
         """Leave nothing of it in the viewer."""

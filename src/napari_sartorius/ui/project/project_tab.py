@@ -20,6 +20,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.project.recent import recent_projects
 from napari_sartorius.ui.forms import button, heading, quiet, rule
+from napari_sartorius.ui.project.doubt_counts import DoubtCounts
 from napari_sartorius.ui.project.image_list import ImageList
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.engine_bridge import EngineClient
+
+_MANY = 5  # cells that vanish at once; more than a stroke of the eraser takes
 
 _WELCOME = (
     "A project keeps images, their cells and every correction in one folder. Nothing is lost "
@@ -65,6 +68,7 @@ class ProjectTab(QWidget):
         self.session = ProjectSession(viewer, self)
         self.walk = SegmentAll(self.session, client, self)
         self._walked = ""
+        self._shown: str | None = None
         self.title = heading("Project")
         self.where = quiet()
         self.new_button = button("New …", "plain", "project_new")
@@ -72,7 +76,9 @@ class ProjectTab(QWidget):
         self.recent_button = button("Recent", "plain", "project_recent")
         self.recent_button.setMenu(QMenu(self.recent_button))
         self.recent_button.menu().aboutToShow.connect(self._fill_recent)
-        self.images = ImageList(self.session)
+        self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
+        self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
+        self.images = ImageList(self.session, self.doubt.of)
         self.add_button = button("Add images …", "plain", "project_add")
         self.remove_button = button("Remove", "plain", "project_remove")
         self.back_button = button("Previous", "plain", "project_previous")
@@ -131,7 +137,10 @@ class ProjectTab(QWidget):
         self.cancel_button.clicked.connect(self.walk.cancel)
         self.images.chosen.connect(self.show_image)
         self.session.listed.connect(self._show_all)
+        self.session.listed.connect(lambda: self.doubt.restart(self.session.files))
         self.session.shown.connect(self._show_current)
+        self.session.shown.connect(self._count_doubt)
+        self.doubt.counted.connect(self.images.refresh)
         self.session.progressed.connect(self._show_progress)
         self.session.failed.connect(self._complain)
         self.walk.progressed.connect(self._on_walk)
@@ -170,6 +179,15 @@ class ProjectTab(QWidget):
             self.images.refresh(name)
             self._step(1)
 
+    def next_doubtful(self) -> str | None:
+        """The next image, from the one shown on, with doubtful cells that nobody has looked at."""
+        files, current = self.session.files, self.session.current
+        place = files.index(current) + 1 if current in files else 0
+        for name in files[place:] + files[: max(place - 1, 0)]:
+            if self.doubt.of(name) and self.session.status(name) != "done":
+                return name
+        return None
+
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
         try:
@@ -182,7 +200,9 @@ class ProjectTab(QWidget):
     def stop(self) -> None:
         """Save and close; the dock is going away."""
         self.walk.cancel()
+        self.doubt.stop()
         self.session.close()
+        self.doubt.stop()  # closing has listed no images
 
     # -- dialogs ---------------------------------------------------------------------------------
 
@@ -273,9 +293,25 @@ class ProjectTab(QWidget):
         if project is None:
             return
         if current is not None:
-            self.images.refresh(current)
+            self._tell_loss(self.images.refresh(current))
         done, count = self.session.count_done(), len(self.session.files)
         self.saved.setText(f"{done} of {count} images done · {project.saved_text()}")
+
+    def _tell_loss(self, cells: int) -> None:
+        """Say so when many cells of the shown image went at once: undo takes a whole run away."""
+        name, before = self._counted
+        self._counted = (self.session.current, cells)
+        if name == self.session.current and before - cells >= _MANY:
+            self._say(
+                f"{before - cells:,} cells went away in one step; Ctrl+Shift+Z brings them back.",
+                Tone.WARNING,
+            )
+
+    def _count_doubt(self) -> None:
+        """Count the image that was shown before, which edits may have changed, and this one."""
+        self.doubt.forget_live()
+        before, self._shown = self._shown, self.session.current
+        self.doubt.count([name for name in (before, self._shown) if name in self.session.files])
 
     def _on_walk(self, name: str, past: int, total: int, fraction: float) -> None:
         self.bar.setRange(0, 1000)
@@ -286,6 +322,7 @@ class ProjectTab(QWidget):
         self.segment_button.setEnabled(False)
         if name != self._walked:  # the one before has its cells now
             self.images.refresh(self._walked)
+            self.doubt.count([file for file in self.session.files if file == self._walked])
             self._walked = name
 
     def _on_walk_ended(self, sentence: str) -> None:
@@ -294,6 +331,7 @@ class ProjectTab(QWidget):
         self._say(sentence)
         for file in self.session.files:
             self.images.refresh(file)
+        self.doubt.count(self.session.files)
         self._show_current()
 
     def _complain(self, sentence: str) -> None:
