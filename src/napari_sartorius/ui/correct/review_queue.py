@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.correct.session import CorrectionSession
 
 _PAUSE_MS = 120  # after the last change, before the queue is looked at again
-_PLACE = "no label here, but it looks like a cell"
+_PLACE = "No label here, but it looks like a cell"
 
 
 @dataclass(frozen=True)

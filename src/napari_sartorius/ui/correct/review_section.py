@@ -244,7 +244,7 @@ class ReviewSection(QWidget):
             waiting = self.queue is not None and bool(self.queue.waiting)
             self.reason.setText("Press Next to see the most doubtful one." if waiting else "")
         elif entry.is_place:
-            self.reason.setText(f"A place: {entry.reasons[0]}.")
+            self.reason.setText(f"{entry.reasons[0]}: draw it, or reject it if it is none.")
         elif entry.reasons:
             self.reason.setText(f"Cell {entry.key}: {'; '.join(entry.reasons)}.")
         else:
