@@ -70,7 +70,7 @@ def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
 
     known = _pictures(sources, images)
     exists = (output / "annotations.json").is_file()
-    project = open_project(output) if exists else create_project(output, _kinds(known))
+    project = open_project(output) if exists else create_project(output, _kinds(sources))
     try:
         there = {image.stem for image in project.images}
         paths = [known.image_path(image) for image in known.images if image.stem not in there]
@@ -107,5 +107,9 @@ def _pictures(sources: list[Path], images: Path | None) -> CocoDataset:
     return CocoDataset(found, kinds, {})  # the file names are whole paths
 
 
-def _kinds(known: CocoDataset) -> list[str]:
-    return [kind.name for kind in known.categories] or ["cell"]
+def _kinds(sources: list[Path]) -> list[str]:
+    """Categories that a new project begins with."""
+    from napari_sartorius.io.importing import needs_images, read_dataset
+
+    tables = [read_dataset(one).category_names for one in sources if not needs_images(one)]
+    return list(dict.fromkeys(name for names in tables for name in names)) or ["cell"]

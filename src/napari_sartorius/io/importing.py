@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Reader = Callable[[Path, tuple[int, int]], tuple[Instances, list[Category]]]
 
 _HEAD = 1 << 16  # bytes by which a file's kind is told
-_ENDINGS = ("_rois", "_labels", "_objects", "_cells", "_masks")
+_ENDINGS = ("_labels", "_masks", "_overlay")  # of pictures that are not the image itself
 
 
 def read_dataset(source: str | Path) -> CocoDataset:
@@ -142,6 +142,20 @@ def images_in(place: str | Path) -> CocoDataset:
         images.append(CocoImage(number, path.name, width, height))
     empty: dict[ImageId, Instances] = {one.id: Instances.empty(one.size) for one in images}
     return CocoDataset(images, [], empty, {}, paths[0].parent)
+
+
+def image_beside(annotations: Path) -> Path | None:
+    """The image in the same folder whose name a file of annotations begins with, or None."""
+    if not annotations.parent.is_dir():
+        return None
+    found = [
+        path
+        for path in sorted(annotations.parent.iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and annotations.name.startswith(path.stem)
+        and not path.stem.endswith(_ENDINGS)
+    ]
+    return max(found, key=lambda path: len(path.stem), default=None)
 
 
 def join_datasets(parts: Iterable[CocoDataset]) -> CocoDataset:

@@ -48,6 +48,12 @@ TOOLTIPS = {
     "project_done": "Marks the shown image as done and shows the next one.",
     "project_segment": "Segments every image whose status is new, with the settings of the Segment "
     "tab, while you go on working. What you corrected stays.",
+    "project_import": "Adds cells that another program wrote to the images of the project: COCO, "
+    "ImageJ regions, GeoJSON, label images, a Data Science Bowl folder. What is there stays.",
+    "project_export": "Writes the cells in the forms that other programs read.",
+    "export_which": "Whether images that you are still working on are written, too.",
+    "export_folder": "Files of the same names are replaced.",
+    "export_start": "Writes the files. The viewer stays free.",
     "train_start": "The model that learns. It keeps its network and its way to look at images.",
     "train_effort": "How long it may take. It ends earlier when it gets no better.",
     "train_name": "What the new model will be called.",

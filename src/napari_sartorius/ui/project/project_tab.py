@@ -21,6 +21,7 @@ from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.project.recent import recent_projects
 from napari_sartorius.ui.forms import button, heading, quiet, rule
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
+from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
@@ -81,6 +82,12 @@ class ProjectTab(QWidget):
         self.images = ImageList(self.session, self.doubt.of)
         self.add_button = button("Add images …", "plain", "project_add")
         self.remove_button = button("Remove", "plain", "project_remove")
+        self.import_button = button("Import cells", "plain", "project_import")
+        self.import_button.setMenu(QMenu(self.import_button))
+        self.import_button.menu().addAction("Files …").triggered.connect(self._ask_import)
+        self.import_button.menu().addAction("Folder …").triggered.connect(self._ask_import_folder)
+        self.export_button = button("Export …", "plain", "project_export")
+        self.exporting: ExportDialog | None = None
         self.back_button = button("Previous", "plain", "project_previous")
         self.next_button = button("Next", "plain", "project_next")
         self.done_button = button("Done, next image", "primary", "project_done")
@@ -110,6 +117,7 @@ class ProjectTab(QWidget):
         column.addWidget(rule())
         column.addWidget(self.images, 1)
         column.addLayout(_row(self.add_button, self.remove_button))
+        column.addLayout(_row(self.import_button, self.export_button))
         column.addLayout(_row(self.back_button, self.next_button))
         column.addWidget(self.done_button)
         column.addWidget(rule())
@@ -130,6 +138,7 @@ class ProjectTab(QWidget):
         self.open_button.clicked.connect(self._ask_open)
         self.add_button.clicked.connect(self._ask_images)
         self.remove_button.clicked.connect(self._ask_remove)
+        self.export_button.clicked.connect(self.show_export)
         self.back_button.clicked.connect(lambda: self._step(-1))
         self.next_button.clicked.connect(lambda: self._step(1))
         self.done_button.clicked.connect(self.done)
@@ -159,6 +168,28 @@ class ProjectTab(QWidget):
     def add(self, paths: list[str]) -> None:
         """Add image files; a sentence says which one cannot be read."""
         self._try(lambda: self.session.add_files(paths))
+
+    def import_cells(self, sources: list[str]) -> None:
+        """Add cells that other programs wrote; a sentence says how many, or what went wrong."""
+
+        def bring() -> None:
+            came = self.session.import_annotations(sources)
+            lost = came.known or came.cut
+            self._say(came.sentence(), Tone.WARNING if lost else Tone.QUIET)
+
+        self._try(bring)
+        self.images.fill()
+        self.doubt.count(self.session.files)
+
+    def show_export(self) -> None:
+        """Show the dialog that exports; what is on the screen is recorded first."""
+        if self.session.project is None or not self.session.save():
+            return
+        if self.exporting is not None:
+            self.exporting.wait()
+            self.exporting.deleteLater()
+        self.exporting = ExportDialog(self.session.project.folder, self)
+        self.exporting.show()
 
     def show_image(self, name: str) -> None:
         """Show an image of the project; one that is missing is asked for."""
@@ -200,6 +231,8 @@ class ProjectTab(QWidget):
     def stop(self) -> None:
         """Save and close; the dock is going away."""
         self.walk.cancel()
+        if self.exporting is not None:
+            self.exporting.wait()
         self.doubt.stop()
         self.session.close()
         self.doubt.stop()  # closing has listed no images
@@ -221,6 +254,18 @@ class ProjectTab(QWidget):
         paths, _ = QFileDialog.getOpenFileNames(self, "Images", "", f"Images ({kinds})")
         if paths:
             self.add(paths)
+
+    def _ask_import(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(
+            self, "Cells", "", "Annotations (*.json *.geojson *.zip *.csv *.tif *.tiff *.png)"
+        )
+        if paths:
+            self.import_cells(paths)
+
+    def _ask_import_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of masks, project or OME-Zarr")
+        if folder:
+            self.import_cells([folder])
 
     def _ask_missing(self, name: str) -> None:
         project = self.session.project
@@ -284,6 +329,8 @@ class ProjectTab(QWidget):
         for one in (self.done_button, self.remove_button):
             one.setEnabled(writable and place >= 0)
         self.add_button.setEnabled(writable)
+        self.import_button.setEnabled(writable and bool(files))
+        self.export_button.setEnabled(bool(files))
         self.segment_button.setEnabled(writable and bool(files) and not self.walk.is_running)
         self.images.show_current()
         self._show_progress()
