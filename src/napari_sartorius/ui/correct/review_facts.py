@@ -82,17 +82,20 @@ class ReviewFacts:
         session.rows.complete_columns()
         features = session.layer.features
         labels = session.rows.labels
-        if self._touched is None or self._has_others(labels, features):
+        touched = self._touched
+        if touched is None or self._has_others(labels, features):
+            touched = set(labels.tolist())
             self._measure_contacts(labels)
             self._shape = {}
         else:
-            for label in self._touched:
+            for label in touched:
                 self._contact[label] = self._contact_of(label)
                 self._shape.pop(label, None)
         self._touched = set()
         self.labels = labels
         self._rows = {label: row for row, label in enumerate(labels.tolist())}
-        self._where |= {label: where for label in self._rows if (where := self._find(label))}
+        moved = touched | (self._rows.keys() - self._where.keys())
+        self._where |= {label: where for label in moved if (where := self._find(label))}
         columns = {str(name): features[name].to_numpy() for name in features}
         self.table = columns | self._shapes(columns) | self._places_of(labels)
         reviewed = np.asarray(columns["reviewed"]).astype(bool)

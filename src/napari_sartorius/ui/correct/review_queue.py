@@ -177,8 +177,9 @@ class ReviewQueue(QObject):
             later = [one for one in self._waiting if self._order(one) > here]
             earlier = [one for one in self._waiting if one != key]
             return next(iter(later or earlier), 0)
-        every = [one for one in (*self._first, *self._places) if self.entry(one) is not None]
-        return max((one for one in every if self._order(one) < here), key=self._order, default=0)
+        there = [one for one in self._first if self._facts.row(one) is not None]
+        before = (one for one in (*there, *self._places) if self._order(one) < here)
+        return max(before, key=self._order, default=0)
 
     def dismiss(self, key: int) -> None:
         """Say that there is no cell at a place."""
