@@ -6,20 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QMenu,
-    QMessageBox,
-    QProgressBar,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.images import IMAGE_SUFFIXES
-from napari_sartorius.io.project.recent import recent_projects
 from napari_sartorius.ui.forms import button, heading, quiet, rule
+from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
 from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
@@ -75,8 +66,7 @@ class ProjectTab(QWidget):
         self.new_button = button("New …", "plain", "project_new")
         self.open_button = button("Open …", "plain", "project_open")
         self.recent_button = button("Recent", "plain", "project_recent")
-        self.recent_button.setMenu(QMenu(self.recent_button))
-        self.recent_button.menu().aboutToShow.connect(self._fill_recent)
+        self.recent_button.setMenu(questions.RecentMenu(self.open, self.recent_button))
         self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
         self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
         self.images = ImageList(self.session, self.doubt.of)
@@ -84,8 +74,12 @@ class ProjectTab(QWidget):
         self.remove_button = button("Remove", "plain", "project_remove")
         self.import_button = button("Import cells", "plain", "project_import")
         self.import_button.setMenu(QMenu(self.import_button))
-        self.import_button.menu().addAction("Files …").triggered.connect(self._ask_import)
-        self.import_button.menu().addAction("Folder …").triggered.connect(self._ask_import_folder)
+        for title, ask in (
+            ("Files …", questions.annotations),
+            ("Folder …", questions.annotations_folder),
+        ):
+            action = self.import_button.menu().addAction(title)
+            action.triggered.connect(lambda _=False, ask=ask: self.import_cells(ask(self)))
         self.export_button = button("Export …", "plain", "project_export")
         self.exporting: ExportDialog | None = None
         self.back_button = button("Previous", "plain", "project_previous")
@@ -134,10 +128,10 @@ class ProjectTab(QWidget):
         self.message.hide()
 
     def _connect(self) -> None:
-        self.new_button.clicked.connect(self._ask_new)
-        self.open_button.clicked.connect(self._ask_open)
-        self.add_button.clicked.connect(self._ask_images)
-        self.remove_button.clicked.connect(self._ask_remove)
+        self.new_button.clicked.connect(lambda: self.create(questions.new_project(self)))
+        self.open_button.clicked.connect(lambda: self.open(questions.old_project(self)))
+        self.add_button.clicked.connect(lambda: self.add(questions.images(self)))
+        self.remove_button.clicked.connect(self.remove)
         self.export_button.clicked.connect(self.show_export)
         self.back_button.clicked.connect(lambda: self._step(-1))
         self.next_button.clicked.connect(lambda: self._step(1))
@@ -159,18 +153,23 @@ class ProjectTab(QWidget):
 
     def create(self, folder: str | Path) -> None:
         """Make a project; a sentence says why when it cannot be made."""
-        self._try(lambda: self.session.create(folder))
+        if folder:
+            self._try(lambda: self.session.create(folder))
 
     def open(self, folder: str | Path) -> None:
         """Open a project; a sentence says what was restored, or why it cannot be opened."""
-        self._try(lambda: self.session.open(folder))
+        if folder:
+            self._try(lambda: self.session.open(folder))
 
     def add(self, paths: list[str]) -> None:
         """Add image files; a sentence says which one cannot be read."""
-        self._try(lambda: self.session.add_files(paths))
+        if paths:
+            self._try(lambda: self.session.add_files(paths))
 
     def import_cells(self, sources: list[str]) -> None:
         """Add cells that other programs wrote; a sentence says how many, or what went wrong."""
+        if not sources:
+            return
 
         def bring() -> None:
             came = self.session.import_annotations(sources)
@@ -198,7 +197,10 @@ class ProjectTab(QWidget):
             return
         missing = not project.image_path(project.planes_of(name)[0]).is_file()
         if missing and project.read_only is None:
-            self._ask_missing(name)
+            found = questions.missing_image(self, name)
+            if found:
+                self._try(lambda: project.find_again(name, found))
+                self.session.listed.emit()
         self._try(lambda: self.session.show(name))
         self.images.show_current()
 
@@ -219,6 +221,12 @@ class ProjectTab(QWidget):
                 return name
         return None
 
+    def remove(self) -> None:
+        """Move the shown image to the trash, when the user says yes."""
+        name = self.session.current
+        if name is not None and questions.may_remove(self, name):
+            self._try(lambda: self.session.remove(name))
+
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
         try:
@@ -236,64 +244,6 @@ class ProjectTab(QWidget):
         self.doubt.stop()
         self.session.close()
         self.doubt.stop()  # closing has listed no images
-
-    # -- dialogs ---------------------------------------------------------------------------------
-
-    def _ask_new(self) -> None:
-        folder, _ = QFileDialog.getSaveFileName(self, "Folder of the new project", "project")
-        if folder:
-            self.create(folder)
-
-    def _ask_open(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of the project")
-        if folder:
-            self.open(folder)
-
-    def _ask_images(self) -> None:
-        kinds = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
-        paths, _ = QFileDialog.getOpenFileNames(self, "Images", "", f"Images ({kinds})")
-        if paths:
-            self.add(paths)
-
-    def _ask_import(self) -> None:
-        paths, _ = QFileDialog.getOpenFileNames(
-            self, "Cells", "", "Annotations (*.json *.geojson *.zip *.csv *.tif *.tiff *.png)"
-        )
-        if paths:
-            self.import_cells(paths)
-
-    def _ask_import_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of masks, project or OME-Zarr")
-        if folder:
-            self.import_cells([folder])
-
-    def _ask_missing(self, name: str) -> None:
-        project = self.session.project
-        found, _ = QFileDialog.getOpenFileName(self, f"Where is {Path(name).name}?", "")
-        if found and project is not None:
-            self._try(lambda: project.find_again(name, found))
-            self.session.listed.emit()
-
-    def _ask_remove(self) -> None:
-        project, name = self.session.project, self.session.current
-        if project is None or name is None:
-            return
-        answer = QMessageBox.question(
-            self,
-            "Remove image",
-            f"Remove {Path(name).name} and its cells from the project? They go to the project's "
-            "folder “trash”.",
-        )
-        if answer == QMessageBox.StandardButton.Yes:
-            self._try(lambda: self.session.remove(name))
-
-    def _fill_recent(self) -> None:
-        menu = self.recent_button.menu()
-        menu.clear()
-        for folder in recent_projects():
-            menu.addAction(str(folder)).triggered.connect(lambda _=False, f=folder: self.open(f))
-        if menu.isEmpty():
-            menu.addAction("no project yet").setEnabled(False)
 
     # -- what is shown ---------------------------------------------------------------------------
 
