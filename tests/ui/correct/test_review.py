@@ -33,12 +33,14 @@ def tab(viewer, layer, qtbot):
 def test_the_most_doubtful_comes_first_with_its_reason(tab, viewer):
     assert tab.review.queue.waiting == [4, 7, 10]
     assert tab.review.title.text() == "0 of 3 doubtful cells looked at"
+    viewer.scene.camera.zoom = 0.5
     tab.run("review_next")
     assert tab.table.selected == [4]
     assert tab.review.current.key == 4
     assert "predicted IoU 0.30" in tab.review.reason.text()
     assert any(is_overlay(one) and one.data.any() for one in viewer.layers)
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (7.5, 43.5))
+    assert viewer.scene.camera.zoom * 8 == pytest.approx(40)  # eight pixels are hard to judge
     tab.review.next()
     assert tab.review.current.key == 7
     tab.review.previous()

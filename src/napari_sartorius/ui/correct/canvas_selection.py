@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct.outline_layer import OutlineLayer, frame, outlines
-from napari_sartorius.ui.correct.shown_place import go_to, shown_plane
+from napari_sartorius.ui.correct.shown_place import enlarge, go_to, shown_plane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,11 @@ class CanvasSelection:
         width = 3 if max(image.shape) > _LARGE_SIDE else 1
         self._outline.show(session.layer, outlines(image, session.rows.boxes[plane], labels, width))
 
+    def enlarge(self, box: Box) -> None:
+        """Zoom in on a box of the layer where it would be too small to judge."""
+        if self.session is not None:
+            enlarge(self._viewer, self.session.layer, max(box[2] - box[0], box[3] - box[1]))
+
     def show_place(self, plane: tuple[int, ...], box: Box) -> None:
         """Frame a place of the layer, and bring it into the middle of the canvas."""
         session = self.session
@@ -60,6 +65,7 @@ class CanvasSelection:
             return
         y0, x0, y1, x1 = box
         go_to(self._viewer, session.layer, plane, (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)
+        enlarge(self._viewer, session.layer, max(y1 - y0, x1 - x0))
         self._choose_label(session, [])
         self._outline.show(session.layer, frame(box, session.layer.data.shape[-2:]))
 

@@ -104,7 +104,7 @@ class CorrectTab(QWidget):
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer)
         self.table.selection_changed.connect(self._on_selected)
-        self.review.select_asked.connect(lambda label: self.select([label], True))
+        self.review.select_asked.connect(self._show_doubtful)
         self.review.place_asked.connect(self._show_place)
         self.review.said.connect(self._say)
         self.review.refused.connect(lambda text: self._say(text, "warning"))
@@ -288,6 +288,11 @@ class CorrectTab(QWidget):
     def _on_selected(self, labels: list[int], go_to: int = 0) -> None:
         self._canvas.show(labels, go_to)
         self.review.follow(labels)
+
+    def _show_doubtful(self, label: int) -> None:
+        self.select([label], True)
+        if self.review.current is not None:
+            self._canvas.enlarge(self.review.current.box)
 
     def _show_place(self, entry: Doubtful) -> None:
         self.table.select([])
