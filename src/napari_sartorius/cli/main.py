@@ -12,6 +12,7 @@ from napari_sartorius.cli.doctor import doctor
 from napari_sartorius.cli.errors import SentenceGroup
 from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
+from napari_sartorius.cli.importing import import_annotations
 from napari_sartorius.cli.model_files import models_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.shapes import shapes
@@ -54,6 +55,7 @@ app.command()(evaluate)
 app.command()(shapes)
 app.command()(train)
 app.command()(export)
+app.command("import")(import_annotations)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
 app.command()(demo)

@@ -83,7 +83,7 @@ def test_every_tool_has_a_button_and_a_key(tab, layer):
     keys = {str(key) for key in layer.keymap}
     for tool in TOOLS:
         assert tool.key in keys or tool.key.replace("Shift-", "Shift+") in keys
-        assert tab.panel.buttons[tool.name].isEnabled()
+        assert (tab.panel.buttons | tab.review.buttons)[tool.name].isEnabled()
     assert len({tool.key for tool in TOOLS}) == len(TOOLS)
 
 

@@ -37,7 +37,26 @@ class Tool:
     stroke: str = ""
 
 
+REVIEW = "Review"
+"""The group of tools that walk through the doubtful cells; their buttons are in `ReviewSection`."""
+
 TOOLS = (
+    Tool("review_back", REVIEW, "Back", "Shift-N", "Goes back to the doubtful cell before."),
+    Tool("review_next", REVIEW, "Next", "N", "Goes to the next doubtful cell."),
+    Tool(
+        "review_accept",
+        REVIEW,
+        "Accept",
+        "Y",
+        "Marks the cell as right and goes to the next doubtful one.",
+    ),
+    Tool(
+        "review_reject",
+        REVIEW,
+        "Reject",
+        "R",
+        "Deletes the cell and goes to the next doubtful one.",
+    ),
     Tool(
         "accept", "Cells", "Accept", "A", "Marks the selected cells as right and goes to the next."
     ),
