@@ -36,6 +36,51 @@ _LARGEST_SCALE = 8.0
 
 
 @dataclass(frozen=True)
+class BoxMap:
+    """Boxes xyxy of an image as a view shows them: ``boxes[order] * factor + shift``.
+
+    Attributes
+    ----------
+    order
+        Which column of the image's boxes becomes each column of the view's.
+    factor, shift
+        For each column of the view's boxes. A negative factor goes with a reversed axis.
+    seen
+        (height, width) of the view.
+    """
+
+    order: tuple[int, int, int, int]
+    factor: tuple[float, float, float, float]
+    shift: tuple[float, float, float, float]
+    seen: tuple[int, int]
+
+    def reversed(self, axis: int, side: float) -> BoxMap:
+        """The same with x (0) or y (1) counted from the other end of a side."""
+        low, high = axis, axis + 2
+        order, factor, shift = list(self.order), list(self.factor), list(self.shift)
+        order[low], order[high] = order[high], order[low]
+        for column in (low, high):
+            factor[column], shift[column] = -factor[column], side - shift[column]
+        return BoxMap(
+            (order[0], order[1], order[2], order[3]),
+            (factor[0], factor[1], factor[2], factor[3]),
+            (shift[0], shift[1], shift[2], shift[3]),
+            self.seen,
+        )
+
+    @property
+    def inverse_order(self) -> tuple[int, int, int, int]:
+        """Which column of the view's boxes becomes each column of the image's."""
+        o = self.order
+        return o.index(0), o.index(1), o.index(2), o.index(3)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether boxes stay as they are."""
+        return self.factor == (1, 1, 1, 1) and not any(self.shift) and self.order[0] == 0
+
+
+@dataclass(frozen=True)
 class View:
     """One way to look at an image.
 
@@ -103,6 +148,21 @@ class View:
         if self.scale == 1:
             return size
         return max(1, round(size[0] * self.scale)), max(1, round(size[1] * self.scale))
+
+    def box_map(self, size: tuple[int, int]) -> BoxMap:
+        """How boxes of an image of (height, width) are found again in this view."""
+        scaled = self.scaled_size(size)
+        along_x, along_y = scaled[1] / size[1], scaled[0] / size[0]
+        order, factor = (0, 1, 2, 3), (along_x, along_y, along_x, along_y)
+        if self.transposed:
+            order, factor = (1, 0, 3, 2), (along_y, along_x, along_y, along_x)
+        seen = self.seen_size(size)
+        mapped = BoxMap(order, factor, (0.0, 0.0, 0.0, 0.0), seen)
+        if self.columns_reversed:
+            mapped = mapped.reversed(0, seen[1])
+        if self.rows_reversed:
+            mapped = mapped.reversed(1, seen[0])
+        return mapped
 
     def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of an image of `size` as seen in this view."""

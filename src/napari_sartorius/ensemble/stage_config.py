@@ -1,22 +1,16 @@
-"""How networks are joined into one that works stage by stage: settings without torch, and the door.
+"""How networks are joined into one that works stage by stage: settings, without torch.
 
-Both strategies need networks that can be given boxes; their result detects like any network.
+Both strategies need networks that can be given boxes; `napari_sartorius.ensemble.join.join` makes
+one of them that detects like any other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from napari_sartorius.core.views import View
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_sartorius.ensemble.member_input import MemberInput
-    from napari_sartorius.ensemble.joined import JoinedNetwork
-    from napari_sartorius.nn.network import Network
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
@@ -29,6 +23,10 @@ class _StageConfig(BaseModel):
     views
         How every network looks at an image, as `napari_sartorius.core.views.View` reads them;
         ``identity`` must be one of them.
+    half_pixel_shift
+        Move boxes half a pixel against the reversed axes of a view, within it, before the heads
+        look there. Only for networks whose RoI operator is not symmetric; all of ours with aligned
+        pooling are.
     vote_score
         Probability of an object's category from which a look counts as having found it; decides
         the columns ``votes``, ``members`` and ``agreement`` and nothing else.
@@ -40,6 +38,7 @@ class _StageConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     views: tuple[str, ...] = ("identity",)
+    half_pixel_shift: bool = False
     vote_score: Fraction = 0.3
     rescore: bool = False
 
@@ -54,7 +53,7 @@ class _StageConfig(BaseModel):
         return value
 
     @property
-    def looks(self) -> tuple[View, ...]:
+    def parsed_views(self) -> tuple[View, ...]:
         """The views as objects."""
         return tuple(View.parse(name) for name in self.views)
 
@@ -116,35 +115,3 @@ _ANY: TypeAdapter[StageMeansConfig | BoxesThenMasksConfig] = TypeAdapter(StageFu
 def read_stage_config(data: Any) -> StageMeansConfig | BoxesThenMasksConfig:
     """Settings of either strategy from plain data; raises pydantic's ``ValidationError``."""
     return _ANY.validate_python(data)
-
-
-def join(
-    networks: Sequence[Network],
-    config: StageMeansConfig | BoxesThenMasksConfig,
-    inputs: Sequence[MemberInput] | None = None,
-    names: Sequence[str] | None = None,
-) -> JoinedNetwork:
-    """One network of several, which detects like any other.
-
-    Parameters
-    ----------
-    networks
-        In evaluation mode, on one device. Their categories must be the same, in the same order.
-    config
-        Strategy and its settings.
-    inputs
-        How the input of each is made of the joined network's input; equal to it when None.
-    names
-        What the networks are called in errors; numbers when None.
-
-    Raises
-    ------
-    UserError
-        When a network cannot be given boxes, or the networks have different categories.
-    """
-    from napari_sartorius.ensemble.boxes_then_masks import BoxesThenMasks
-    from napari_sartorius.ensemble.stage_means import StageMeans
-
-    if isinstance(config, StageMeansConfig):
-        return StageMeans(networks, config, inputs, names)
-    return BoxesThenMasks(networks, config, inputs, names)

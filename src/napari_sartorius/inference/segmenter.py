@@ -202,6 +202,8 @@ class Segmenter:
             overlap=self._overlap,
             stride=self._network().detector.size_divisibility,
             whole=usual.short_edge * usual.long_edge if usual is not None else 0,
+            views=len(self._views),
+            growth=self._network().memory_growth,
         )
 
     def _reduce(self, book: NoticeBook) -> None:

@@ -63,11 +63,12 @@ class TileWalk:
     book: NoticeBook
 
     def find(self, plan: TilePlan, batch: int) -> Iterator[FoundInTile]:
-        """Objects tile by tile, `batch` tiles at once; of a split tile part by part."""
-        for start in range(0, len(plan.tiles), batch):
+        """Objects tile by tile, `batch` looks at once; of a split tile part by part."""
+        step = max(1, batch // len(self.network.views))
+        for start in range(0, len(plan.tiles), step):
             self.book.check()
-            tiles = plan.tiles[start : start + batch]
-            for tile, views in zip(tiles, self._look(tiles, plan.padded), strict=True):
+            tiles = plan.tiles[start : start + step]
+            for tile, views in zip(tiles, self._look(tiles, plan.padded, batch), strict=True):
                 capped = any(view.capped for view in views)
                 parts = self.split(tile) if capped else None
                 if parts is None:
@@ -77,12 +78,14 @@ class TileWalk:
                 else:
                     yield from self.find(parts, batch)
 
-    def _look(self, tiles: Sequence[Tile], padded: tuple[int, int]) -> list[list[Found]]:
+    def _look(
+        self, tiles: Sequence[Tile], padded: tuple[int, int], at_once: int
+    ) -> list[list[Found]]:
         with self.watch.measure("prepare"):
             windows = [self.prepared.window(tile.window) for tile in tiles]
         with self.watch.measure("network"):
             limits = self.selection.network_limits(len(self.network.views))
-            return self.network.run(windows, padded, limits)
+            return self.network.run(windows, padded, limits, at_once)
 
     def _paste(self, views: Sequence[Found], tile: Tile) -> Instances:
         """Fuse the views of a tile and put its confident objects at their place in the image."""
