@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
+from napari_sartorius.ensemble.box_means import vote_columns
 from napari_sartorius.nn.boxes import nonempty
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def concatenated(
 
 
 def votes_for(
-    merged: BoxList, lists: Sequence[BoxList], models: Tensor, vote_score: float
+    merged: BoxList, lists: Sequence[BoxList], models: Sequence[int], vote_score: float
 ) -> dict[str, Tensor]:
     """Columns that say which looks found each object.
 
@@ -82,7 +83,7 @@ def votes_for(
     lists
         What each look found.
     models
-        (L,) int64, which network each look is of.
+        Which network each look is of, from 0.
     vote_score
         0..1.
 
@@ -95,16 +96,9 @@ def votes_for(
     scores = torch.stack([_score_of_best(merged, one) for one in lists])
     found = scores >= max(vote_score, 1e-12)
     votes = found.sum(dim=0).float()
-    by_model = scores.new_zeros((int(models.max()) + 1, len(votes)))
-    by_model = by_model.index_add(0, models, found.float())
     mean = (scores * found).sum(dim=0) / votes.clamp(min=1)
     variance = ((scores - mean).square() * found).sum(dim=0) / votes.clamp(min=1)
-    return {
-        "members": (by_model > 0).sum(dim=0).float(),
-        "votes": votes,
-        "agreement": votes / len(lists),
-        "score_spread": variance.sqrt(),
-    }
+    return vote_columns(found, models) | {"score_spread": variance.sqrt()}
 
 
 def _score_of_best(merged: BoxList, one: BoxList) -> Tensor:

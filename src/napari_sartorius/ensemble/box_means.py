@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from napari_sartorius.nn.detector import ScoredBoxes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def best_of_each_box(scored: ScoredBoxes) -> ScoredBoxes:
@@ -26,7 +31,7 @@ def best_of_each_box(scored: ScoredBoxes) -> ScoredBoxes:
     return ScoredBoxes(alone, boxes)
 
 
-def look_columns(scores: Tensor, models: Tensor, vote_score: float) -> dict[str, Tensor]:
+def look_columns(scores: Tensor, models: Sequence[int], vote_score: float) -> dict[str, Tensor]:
     """Columns that say how the looks at an object agree.
 
     Parameters
@@ -34,7 +39,7 @@ def look_columns(scores: Tensor, models: Tensor, vote_score: float) -> dict[str,
     scores
         (L, N) float32, 0..1, the probability that each look gives the category of each object.
     models
-        (L,) int64, which network each look is of.
+        Which network each look is of, from 0.
     vote_score
         From this probability on a look has found the object.
 
@@ -45,12 +50,25 @@ def look_columns(scores: Tensor, models: Tensor, vote_score: float) -> dict[str,
         `napari_sartorius.ensemble.looks` defines them, the spread being over all looks.
     """
     found = scores >= vote_score
+    spread = (scores - scores.mean(dim=0)).square().mean(dim=0).sqrt()
+    return vote_columns(found, models) | {"score_spread": spread}
+
+
+def vote_columns(found: Tensor, models: Sequence[int]) -> dict[str, Tensor]:
+    """How many looks and networks found each object.
+
+    Parameters
+    ----------
+    found
+        (L, N) bool, whether each look found each object.
+    models
+        Which network each look is of, from 0.
+    """
     votes = found.sum(dim=0).float()
-    count = int(models.max()) + 1
-    by_model = scores.new_zeros((count, scores.shape[1])).index_add(0, models, found.float())
+    by_model = votes.new_zeros((max(models) + 1, len(votes)))
+    by_model.index_add_(0, torch.tensor(models, device=found.device), found.float())
     return {
         "members": (by_model > 0).sum(dim=0).float(),
         "votes": votes,
-        "agreement": votes / len(scores),
-        "score_spread": scores.std(dim=0, correction=0),
+        "agreement": votes / len(found),
     }

@@ -52,7 +52,7 @@ class BoxesThenMasks(JoinedNetwork):
         sights = self.look(batch, sizes)
         own = replace(limits, nms=self.fusion.member_nms, max_detections=self.fusion.max_boxes)
         looks = [images for sight in sights for images in _boxes_of(sight, sizes, own)]
-        models = torch.tensor([s.model for s in sights for _ in s.views], device=batch.device)
+        models = [sight.model for sight in sights for _ in sight.views]
         most = min(self.fusion.max_boxes, limits.max_detections)
         kept = []
         for image in zip(*looks, strict=True):

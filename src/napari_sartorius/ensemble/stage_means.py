@@ -84,7 +84,7 @@ class StageMeans(JoinedNetwork):
         opinions = self._score(sights, [one.boxes for one in proposals])
         for _ in range(max(int(getattr(m, "refinements", 0)) for m in self.members)):
             opinions = self._look_again(sights, opinions, sizes, limits.score)
-        models = torch.tensor([s.model for s in sights for _ in s.views], device=batch.device)
+        models = [sight.model for sight in sights for _ in sight.views]
         kept = [
             self._keep(one, proposal, size, limits, models)
             for one, proposal, size in zip(opinions, proposals, sizes, strict=True)
@@ -143,7 +143,7 @@ class StageMeans(JoinedNetwork):
         proposals: Proposals,
         size: Size,
         limits: DetectLimits,
-        models: Tensor,
+        models: list[int],
     ) -> Kept:
         """Final boxes of one image, and what the looks say of each."""
         mean, agnostic = opinions.mean(), self.fusion.class_agnostic_nms
