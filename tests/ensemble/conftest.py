@@ -15,6 +15,7 @@ from napari_sartorius.nn.config import (
     HTCConfig,
     MaskHeadConfig,
     MaskRCNNConfig,
+    ProposalConfig,
     PyramidConfig,
     SemanticConfig,
     TrunkConfig,
@@ -40,6 +41,7 @@ def make_network(family: str = "mask_rcnn", seed: int = 0, **changes: Any) -> Ne
         "num_classes": 2,
         "trunk": TrunkConfig(name="resnet18", widths=(16, 16, 16, 16)),
         "pyramid": PyramidConfig(width=8),
+        "proposals": ProposalConfig(pre_nms_topk_test=200, post_nms_topk_test=150),
         "box_head": BoxHeadConfig(**head),
         "mask_head": MaskHeadConfig(**mask_head),
     }
@@ -61,14 +63,14 @@ def network() -> Callable[..., Network]:
 
 @pytest.fixture(scope="session")
 def pictures() -> torch.Tensor:
-    """Two noisy pictures (2, 1, 96, 128) of which the second is smaller: see `sizes`."""
+    """Two noisy pictures (2, 1, 64, 96) of which the second is smaller: see `sizes`."""
     torch.manual_seed(7)
-    batch = torch.randn(2, 1, 96, 128)
-    batch[1, :, 80:] = 0
-    batch[1, :, :, 100:] = 0
+    batch = torch.randn(2, 1, 64, 96)
+    batch[1, :, 50:] = 0
+    batch[1, :, :, 70:] = 0
     return batch
 
 
 @pytest.fixture(scope="session")
 def sizes() -> list[tuple[int, int]]:
-    return [(96, 128), (80, 100)]
+    return [(64, 96), (50, 70)]

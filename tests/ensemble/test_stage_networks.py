@@ -108,7 +108,7 @@ def test_scores_are_means_of_what_the_heads_say(network: Make, pictures: torch.T
     first, second = network(seed=0), network(seed=1)
     config = StageMeansConfig(views=("identity", "horizontal"))
     (found,) = join([first, second], config).detect(pictures[:1], LIMITS)
-    size = (96, 128)
+    size = (64, 96)
     with torch.inference_mode():
         maps = [one.features(pictures[:1]) for one in (first, second)]
         flipped = [one.features(pictures[:1].flip(3)) for one in (first, second)]
@@ -119,14 +119,14 @@ def test_scores_are_means_of_what_the_heads_say(network: Make, pictures: torch.T
         network_ = first.proposals
         (proposals,) = network_.select(logits, deltas, network_.anchors(maps[0]), [size])
         mirrored = proposals.boxes[:, [2, 1, 0, 3]] * torch.tensor([-1.0, 1, -1, 1])
-        mirrored += torch.tensor([128.0, 0, 128, 0])
+        mirrored += torch.tensor([96.0, 0, 96, 0])
         total, places = torch.zeros(()), torch.zeros(())
         for one, plain, mirror in zip((first, second), maps, flipped, strict=True):
             (a,) = one.score_boxes(plain, [proposals.boxes], [size])
             (b,) = one.score_boxes(mirror, [mirrored], [size])
             back = b.boxes[:, 0][:, [2, 1, 0, 3]] * torch.tensor([-1.0, 1, -1, 1])
             total = total + (a.probabilities + b.probabilities) / 4
-            places = places + (a.boxes[:, 0] + back + torch.tensor([128.0, 0, 128, 0])) / 4
+            places = places + (a.boxes[:, 0] + back + torch.tensor([96.0, 0, 96, 0])) / 4
     best = keep_best(ScoredBoxes(total, places[:, None]), proposals, size, LIMITS)
     assert len(best.scores) > 5
     torch.testing.assert_close(found.scores, best.scores, atol=1e-5, rtol=0)

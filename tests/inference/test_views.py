@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -13,10 +14,14 @@ from hypothesis import strategies as st
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.found import Found
+from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.paste import paste
 from napari_sartorius.core.views import Flip, View
 from napari_sartorius.ensemble.mean_of_views import fuse_views
 from napari_sartorius.inference.views import look, look_back, views_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _found(boxes: Any, scores: Any, labels: Any, masks: Any) -> Found:
@@ -51,6 +56,29 @@ def test_a_scaled_view_gives_places_in_the_image(name: str, disc_detector: Any, 
     found = look_back(raw.on_host(), view, size)
     drawn = paste(found.mask_probs, found.boxes, size).to_labels() > 0
     assert (drawn & (image > 0.5)).sum() > 0.92 * (drawn | (image > 0.5)).sum()
+
+
+@pytest.mark.parametrize("name", ["none", "hflip", "vflip", "rot180"])
+def test_looking_back_is_the_reference_inverse(name: str, shared_golden: Path) -> None:
+    """The original's half turn shifts masks by a pixel; ours is the turn that its boxes make."""
+    folder = shared_golden / "fusion" / "9_tta_inverse" / "4810ddb4229c"
+    views = json.loads((folder / "mistag_tta.json").read_text())["views"]
+    case = next(one for one in views if one["view"] == name)
+    flip = {"none": "identity", "hflip": "horizontal", "vflip": "vertical", "rot180": "both"}[name]
+    size = (520, 704)
+    masks = CropMasks.from_rle(case["masks_view_frame_input"], size)
+    full = np.stack([masks.full(i) for i in range(len(masks))])
+    boxes = case["boxes_px_view_frame_input"]
+    none = np.zeros(len(boxes))
+    back = look_back(_found(boxes, none, none, full), View(flip), size)
+    expected = np.array(case["boxes_norm_back"]) * [704, 520, 704, 520]
+    np.testing.assert_allclose(back.boxes, expected, atol=1e-4)
+    truth = CropMasks.from_rle(case["masks_back"], size)
+    theirs = np.stack([truth.full(i) for i in range(len(truth))])
+    ours = back.mask_probs > 0.5
+    if name == "rot180":
+        ours, theirs = ours[:, :-1, :-1], theirs[:, 1:, 1:]
+    np.testing.assert_array_equal(ours, theirs)
 
 
 @settings(max_examples=20)
