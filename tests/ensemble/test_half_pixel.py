@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from napari_sartorius.zoo import find_bundle
 
 if TYPE_CHECKING:
     from napari_sartorius.ensemble.sight import Sight
+    from napari_sartorius.nn.keep_best import BestBoxes
 
 SIZE = (160, 192)
 
@@ -36,7 +37,7 @@ def test_aligned_pooling_of_a_flipped_map_is_flipped_pooling(aligned: bool, same
 
 def test_the_heads_of_a_trained_network_say_the_same_of_flipped_boxes() -> None:
     bundle = find_bundle("neurons")
-    network = bundle.load_network("cpu", for_inference=True, precision="float32")
+    network: Any = bundle.load_network("cpu", for_inference=True, precision="float32")
     scene, _ = phase_contrast_scene(SIZE, 1, cells=24)
     pixels = measure(scene[..., None], bundle.card.normalisation).apply(scene[..., None])
     batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
@@ -65,5 +66,5 @@ def _drift(plain: Sight, flipped: Sight, boxes: torch.Tensor, axis: int) -> floa
     return abs(float((ours - theirs)[:, [axis, axis + 2]].mean()))
 
 
-def _masks(sight: Sight, best: object) -> torch.Tensor:
-    return sight.draw([best.boxes], [best.labels])[0][0]  # type: ignore[attr-defined]
+def _masks(sight: Sight, best: BestBoxes) -> torch.Tensor:
+    return sight.draw([best.boxes], [best.labels])[0][0]

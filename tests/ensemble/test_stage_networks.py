@@ -9,20 +9,21 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ensemble.join import join
+from napari_sartorius.ensemble.proposal_counts import CountRule
 from napari_sartorius.ensemble.stage_config import (
     BoxesThenMasksConfig,
     StageMeansConfig,
     read_stage_config,
 )
+from napari_sartorius.ensemble.stage_means import StageMeans
+from napari_sartorius.nn.config import ProposalConfig
 from napari_sartorius.nn.detector import Detections, DetectLimits, ScoredBoxes
 from napari_sartorius.nn.keep_best import keep_best
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sartorius.nn.network import Network
-
-    Make = Callable[..., Network]
+    Make = Callable[..., Any]
     Sizes = list[tuple[int, int]]
 
 LIMITS = DetectLimits(score=0.3, nms=0.5, max_detections=50)
@@ -188,8 +189,37 @@ def test_settings_are_read_by_their_strategy(strategy: str) -> None:
     config = read_stage_config({"strategy": strategy, "views": ["both", "identity"]})
     assert config.strategy == strategy
     assert read_stage_config(config.model_dump(mode="json")) == config
-    for wrong in (["both"], ["identity", "identity@1"], ["sideways", "identity"]):
+    for wrong in (["identity", "identity@1"], ["sideways", "identity"]):
         with pytest.raises(ValueError, match="view"):
             read_stage_config({"strategy": strategy, "views": wrong})
     with pytest.raises(ValueError, match="strategy"):
         read_stage_config({"strategy": "guess"})
+
+
+def test_proposals_need_the_image_as_it_is(network: Make) -> None:
+    with pytest.raises(ValueError, match="identity must be"):
+        StageMeansConfig(views=("both",))
+    unchecked = StageMeansConfig().model_copy(update={"views": ("both", "rot90")})
+    with pytest.raises(UserError, match="both, rot90"):
+        join([network()], unchecked)
+    assert len(BoxesThenMasksConfig(views=("both",)).parsed_views) == 1
+
+
+def test_proposals_tell_the_cell_type(network: Make, pictures: torch.Tensor, sizes: Sizes) -> None:
+    members = [network(seed=0), network(seed=1)]
+    joined = join(members, StageMeansConfig(views=("horizontal", "identity")))
+    assert isinstance(joined, StageMeans)
+    with torch.inference_mode():
+        logits = [one.proposals(one.features(pictures))[0] for one in members]
+    means = [(a + b).view(2, -1, 3) / 2 for a, b in zip(*logits, strict=True)]
+    rule = CountRule(probability=0.5, most_large=0)
+    large = [sum((level[i].max(dim=1).values > 0).sum() for level in means[-2:]) for i in (0, 1)]
+    expected = ["astro" if count > 0 else "cort" for count in large]
+    assert joined.cell_types(pictures, rule, sizes) == expected
+    sure = CountRule(probability=1 - 1e-6, large="x", small="none", dense="y")
+    assert joined.cell_types(pictures, sure, sizes) == ["none", "none"]
+    sizes_of_own = ProposalConfig(anchor_sizes=((9.0,), (18.0,), (36.0,), (72.0,)))
+    other = join([members[0], network(proposals=sizes_of_own)], StageMeansConfig())
+    assert isinstance(other, StageMeans)
+    with pytest.raises(UserError, match="same anchors"):
+        other.cell_types(pictures, rule, sizes)

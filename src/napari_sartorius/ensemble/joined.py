@@ -90,8 +90,8 @@ class JoinedNetwork(Network):
             "the results"
         )
 
-    def look(self, batch: Tensor, sizes: list[Size]) -> list[Sight]:
-        """What every network sees in every view.
+    def look(self, batch: Tensor, sizes: list[Size], only: int | None = None) -> list[Sight]:
+        """What every network sees in every view, or in one of them.
 
         Views whose pictures have the same shape go through a network together, except on the
         processor, where that is no faster and only takes more memory.
@@ -100,7 +100,7 @@ class JoinedNetwork(Network):
         sights = []
         for model, (member, given) in enumerate(zip(self.members, self.inputs, strict=True)):
             groups: dict[object, list[tuple[View, Tensor]]] = {}
-            for view in self.views:
+            for view in self.views if only is None else self.views[only : only + 1]:
                 own = replace(view, scale=view.scale * given.scale)
                 seen = see(batch, sizes, own, given, self.size_divisibility)
                 groups.setdefault(view if apart else seen.shape, []).append((own, seen))

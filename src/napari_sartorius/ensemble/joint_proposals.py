@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.ensemble.sight import boxes_back
 from napari_sartorius.nn.boxes import clip_boxes
 from napari_sartorius.nn.detector import Proposals
@@ -36,15 +37,45 @@ def joint_proposals(
     choice
         What survives; where it says nothing the first network of a group decides.
     """
-    groups: dict[Any, list[tuple[Sight, int]]] = {}
+    lists = [_propose(group, sizes, choice) for group in _groups(sights)]
+    if len(lists) == 1:
+        return lists[0]
+    return [joined_lists(list(image), choice) for image in zip(*lists, strict=True)]
+
+
+def mean_objectness(sights: list[Sight]) -> tuple[list[Tensor], int]:
+    """Mean objectness logits (B, places * anchors) of every level, and anchors of a place.
+
+    Raises
+    ------
+    UserError
+        When the networks have no anchors, or not the same.
+    """
+    groups = _groups(sights)
+    first = getattr(groups[0][0][0].network, "proposals", None)
+    if len(groups) > 1 or not isinstance(first, ProposalNetwork):
+        raise UserError(
+            "places of objects can be counted only where all networks have the same anchors; tell "
+            "the cell type by the objects that are found instead"
+        )
+    anchors = len(first.config.anchor_sizes[0]) * len(first.config.anchor_ratios)
+    return _mean_maps(groups[0])[0], anchors
+
+
+def _groups(sights: list[Sight]) -> list[list[tuple[Sight, int]]]:
+    """Networks of the same anchors, each with the number of its view of the image as it is."""
+    groups: dict[object, list[tuple[Sight, int]]] = {}
     for sight in sights:
         for number, view in enumerate(sight.views):
             if view.flip == "identity" and view.scale == sight.scale:
                 groups.setdefault(_kind(sight, view), []).append((sight, number))
-    lists = [_propose(group, sizes, choice) for group in groups.values()]
-    if len(lists) == 1:
-        return lists[0]
-    return [joined_lists(list(image), choice) for image in zip(*lists, strict=True)]
+    return list(groups.values())
+
+
+def _mean_maps(group: list[tuple[Sight, int]]) -> tuple[list[Tensor], list[Tensor]]:
+    """Mean objectness and mean deltas of networks of one kind."""
+    answers = [sight.network.proposals(sight.of_view(view)[0]) for sight, view in group]
+    return mean_maps([logits for logits, _ in answers]), mean_maps([d for _, d in answers])
 
 
 def mean_maps(maps: list[list[Tensor]]) -> list[Tensor]:
@@ -88,9 +119,7 @@ def _propose(
     seen = [one.seen for one in maps]
     first = getattr(group[0][0].network, "proposals", None)
     if isinstance(first, ProposalNetwork):
-        answers = [sight.network.proposals(sight.of_view(view)[0]) for sight, view in group]
-        logits = mean_maps([logits for logits, _ in answers])
-        deltas = mean_maps([deltas for _, deltas in answers])
+        logits, deltas = _mean_maps(group)
         found = first.select(logits, deltas, first.anchors(features), seen, choice)
     else:
         found = [_confident(one, choice) for one in group[0][0].network.propose(features, seen)]

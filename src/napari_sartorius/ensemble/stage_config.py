@@ -21,8 +21,7 @@ class _StageConfig(BaseModel):
     Attributes
     ----------
     views
-        How every network looks at an image, as `napari_sartorius.core.views.View` reads them;
-        ``identity`` must be one of them.
+        How every network looks at an image, as `napari_sartorius.core.views.View` reads them.
     half_pixel_shift
         Move boxes half a pixel against the reversed axes of a view, within it, before the heads
         look there. Only for networks whose RoI operator is not symmetric; all of ours with aligned
@@ -48,8 +47,6 @@ class _StageConfig(BaseModel):
         views = [View.parse(name) for name in value]
         if len(set(views)) != len(views):
             raise ValueError("a view is named twice")
-        if View() not in views:
-            raise ValueError("the view identity must be one of the views")
         return value
 
     @property
@@ -61,7 +58,8 @@ class _StageConfig(BaseModel):
 class StageMeansConfig(_StageConfig):
     """Proposals, boxes and masks are averaged over networks and views (11th place).
 
-    None means "as the first network's own settings" or "as the caller's limits".
+    Proposals come from the view ``identity``, which must be one of the views. None means "as the
+    first network's own settings" or "as the caller's limits".
 
     Attributes
     ----------
@@ -85,6 +83,13 @@ class StageMeansConfig(_StageConfig):
     proposals_per_level: Annotated[int, Field(ge=1)] | None = None
     box_nms: Fraction | None = None
     class_agnostic_nms: bool = False
+
+    @field_validator("views")
+    @classmethod
+    def _has_identity(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if View() not in [View.parse(name) for name in value]:
+            raise ValueError("the view identity must be one of the views")
+        return value
 
 
 class BoxesThenMasksConfig(_StageConfig):

@@ -15,18 +15,25 @@ import torch
 from torch import Tensor
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.views import View
 from napari_sartorius.ensemble.box_means import best_of_each_box, look_columns
 from napari_sartorius.ensemble.joined import JoinedNetwork, Kept
-from napari_sartorius.ensemble.joint_proposals import joint_proposals
+from napari_sartorius.ensemble.joint_proposals import joint_proposals, mean_objectness
+from napari_sartorius.ensemble.proposal_counts import count_places
 from napari_sartorius.nn.detector import Detections, DetectLimits, ScoredBoxes
 from napari_sartorius.nn.keep_best import keep_best
 from napari_sartorius.nn.mask_rcnn import likely_boxes
 from napari_sartorius.nn.proposals import ProposalChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sartorius.ensemble.member_input import MemberInput
+    from napari_sartorius.ensemble.proposal_counts import CountRule
     from napari_sartorius.ensemble.sight import Sight, Size
     from napari_sartorius.ensemble.stage_config import StageMeansConfig
     from napari_sartorius.nn.detector import Proposals
+    from napari_sartorius.nn.network import Network
 
 
 class Opinions(NamedTuple):
@@ -63,6 +70,20 @@ class StageMeans(JoinedNetwork):
 
     fusion: StageMeansConfig
 
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        config: StageMeansConfig,
+        inputs: Sequence[MemberInput] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(networks, config, inputs, names)
+        if View() not in self.views:
+            raise UserError(
+                "proposals are made of the image as it is, so the view identity must be one of the "
+                f"views, which are {', '.join(map(str, self.views))}; add it"
+            )
+
     @torch.inference_mode()
     def detect(
         self,
@@ -90,6 +111,25 @@ class StageMeans(JoinedNetwork):
             for one, proposal, size in zip(opinions, proposals, sizes, strict=True)
         ]
         return self.finish(sights, kept)
+
+    @torch.inference_mode()
+    def cell_types(
+        self, batch: Tensor, rule: CountRule, image_sizes: list[Size] | None = None
+    ) -> list[str]:
+        """What the joint proposals tell of the cell type of each image.
+
+        Raises
+        ------
+        UserError
+            When the networks do not all have the same anchors.
+        """
+        sizes = image_sizes or [(batch.shape[2], batch.shape[3])] * len(batch)
+        maps, anchors = mean_objectness(self.look(batch, sizes, self.views.index(View())))
+        levels = [level.float().cpu().numpy() for level in maps]
+        return [
+            rule.cell_type(count_places([level[i] for level in levels], anchors, rule.probability))
+            for i in range(len(sizes))
+        ]
 
     def propose_jointly(self, sights: list[Sight], sizes: list[Size]) -> list[Proposals]:
         """Candidate boxes of each image on which all networks have a say."""

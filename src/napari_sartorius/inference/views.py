@@ -90,9 +90,9 @@ def _boxes_back(
     mapped = view.box_map(size)
     if mapped.is_identity:
         return boxes
-    unscaled = (boxes - np.array(mapped.shift, np.float32)) / np.array(mapped.factor, np.float32)
-    result: NDArray[np.float32] = unscaled[:, list(mapped.inverse_order)]
-    return result
+    shift, factor = np.array(mapped.shift, np.float32), np.array(mapped.factor, np.float32)
+    back = (boxes - shift) / factor
+    return np.asarray(back[:, list(mapped.inverse_order)], dtype=np.float32)
 
 
 def _resized(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
