@@ -53,16 +53,18 @@ def warm_prompter(cache: WarmCache, config: SegmentConfig) -> Prompter:
     from napari_sartorius.inference.prompter import Prompter
     from napari_sartorius.inference.selection import Selection
 
-    bundle = find_bundle(config.model)
+    bundle = find_bundle(config.model).lead  # of an ensemble its first member
     card = bundle.card
     device = choose_device(config.device).device
     wish = card.precision if config.precision == "auto" else config.precision
     precision = choose_precision(wish, device)
     # the same key as `jobs.warm_segmenter`: both use one network
-    key = (str(bundle.path), card.sha256, device)
+    key = (str(bundle.path), card.sha256, device, precision)
 
     def open_looks() -> Looks:
-        network = cache.get(key, lambda: bundle.load_network(device, for_inference=True))
+        network = cache.get(
+            key, lambda: bundle.load_network(device, for_inference=True, precision=precision)
+        )
         return Looks(network, device, precision)
 
     looks = cache.get(("looks", *key), open_looks)

@@ -43,7 +43,7 @@ class PartlyRead(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Height, width, channels."""
 
-    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[Any]:
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Read a part."""
 
 
