@@ -13,7 +13,8 @@ from napari_sartorius.cli.errors import SentenceGroup
 from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
 from napari_sartorius.cli.importing import import_annotations
-from napari_sartorius.cli.model_files import models_app
+from napari_sartorius.cli.model_ensembles import models_app
+from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.shapes import shapes
 from napari_sartorius.cli.train import train
@@ -57,5 +58,6 @@ app.command()(train)
 app.command()(export)
 app.command("import")(import_annotations)
 app.add_typer(models_app, name="models")
+app.add_typer(rescore_app, name="rescore")
 app.command()(doctor)
 app.command()(demo)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.device import choose_device, choose_precision
 from napari_sartorius.inference.prompt import Prompt, PromptAnswer, Window
-from napari_sartorius.zoo import find_bundle
+from napari_sartorius.zoo import find_single
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WarmCache, WorkerContext
@@ -53,7 +53,7 @@ def warm_prompter(cache: WarmCache, config: SegmentConfig) -> Prompter:
     from napari_sartorius.inference.prompter import Prompter
     from napari_sartorius.inference.selection import Selection
 
-    bundle = find_bundle(config.model)
+    bundle = find_single(config.model)
     card = bundle.card
     device = choose_device(config.device).device
     wish = card.precision if config.precision == "auto" else config.precision
