@@ -94,6 +94,7 @@ class PreparedImage:
         Normalised, so that they mean the same in images of any number type and exposure; of colours
         the mean.
         """
+        assert isinstance(self.pixels, np.ndarray), "only images that are there as a whole"
         pixels = _choose_channel(self.pixels[y, x][None], self.channel, self.channels)
         mean: NDArray[np.float32] = self.scaling.apply(pixels)[0].mean(axis=-1)
         return mean

@@ -161,7 +161,7 @@ def test_more_and_less_draw_the_selected_cell_anew(tab, viewer, layer, client, q
 def test_a_second_opinion_replaces_one_cell(tab, layer, client, qtbot):
     before, table = layer.data.copy(), layer.features.copy()
     tab.select([1])
-    press(layer, "R")
+    press(layer, "Shift+C")
     rows = reply(tab, client, qtbot, 4, 4, 12, 8, score=0.7)
     assert client.jobs[-1].prompt.box == (4.0, 4.0, 12.0, 12.0)
     assert client.jobs[-1].prompt.category == "round"

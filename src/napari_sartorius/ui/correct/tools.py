@@ -81,7 +81,7 @@ TOOLS = (
         "opinion",
         "Model",
         "Second opinion",
-        "R",
+        "Shift-C",
         "Replaces the selected cell by what the model sees there.",
     ),
     Tool("line", "Split", "By a line", "K", "Draw across a cell to part it.", "line"),
