@@ -1,0 +1,132 @@
+"""Looks at the masks of a cluster's members together: which pixels they share, how they agree.
+
+The bitmaps of one cluster are laid over each other in the smallest window that holds them all, so
+that votes are one product of a vector and a matrix, and all pairwise intersections another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.masks import CropMasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.ensemble.clusters import Clusters
+
+# Pixels that are float at one time: products are fast in a cache, and large cells fit into memory.
+_BLOCK_PIXELS = 1 << 20
+
+
+def vote(
+    masks: CropMasks,
+    clusters: Clusters,
+    weights: NDArray[np.floating],
+    needed: NDArray[np.floating],
+    limits: NDArray[np.int64] | None = None,
+) -> tuple[CropMasks, NDArray[np.float32]]:
+    """Let the members of each cluster vote on each pixel.
+
+    Parameters
+    ----------
+    masks : CropMasks
+        P masks, one per member, in the order of ``clusters.members``.
+    clusters : Clusters
+        M clusters.
+    weights : (P,) float
+        What each member's vote counts.
+    needed : (M,) float
+        A pixel belongs to the fused mask from this sum of votes on, above 0.
+    limits : (M, 4) int, optional
+        xyxy in pixels; the fused mask ends there.
+
+    Returns
+    -------
+    fused : CropMasks
+        M masks, in loose boxes.
+    agreement : (M,) float32
+        Mean IoU over all pairs of members; 1 for a single member.
+    """
+    bitmaps, boxes, agreement = [np.zeros(0, np.bool_)], [], []
+    weight = np.split(weights.astype(np.float32), clusters.first[1:])
+    for number, ((x0, y0, x1, y1), stack) in enumerate(_windows(masks, clusters)):
+        sums, agree = _lay_over(stack.reshape(len(stack), -1), weight[number])
+        fused = (sums >= needed[number]).reshape(stack.shape[1:])
+        if limits is not None:
+            left, top, right, bottom = limits[number].tolist()
+            left, top = min(max(left, x0), x1), min(max(top, y0), y1)
+            right, bottom = max(min(right, x1), left), max(min(bottom, y1), top)
+            fused = fused[top - y0 : bottom - y0, left - x0 : right - x0]
+            x0, y0, x1, y1 = left, top, right, bottom
+        bitmaps.append(fused.reshape(-1))
+        boxes.append((x0, y0, x1, y1))
+        agreement.append(agree)
+    fused_masks = CropMasks(
+        np.concatenate(bitmaps), np.array(boxes, np.int32).reshape(-1, 4), masks.image_size
+    )
+    return fused_masks, np.array(agreement, np.float32)
+
+
+def pairwise_agreement(masks: CropMasks, clusters: Clusters) -> NDArray[np.float32]:
+    """Mean IoU over all pairs of members of each cluster, (M,) float32; 1 for single members.
+
+    `masks` are one per member, in the order of ``clusters.members``. Two empty masks agree.
+    """
+    result = np.ones(len(clusters), np.float32)
+    several = np.flatnonzero(clusters.sizes > 1)
+    at = np.repeat(clusters.sizes > 1, clusters.sizes)
+    some, numbered = masks[at], clusters[several]
+    result[several] = [
+        _lay_over(stack.reshape(len(stack), -1), None)[1] for _, stack in _windows(some, numbered)
+    ]
+    return result
+
+
+def _windows(
+    masks: CropMasks, clusters: Clusters
+) -> Iterator[tuple[tuple[int, int, int, int], NDArray[np.uint8]]]:
+    """For each cluster the window around its members, xyxy, and their bitmaps in it, (n, h, w)."""
+    boxes, offsets, bits = masks.boxes.tolist(), masks.offsets.tolist(), masks.bits
+    begin = 0
+    for size in clusters.sizes.tolist():
+        own = boxes[begin : begin + size]
+        solid = [b for b in own if b[2] > b[0] and b[3] > b[1]]
+        x0 = min((b[0] for b in solid), default=0)
+        y0 = min((b[1] for b in solid), default=0)
+        x1 = max((b[2] for b in solid), default=0)
+        y1 = max((b[3] for b in solid), default=0)
+        stack = np.zeros((size, y1 - y0, x1 - x0), np.uint8)
+        for layer, (left, top, right, bottom), i in zip(
+            stack, own, range(begin, begin + size), strict=True
+        ):
+            bitmap = bits[offsets[i] : offsets[i + 1]].reshape(bottom - top, right - left)
+            layer[top - y0 : bottom - y0, left - x0 : right - x0] = bitmap
+        yield (x0, y0, x1, y1), stack
+        begin += size
+
+
+def _lay_over(
+    stack: NDArray[np.uint8], weights: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], float]:
+    """Weighted sum of flat masks (n, P) at each pixel, (P,), and the mean IoU of their pairs."""
+    count, pixels = stack.shape
+    sums = np.zeros(pixels, np.float32)
+    shared = np.zeros((count, count), np.float64)
+    step = max(_BLOCK_PIXELS // max(count, 1), 1)
+    for start in range(0, pixels, step):
+        block = stack[:, start : start + step].astype(np.float32)
+        if weights is not None:
+            np.matmul(weights, block, out=sums[start : start + step])
+        if count > 1:
+            shared += block @ block.T
+    if count < 2:
+        return sums, 1.0
+    area = shared.diagonal()
+    union = area[:, None] + area - shared
+    iou = np.where(union > 0, shared / np.maximum(union, 1), 1)
+    return sums, float((iou.sum() - count) / (count * (count - 1)))
