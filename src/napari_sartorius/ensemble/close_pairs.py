@@ -47,10 +47,12 @@ def close_pairs(boxes: NDArray[_Float], labels: NDArray[np.int64], iou: float) -
     grid = NearGrid(boxes[solid].astype(np.float64), labels[solid], iou)
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, boxes.dtype))]
     for first, second in grid.pairs():
-        overlap = pair_iou(boxes[solid[first]], boxes[solid[second]])
+        first, second = solid[first], solid[second]
+        overlap = pair_iou(boxes[first], boxes[second])
         enough = overlap >= iou
-        found.append((solid[first[enough]], solid[second[enough]], overlap[enough]))
-    box, other, overlap = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        found.append((first[enough], second[enough], overlap[enough]))
+    a, b, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    box, other, overlap = np.append(a, b), np.append(b, a), np.append(value, value)
     order = np.lexsort((other, -overlap, box))
     ends = np.cumsum(np.bincount(box, minlength=len(boxes)))
     return ClosePairs(other[order], overlap[order], ends)
@@ -58,10 +60,12 @@ def close_pairs(boxes: NDArray[_Float], labels: NDArray[np.int64], iou: float) -
 
 def pair_iou(a: NDArray[_Float], b: NDArray[_Float]) -> NDArray[_Float]:
     """Intersection over union of P pairs of boxes, (P, 4) xyxy each; (P,), 0 without area."""
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    area_a = (a[:, 2:] - a[:, :2]).prod(axis=1)
-    area_b = (b[:, 2:] - b[:, :2]).prod(axis=1)
+    left, top, right, bottom = a.T
+    left_b, top_b, right_b, bottom_b = b.T
+    width = np.minimum(right, right_b) - np.maximum(left, left_b)
+    height = np.minimum(bottom, bottom_b) - np.maximum(top, top_b)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    area_a, area_b = (right - left) * (bottom - top), (right_b - left_b) * (bottom_b - top_b)
     union = np.maximum(area_a + area_b - shared, np.finfo(a.dtype).tiny)
     result: NDArray[_Float] = (shared / union).astype(a.dtype)
     return result

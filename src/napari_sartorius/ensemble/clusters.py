@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +83,18 @@ class Clusters:
         if not len(self):
             return np.zeros(0, values.dtype)
         result: NDArray[Any] = np.maximum.reduceat(values, self.first)
+        return result
+
+    def majority(
+        self, labels: NDArray[np.int64], weights: NDArray[np.floating[Any]]
+    ) -> NDArray[np.int64]:
+        """Label with the largest sum of weights in each group, the smallest of equals, (M,).
+
+        `labels` and `weights` are (P,), one per member.
+        """
+        kinds = int(labels.max(initial=0)) + 1
+        sums = np.bincount(self.owner * kinds + labels, weights, len(self) * kinds)
+        result: NDArray[np.int64] = sums.reshape(len(self), kinds).argmax(axis=1)
         return result
 
     def distinct(self, kind: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

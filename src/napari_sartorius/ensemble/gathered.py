@@ -104,6 +104,20 @@ class Gathered:
         drawn = CropMasks.concatenate([canvas.draw(look.found[own]) for look, _, own in parts])
         return drawn[np.argsort(np.concatenate([places for _, places, _ in parts]))]
 
+    def majority(self, clusters: Clusters) -> NDArray[np.int64]:
+        """Category of each cluster: the one with the largest sum of weighted scores, (M,)."""
+        of = clusters.members
+        return clusters.majority(self.labels[of], self.scores[of] * self.weights[self.look[of]])
+
+    def shares(self, clusters: Clusters) -> NDArray[np.float32]:
+        """What each member counts in the mean of its cluster, by weighted score, (P,)."""
+        of = clusters.members
+        weighted = self.scores[of] * self.weights[self.look[of]]
+        total = clusters.sum(weighted)[clusters.owner]
+        even = 1 / np.repeat(clusters.sizes, clusters.sizes)
+        share = np.where(total > 0, weighted / np.where(total > 0, total, 1), even)
+        return np.asarray(share, dtype=np.float32)
+
     def columns(
         self, clusters: Clusters, share: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float32]]:

@@ -92,7 +92,7 @@ class NearGrid:
                 begin = end
 
     def pairs(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Pairs of boxes that may overlap enough, in both directions, some boxes at a time."""
+        """Pairs i < j of boxes that may overlap enough, some boxes at a time."""
         chunks = [
             slice(start, start + _CHUNK_BOXES) for start in range(0, len(self._boxes), _CHUNK_BOXES)
         ]
@@ -109,7 +109,8 @@ class NearGrid:
             box = np.repeat(np.repeat(box, np.diff(ends, prepend=0)), count)
             skip = np.repeat(low - (np.cumsum(count) - count), count)
             other = by_key[np.arange(len(skip)) + skip]
-            yield box[box != other], other[box != other]
+            later = other > box
+            yield box[later], other[later]
 
     def _places_of(self, chunk: slice) -> NDArray[np.int64]:
         """Keys of the cells in which some boxes lie, (K,)."""

@@ -81,11 +81,15 @@ def _axis_weights(
     place = target[:, :1] + points * (target[:, 1:] - target[:, :1])
     extent = np.maximum(own[:, 1:] - own[:, :1], np.float32(1e-6))
     along = (place - own[:, :1]) / extent * own_side - np.float32(0.5)
-    grid = np.arange(own_side, dtype=np.float32)
     # The outermost grid values reach to the edge of the box, so that fusing equal boxes is exact
     # and nearly equal ones do not fade at their rim.
     inside = (along >= -0.5) & (along <= own_side - 0.5)
-    along = np.clip(along, 0, own_side - 1)
-    weights = np.clip(1 - np.abs(along[:, :, None] - grid), 0, None)
-    result: NDArray[np.float32] = (weights * inside[:, :, None]).astype(np.float32)
-    return result
+    along = np.clip(along, 0, own_side - 1).reshape(-1)
+    lower = np.floor(along)
+    column = lower.astype(np.int64)
+    # One extra column takes the second tap of points on the last grid value.
+    weights = np.zeros((len(along), own_side + 1), np.float32)
+    point = np.arange(len(along))
+    weights[point, column] = (1 - (along - lower)) * inside.reshape(-1)
+    weights[point, column + 1] = (1 - (lower + 1 - along)) * inside.reshape(-1)
+    return weights[:, :-1].reshape(len(own), side, own_side)

@@ -41,7 +41,7 @@ def box_nms(
     """
     pairs = close_pairs(boxes, labels, iou)
     other, ends = pairs.other[pairs.iou > iou].tolist(), _ends_above(pairs.iou > iou, pairs.ends)
-    solid: NDArray[np.bool_] = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(axis=1)
+    solid = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
     alive: list[bool] = solid.tolist()
     kept = []
     for i in np.argsort(-scores, kind="stable").tolist():
