@@ -78,6 +78,18 @@ class Clusters:
         result: NDArray[Any] = np.add.reduceat(values, self.first, axis=0)
         return result
 
+    def mean(
+        self, values: NDArray[np.floating[Any]], shares: NDArray[np.floating[Any]]
+    ) -> NDArray[np.float64]:
+        """Mean over the members of each group, weighted by `shares` (P,); (M, ...) float64.
+
+        Not a number where all shares are zero.
+        """
+        wide = shares.astype(np.float64).reshape(-1, *[1] * (values.ndim - 1))
+        with np.errstate(invalid="ignore"):
+            result: NDArray[np.float64] = self.sum(values * wide) / self.sum(wide)
+        return result
+
     def max(self, values: NDArray[Any]) -> NDArray[Any]:
         """Largest value of each group; `values` are (P,), one per member."""
         if not len(self):

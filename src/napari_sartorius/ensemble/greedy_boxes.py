@@ -33,8 +33,8 @@ def greedy_clusters(
     boxes : (N, 4) float64
         xyxy in any unit, with positive sides.
     weights : (N,) float64
-        Share of each box in the mean of its cluster, at least 0. A cluster of zeros has no mean,
-        and nothing joins it.
+        Share of each box in the mean of its cluster, at least 0. Several zeros have no mean, and
+        nothing more joins them.
     labels : (N,) int64
         Only boxes of one label are joined.
     order : (K,) int64
@@ -62,7 +62,7 @@ def greedy_clusters(
     ):
         winner = means.nearest(box, keys, iou)
         if winner < 0:
-            winner = means.begin(box, weight, label, fixed=not moving)
+            winner = means.begin(box, weight, label)
         elif moving:
             means.join(winner, box, weight, label)
         result.append(winner)
@@ -105,7 +105,7 @@ class _Means:
                     best, winner = overlap, candidate
         return winner
 
-    def begin(self, box: list[float], weight: float, label: int, *, fixed: bool) -> int:
+    def begin(self, box: list[float], weight: float, label: int) -> int:
         """Make a cluster of one box and return its number."""
         number = len(self._boxes)
         x0, y0, x1, y1 = box
@@ -114,8 +114,7 @@ class _Means:
         self._sums.append((weight * x0, weight * y0, weight * x1, weight * y1, weight))
         place = self._grid.place(x0 + x1, y0 + y1, area, label)
         self._places.append(place)
-        if weight > 0 or fixed:
-            self._cells.setdefault(place, []).append(number)
+        self._cells.setdefault(place, []).append(number)
         return number
 
     def join(self, number: int, box: list[float], weight: float, label: int) -> None:
@@ -127,6 +126,9 @@ class _Means:
         d += weight * box[3]
         total += weight
         self._sums[number] = (a, b, c, d, total)
+        if not total:
+            self._cells[self._places[number]].remove(number)
+            return
         x0, y0, x1, y1 = a / total, b / total, c / total, d / total
         area = (x1 - x0) * (y1 - y0)
         self._boxes[number] = (x0, y0, x1, y1, area)

@@ -53,10 +53,12 @@ def vote(
         Mean IoU over all pairs of members; 1 for a single member.
     """
     bitmaps, boxes, agreement = [np.zeros(0, np.bool_)], [], []
+    # Exactly as many votes as are needed must not fail by the rounding of 32-bit sums.
+    limit = needed.astype(np.float64) * (1 - 1e-6)
     weight = np.split(weights.astype(np.float32), clusters.first[1:])
     for number, ((x0, y0, x1, y1), stack) in enumerate(_windows(masks, clusters)):
         sums, agree = _lay_over(stack.reshape(len(stack), -1), weight[number])
-        fused = (sums >= needed[number]).reshape(stack.shape[1:])
+        fused = (sums >= limit[number]).reshape(stack.shape[1:])
         if limits is not None:
             left, top, right, bottom = limits[number].tolist()
             left, top = min(max(left, x0), x1), min(max(top, y0), y1)
