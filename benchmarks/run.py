@@ -2,9 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, network, networks, segment_overhead, large_image, dock_open, editing or
-evaluation; without a
-name all of them run.
+NAME is masks, fusion, network, networks, segment_overhead, large_image, dock_open, editing or
+evaluation; without a name all of them run.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 NAMES = (
     "masks",
+    "fusion",
     "network",
     "networks",
     "dock_open",
