@@ -95,21 +95,30 @@ def _windows(
     """For each cluster the window around its members, xyxy, and their bitmaps in it, (n, h, w)."""
     boxes, offsets, bits = masks.boxes.tolist(), masks.offsets.tolist(), masks.bits
     begin = 0
-    for size in clusters.sizes.tolist():
-        own = boxes[begin : begin + size]
-        solid = [b for b in own if b[2] > b[0] and b[3] > b[1]]
-        x0 = min((b[0] for b in solid), default=0)
-        y0 = min((b[1] for b in solid), default=0)
-        x1 = max((b[2] for b in solid), default=0)
-        y1 = max((b[3] for b in solid), default=0)
+    for size, window in zip(clusters.sizes.tolist(), _around(masks, clusters), strict=True):
+        x0, y0, x1, y1 = window
         stack = np.zeros((size, y1 - y0, x1 - x0), np.uint8)
-        for layer, (left, top, right, bottom), i in zip(
-            stack, own, range(begin, begin + size), strict=True
-        ):
+        for layer, i in zip(stack, range(begin, begin + size), strict=True):
+            left, top, right, bottom = boxes[i]
+            if offsets[i] == offsets[i + 1]:
+                continue
             bitmap = bits[offsets[i] : offsets[i + 1]].reshape(bottom - top, right - left)
             layer[top - y0 : bottom - y0, left - x0 : right - x0] = bitmap
-        yield (x0, y0, x1, y1), stack
+        yield window, stack
         begin += size
+
+
+def _around(masks: CropMasks, clusters: Clusters) -> list[tuple[int, int, int, int]]:
+    """Smallest box around the boxes of each cluster's members, those without pixels left out."""
+    if not len(clusters):
+        return []
+    boxes = masks.boxes.astype(np.int64)
+    empty = np.diff(masks.offsets)[:, None] == 0
+    far = np.iinfo(np.int64).max
+    low = np.minimum.reduceat(np.where(empty, far, boxes[:, :2]), clusters.first)
+    high = np.maximum.reduceat(np.where(empty, 0, boxes[:, 2:]), clusters.first)
+    low = np.minimum(low, high)
+    return [tuple(window) for window in np.concatenate([low, high], axis=1).tolist()]
 
 
 def _lay_over(
