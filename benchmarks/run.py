@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, network, networks, segment_overhead, large_image, dock_open or editing; without a
-name all of them run.
+NAME is masks, fusion, network, networks, segment_overhead, large_image, dock_open or editing;
+without a name all of them run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 NAMES = (
     "masks",
+    "fusion",
     "network",
     "networks",
     "dock_open",

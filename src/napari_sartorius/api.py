@@ -19,7 +19,7 @@ from napari_sartorius.engine.context import WarmCache
 from napari_sartorius.engine.jobs import warm_segmenter
 from napari_sartorius.engine.settings import segment_config
 from napari_sartorius.io.images import ImageData, image_from_array, plane_shape, planes, read_image
-from napari_sartorius.zoo import ModelBundle, find_bundle
+from napari_sartorius.zoo import find_bundle
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.inference.result import SegmentResult
-    from napari_sartorius.zoo import ModelCard
+    from napari_sartorius.zoo import AnyBundle, ModelCard
+    from napari_sartorius.zoo.ensemble_card import EnsembleCard
 
 __all__ = ["Model", "load_model", "segment"]
 
@@ -39,11 +40,11 @@ class Model:
 
     Attributes
     ----------
-    bundle : ModelBundle
+    bundle : ModelBundle or EnsembleBundle
         Where it comes from; ``bundle.card`` says what it finds and what may be done with it.
     """
 
-    def __init__(self, bundle: ModelBundle, device: str) -> None:
+    def __init__(self, bundle: AnyBundle, device: str) -> None:
         self.bundle = bundle
         self._device = device
         self._cache = WarmCache()
@@ -54,7 +55,7 @@ class Model:
         return f"Model({self.card.name!r}, device={self._device!r})"
 
     @property
-    def card(self) -> ModelCard:
+    def card(self) -> ModelCard | EnsembleCard:
         """What is known of the model."""
         return self.bundle.card
 
@@ -93,8 +94,8 @@ def load_model(name: str | Path, *, device: str = "auto") -> Model:
     Parameters
     ----------
     name
-        Name of an installed model, such as ``"neurons"`` or ``"nuclei"``, or the path of a bundle
-        (folder or zip).
+        Name of an installed model or ensemble, such as ``"neurons"`` or ``"nuclei"``, or the path
+        of a bundle (folder or zip).
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ... or ``mps``.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from loopback import LoopbackServer, answer
 from napari_sartorius.zoo import find_bundle
@@ -142,3 +145,72 @@ def test_verify(run: Run, models: Path) -> None:
     assert "do not match its card" in bad.stderr
     assert "broken" in bad.stderr
     assert run("models", "verify", "nuclei").exit_code == 0
+
+
+def test_combine_and_use(run: Run, models: Path, tmp_path: Path) -> None:
+    save_tiny_bundle(models / "other", name="other", licence="CC BY-NC 4.0")
+    out = tmp_path / "pair.zip"
+    made = run(
+        "models", "ensemble", "--members", "tiny", "other", "--strategy", "weighted_boxes",
+        "--name", "pair", "--weights", "2,1", "--views", "identity,rot90", "--option", "iou=0.4",
+        "--out", out,
+    )  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+    assert "Licence: CC BY-NC 4.0 (the strictest, of other; tiny: CC0-1.0)" in made.stdout
+    assert "pair finds big, small" in made.stdout
+    assert "pair  " in run("models", "list").stdout
+    shown = run("models", "show", "pair").stdout
+    assert "Best:           2 models, 4 looks, about 4 x the time of Fast" in shown
+    assert "Fast:           1 look, the time of Fast" in shown
+    assert "- other: Tiny (CC BY-NC 4.0)" in shown
+    assert "- all images: tiny (weight 2), other; identity, rot90; weighted_boxes" in shown
+    assert "Cell type:      several in one image" in shown
+    assert find_bundle("pair").card.passes[0].fusion.iou == 0.4  # type: ignore[union-attr]
+    assert "pair: good" in run("models", "verify", "pair").stdout
+    assert run("models", "rename", "pair", "duo").exit_code == 0
+    assert run("models", "import", out).exit_code == 0
+    assert find_bundle("pair").card.sha256 == find_bundle("duo").card.sha256
+    assert run("models", "remove", "duo", "--yes").exit_code == 0
+
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)).save(
+        picture
+    )
+    result = run(
+        "segment", picture, "-o", tmp_path / "out", "--model", "pair", "--preset", "best",
+        "--format", "coco,csv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "Best with pair: 2 models, 4 looks, about 4 x the time of Fast." in result.stderr
+    written = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert written["images"][0]["passes"] == [
+        {"members": ["tiny", "other"], "views": ["identity", "rot90"], "fusion": "weighted_boxes"}
+    ]
+    assert written["info"]["model"] == "pair"
+    assert {"members", "votes", "agreement"} <= set(written["annotations"][0])
+    header = (tmp_path / "out" / "picture.csv").read_text().splitlines()[0]
+    assert {"members", "votes", "agreement", "score_spread", "mask_agreement"} <= set(
+        header.split(",")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "needs members"),
+        (["--members", "tiny,tiny"], "tiny is named twice"),
+        (["--members", "tiny", "--members", "nobody"], "no model 'nobody'"),
+        (["--members", "tiny", "--strategy", "magic"], "no strategy magic; choose one of"),
+        (["--members", "tiny", "--option", "iou"], "write NAME=VALUE"),
+        (["--members", "tiny", "--option", "iou=7"], "the option iou of mean_of_looks"),
+        (["--members", "tiny", "--option", "size=7"], "the option size of mean_of_looks"),
+        (["--members", "tiny", "--weights", "heavy"], "--weights cannot hold 'heavy'"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_made(
+    run: Run, models: Path, options: list[str], words: str
+) -> None:
+    result = run("models", "ensemble", "--name", "new", *options)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert not (models / "new").exists()

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import grid_sample
 
+from napari_sartorius.core import paste as paste_module
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.paste import paste
-from napari_sartorius.inference import paste as paste_module
 
 if TYPE_CHECKING:
     from pathlib import Path

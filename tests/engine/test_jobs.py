@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,14 @@ from napari_sartorius.engine.jobs import (
 from napari_sartorius.engine.messages import JobMessage, NoticeMessage, ProgressMessage
 from napari_sartorius.engine.settings import segment_config
 from napari_sartorius.io.images import image_from_array
+from napari_sartorius.zoo import ModelBundle
+from napari_sartorius.zoo.ensemble_card import (
+    CellTypeRule,
+    EnsembleCard,
+    MemberCard,
+    PassCard,
+    PassMember,
+)
 from tiny_models import save_tiny_bundle
 
 if TYPE_CHECKING:
@@ -33,7 +42,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.zoo import ModelBundle
 
 PATIENCE = 600.0  # seconds; only a hang takes that long
 
@@ -134,6 +142,70 @@ def test_a_network_is_loaded_once_per_model_and_device(config: SegmentConfig) ->
     second = warm_segmenter(cache, config.model_copy(update={"preset": "best"}))
     assert len(cache) == 1
     assert first is not second
+
+
+@pytest.fixture(scope="module")
+def ensemble(bundle: ModelBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ensemble of six copies of the model, as a folder."""
+    card = bundle.card
+    names = [f"m{n}" for n in range(6)]
+    folder = tmp_path_factory.mktemp("ensemble")
+    together = EnsembleCard(
+        name="together",
+        title="Together",
+        description="Six of a kind.",
+        categories=card.categories,
+        thresholds=card.thresholds,
+        licence=card.licence,
+        training_data=card.training_data,
+        members=tuple(MemberCard(card=card.with_changes(name=name)) for name in names),
+        passes=(PassCard(members=tuple(PassMember(name=name) for name in names)),),
+        cell_type=CellTypeRule(by="none"),
+    )
+    for name in names:
+        place = folder / "members" / name
+        place.mkdir(parents=True)
+        shutil.copy(bundle.path / "weights.safetensors", place)
+    (folder / "model.json").write_text(together.model_dump_json())
+    return folder
+
+
+def test_members_are_loaded_when_needed_and_stay(
+    ensemble: Path, config: SegmentConfig, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = ModelBundle.load_network
+
+    def noted(self: ModelBundle, *arguments: Any, **options: Any) -> Any:
+        loaded.append(self.card.name)
+        return load(self, *arguments, **options)
+
+    monkeypatch.setattr(ModelBundle, "load_network", noted)
+    cache = WarmCache()
+    wish = config.model_copy(update={"model": str(ensemble), "max_objects_per_tile": 5})
+    warm_segmenter(cache, wish.model_copy(update={"preset": "fast"})).warm_up()
+    assert loaded == ["m0"]
+    best = wish.model_copy(update={"preset": "best"})
+    for _ in range(2):
+        warm_segmenter(cache, config).warm_up()  # another model beside it throws none out
+        result = warm_segmenter(cache, best).segment(image)
+    assert sorted(loaded) == ["m0", "m1", "m2", "m3", "m4", "m5", "tiny"]
+    assert result.passes[0].members == ("m0", "m1", "m2", "m3", "m4", "m5")
+    assert len(cache) == 2
+
+
+def test_an_ensemble_in_python_and_in_the_worker(
+    ensemble: Path, client: WorkerClient, config: SegmentConfig, image: np.ndarray
+) -> None:
+    options = {"preset": "best", "max_objects_per_tile": 5, "tile": "off"}
+    model = ns.load_model(ensemble, device="cpu")
+    assert model.card.name == "together"
+    found = ns.segment(image, model, **options)
+    assert (found.columns["members"] == 6).all()
+    wish = config.model_copy(update={"model": str(ensemble), **options})
+    (plane,) = client.submit(SegmentJob(image, wish)).outcome(PATIENCE)
+    np.testing.assert_array_equal(plane.result.instances.boxes, found.boxes)
+    assert plane.result.passes[0].fusion == "mean_of_looks"
 
 
 def test_the_warm_cache_forgets_what_was_not_used_for_longest() -> None:

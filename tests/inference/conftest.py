@@ -144,6 +144,8 @@ def card() -> Any:
             box_nms=None,
             max_objects=None,
             mask_pasting="exact",
+            filters=(),
+            rescorer=None,
             one_category_per_image=False,
             views={
                 "fast": ("identity",),

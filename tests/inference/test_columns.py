@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sartorius.core.views import View
 from napari_sartorius.ensemble.mean_of_views import fuse_views
 from napari_sartorius.inference.views import look_back
 from napari_sartorius.nn.detector import Detections
@@ -32,7 +33,7 @@ def _found(scores: list[float], extra: list[float]) -> Found:
 def test_columns_follow_their_objects() -> None:
     found = _found([0.9, 0.8, 0.7], [0.5, 0.6, 0.1])
     np.testing.assert_allclose(found[np.array([2, 0])].columns["mask_score"], [0.1, 0.5])
-    back = look_back(found, "both", (100, 100))
+    back = look_back(found, View("both"), (100, 100))
     np.testing.assert_allclose(back.columns["mask_score"], [0.5, 0.6, 0.1])
     one, _ = fuse_views([found], lambda scores, labels: scores > 0.75)
     np.testing.assert_allclose(one.columns["mask_score"], [0.5, 0.6])

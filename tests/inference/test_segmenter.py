@@ -275,8 +275,8 @@ def test_out_of_memory_halves_batch_then_tile_then_goes_to_the_processor(
     segmenter = make(card, detector, tile=320)
     result = segmenter.segment(scene, monitor=listener)
     words = [
-        "2 instead of 4 tiles",
-        "1 instead of 2 tiles",
+        "2 instead of 4 looks",
+        "1 instead of 2 looks",
         "tiles of 256 instead of",
         "processor",
     ]

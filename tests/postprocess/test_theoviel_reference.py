@@ -7,6 +7,7 @@ beside it, is the reference.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,16 @@ import pytest
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.postprocess import keep_by_score, keep_by_size, mask_nms, remove_overlap
+from napari_sartorius.postprocess import (
+    apply,
+    keep_by_score,
+    keep_by_size,
+    majority_category,
+    mask_nms,
+    recipes,
+    remove_overlap,
+)
+from napari_sartorius.postprocess import filter_config as fc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +83,43 @@ def reference(request: pytest.FixtureRequest, shared_golden: Path) -> tuple[Inst
     return instances, recorded
 
 
-@pytest.mark.parametrize("run", ["final_cort_pass", "best_cv_min_sizes", "commented_min_sizes"])
+RUNS = ["final_cort_pass", "best_cv_min_sizes", "commented_min_sizes"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_whole_recipe(reference: tuple[Instances, Any], run: str) -> None:
+    instances, recorded = reference
+    stages = recorded["runs"][run]
+    kind, params = stages["cell_type_index"], stages["params"]
+    assert majority_category(instances) == kind
+    # The type of the image, not of the object, chooses the thresholds.
+    typed = replace(instances, categories=np.full(len(instances), kind))
+    filters = recipes.theoviel(
+        scores=params["thresholds_conf"],
+        nms=params["thresholds_nms"],
+        min_sizes=params["min_sizes"],
+        convex_polygons=True,
+        compat="theoviel",
+    )
+    found = apply(filters, typed, recipes.SARTORIUS).sort_by_score()
+    assert found.columns["input"].tolist() == stages["final_indices"]
+    tolerance = pixels_off(found, stages["final_masks"])
+    assert tolerance <= 1
+    small = fc.MinSizeFilter(pixels=params["min_sizes"][kind], compat="theoviel")
+    before = apply([*filters[:2], small], typed, recipes.SARTORIUS).sort_by_score()
+    assert before.columns["input"].tolist() == stages["after_small_removal"]
+    if kind == 1:
+        corrupt = apply(filters[:-1], typed, recipes.SARTORIUS).sort_by_score()
+        assert pixels_off(corrupt, stages["after_corrupt"]) == 0
+
+
+def pixels_off(found: Instances, recorded: Any) -> int:
+    expected = CropMasks.from_rle(recorded, SIZE)
+    assert len(found) == len(expected)
+    return max(int((found.masks.full(i) ^ expected.full(i)).sum()) for i in range(len(expected)))
+
+
+@pytest.mark.parametrize("run", RUNS)
 def test_filters(reference: tuple[Instances, Any], run: str) -> None:
     instances, recorded = reference
     stages = recorded["runs"][run]

@@ -36,6 +36,7 @@ class FakeResult:
     device: str = "cpu"
     timings: dict[str, float] = field(default_factory=lambda: {"network": 1.25, "masks": 0.25})
     notices: list[str] = field(default_factory=list)
+    passes: tuple[Any, ...] = ()
 
 
 @dataclass

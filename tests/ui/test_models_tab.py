@@ -19,14 +19,18 @@ from napari_sartorius.engine.messages import (
     ProgressMessage,
 )
 from napari_sartorius.engine.model_jobs import AddedModel
-from napari_sartorius.ui import model_dialogs
+from napari_sartorius.ui import combine_dialog, model_dialogs
+from napari_sartorius.ui.combine_dialog import CombineDialog
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.import_dialog import ImportDialog
+from napari_sartorius.ui.model_rows import HERE, model_rows
 from napari_sartorius.ui.settings import Preferences
-from napari_sartorius.zoo import find_bundle, list_bundles
+from napari_sartorius.zoo import CategoryCard, find_bundle, list_bundles
 from napari_sartorius.zoo.archive import export_bundle
+from napari_sartorius.zoo.combine import combine
+from napari_sartorius.zoo.ensemble_options import STRATEGIES, EnsembleOptions
 from published_fakes import CLOSED, fake_entry, use_catalogue, zip_bytes
-from tiny_models import save_tiny_bundle
+from tiny_models import save_tiny_bundle, tiny_architecture
 
 
 class InThread(Monitor):
@@ -407,3 +411,82 @@ def test_asking_where_to_export_adds_the_suffix(tab, monkeypatch):
     assert model_dialogs.ask_export(tab, row) == Path("/somewhere/model.zip")
     monkeypatch.setattr(model_dialogs.QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     assert model_dialogs.ask_export(tab, row) is None
+
+
+def test_combining_models(tab, models, qtbot, monkeypatch):
+    save_tiny_bundle(models / "other", name="other")
+    tab.refresh("tiny")
+    monkeypatch.setattr(CombineDialog, "exec", lambda self: self.tick("other") or True)
+    with qtbot.waitSignal(tab.models_changed, timeout=60_000):
+        tab.combine_button.click()
+        assert not tab.combine_button.isEnabled()
+    assert tab.panel.message.text() == "other-tiny is ready."
+    assert tab.list.row.name == "other-tiny"
+    assert "(other); Tiny (tiny)" in tab.list.row.facts["Members"]
+    assert tab.combine_button.isEnabled()
+    card = find_bundle("other-tiny").card
+    assert card.member_names == ["other", "tiny"]
+    assert len(card.passes[0].views) == 1
+
+
+def test_the_combine_dialog_says_what_is_missing(qtbot, models):
+    save_tiny_bundle(models / "other", name="other")
+    save_tiny_bundle(
+        models / "cells",
+        name="cells",
+        title="Cells",
+        categories=(CategoryCard(name="cell", colour="#e69f00"),),
+        architecture=tiny_architecture(1),
+        thresholds={},
+    )
+    rows = [row for row in model_rows() if row.can_join and row.section == HERE]
+    rows = [row for row in rows if row.name in ("tiny", "other", "cells")]
+    dialog = CombineDialog(rows)
+    qtbot.addWidget(dialog)
+    dialog.tick("tiny")
+    assert dialog.problem.text() == "Tick two or more models."
+    dialog.tick("cells")
+    assert "choose models that find the same" in dialog.problem.text()
+    assert not dialog.ok.isEnabled()
+    dialog = CombineDialog(rows)
+    qtbot.addWidget(dialog)
+    dialog.tick("tiny")
+    dialog.tick("other")
+    dialog.views.setCurrentIndex(2)
+    assert dialog.ok.isEnabled()
+    assert dialog.problem.text() == "Best will join 8 looks at each image."
+    assert dialog.strategy_text.text().startswith("Boxes, outlines and scores")
+    dialog.strategy.select_data("weighted_segments")
+    assert "a pixel belongs" in dialog.strategy_text.text()
+    qtbot.keyClicks(dialog.name, "!")
+    job = dialog.job()
+    assert (job.members, job.strategy, job.name) == (
+        ("other", "tiny"), "weighted_segments", "other-tiny!",
+    )  # fmt: skip
+    assert len(job.views) == 4
+    dialog.name.clear()
+    dialog.name.textEdited.emit("")
+    assert dialog.problem.text() == "Give it a name."
+    alone = CombineDialog(rows[:1])
+    qtbot.addWidget(alone)
+    assert "second model" in alone.problem.text()
+
+
+def test_every_strategy_can_be_chosen():
+    assert [name for name, *_ in combine_dialog.STRATEGIES] == list(STRATEGIES)
+
+
+def test_an_ensemble_is_used_like_a_model(dock, tab, models):
+    save_tiny_bundle(models / "other", name="other")
+    combine(["tiny", "other"], "pair", EnsembleOptions(views=("identity", "vertical")))
+    tab.refresh("pair")
+    tab.models_changed.emit()
+    tab.use_asked.emit("pair")
+    panel = dock.segment.model
+    assert panel.card.name == "pair"
+    panel.preset.set_value("best")
+    text = panel.preset_text.text()
+    assert text == "Joins 4 looks of 2 models: most thorough, about 4 x the time of Fast."
+    assert "Tiny (other)" in panel.card_view.details.text()
+    assert dock.segment.advanced.max_objects.text() == "1000"
+    assert dock.segment.config().model == "pair"

@@ -100,6 +100,20 @@ def test_status_line_counts_and_times(dock, segment, make_result):
     assert text.endswith("on CPU")
 
 
+def test_a_timed_run_tells_what_the_next_one_takes(dock, viewer, segment, make_result):
+    panel = dock.segment.model
+    panel.preset.set_value("fast")
+    assert "here" not in panel.preset_text.text()
+    segment(make_result(timings={"load": 9.0, "network": 2.5, "paste": 0.5}))
+    assert panel.preset_text.text() == "Looks at the image once: quickest, 3 s here."
+    panel.preset.set_value("best")
+    assert panel.preset_text.text().endswith("about 4 x the time of Fast, 12 s here.")
+    viewer.add_image(np.zeros((120, 80)), name="twice")
+    assert panel.preset_text.text().endswith("24 s here.")
+    panel.models.setCurrentIndex(0)
+    assert "here" not in panel.preset_text.text()
+
+
 def test_no_cells_says_what_to_try(dock, segment, make_result):
     layer = segment(make_result((60, 80), ()))
     assert len(layer.features) == 0

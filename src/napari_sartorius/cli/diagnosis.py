@@ -117,7 +117,7 @@ def _look_at_models(found: Diagnosis) -> None:
     bundles = list_bundles()
     for bundle in bundles:
         try:
-            size = len(bundle.read_weights()) / 1e6
+            size = bundle.verify() / 1e6
             found.facts.append((f"Model {bundle.card.name}", f"{bundle.path} ({size:.1f} MB)"))
         except UserError as error:
             found.facts.append((f"Model {bundle.card.name}", f"{bundle.path} (damaged)"))

@@ -12,7 +12,8 @@ from napari_sartorius.cli.doctor import doctor
 from napari_sartorius.cli.errors import SentenceGroup
 from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
-from napari_sartorius.cli.model_files import models_app
+from napari_sartorius.cli.model_ensembles import models_app
+from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.train import train
 
@@ -53,5 +54,6 @@ app.command()(evaluate)
 app.command()(train)
 app.command()(export)
 app.add_typer(models_app, name="models")
+app.add_typer(rescore_app, name="rescore")
 app.command()(doctor)
 app.command()(demo)

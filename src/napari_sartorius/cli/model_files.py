@@ -117,7 +117,7 @@ def verify_models(
     faults = [one.reason for one in damaged]
     for bundle in bundles:
         try:
-            bundle.read_weights()
+            bundle.verify()
         except UserError as error:
             faults.append(str(error))
         else:

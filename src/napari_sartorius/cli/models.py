@@ -11,7 +11,7 @@ import typer
 from napari_sartorius.cli.console import ConsoleMonitor
 
 if TYPE_CHECKING:
-    from napari_sartorius.zoo import InputSize, ModelBundle
+    from napari_sartorius.zoo import AnyBundle, InputSize
     from napari_sartorius.zoo.published import PublishedModel
 
 _MANY = 12
@@ -133,7 +133,7 @@ def import_model(
     typer.echo(added_text(imported.bundle))
 
 
-def added_text(bundle: ModelBundle) -> str:
+def added_text(bundle: AnyBundle) -> str:
     """What to say of a model that is there now."""
     card = bundle.card
     return (
@@ -189,11 +189,14 @@ def entry_lines(entry: PublishedModel) -> list[str]:
     return [*lines, "", why_not(entry) or get_it]
 
 
-def card_lines(bundle: ModelBundle) -> list[str]:
+def card_lines(bundle: AnyBundle) -> list[str]:
     """Lines of a card for a reader."""
+    from napari_sartorius.cli.ensemble_text import ensemble_lines, preset_lines
     from napari_sartorius.zoo.detectron2_engine.available import why_unusable
+    from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
 
     card = bundle.card
+    lead = card.lead
     pixel = f"{card.pixel_size:g} um" if card.pixel_size else "unknown"
     lines = [
         f"{card.name}: {card.title}",
@@ -202,24 +205,28 @@ def card_lines(bundle: ModelBundle) -> list[str]:
         "",
         f"Finds:          {_shortened(', '.join(card.category_names))}",
         f"Cell diameter:  {card.cell_diameter:g} px, pixel size {pixel}",
-        *([f"Input:          {_input(card.input_size)}"] if card.input_size else []),
+        *([f"Input:          {_input(lead.input_size)}"] if lead.input_size else []),
         f"Licence:        {card.licence}",
         f"Trained on:     {card.training_data}",
     ]
     optional = {
         "Schedule": card.schedule,
         "Citation": card.citation,
-        "Parent": card.parent or "",
+        "Parent": "" if isinstance(bundle, EnsembleBundle) else bundle.card.parent or "",
         "Reproduce with": card.metrics_command,
     }
     lines += [f"{title + ':':<15} {text}" for title, text in optional.items() if text]
+    lines += preset_lines(card)
+    if isinstance(bundle, EnsembleBundle):
+        lines += ensemble_lines(bundle.card)
     lines += [f"Thresholds of {c}: {_thresholds(bundle, c)}" for c in card.category_names[:_MANY]]
     if card.metrics:
         lines += ["", "Metrics:"]
         lines += [f"  {metric}: {value:.4g}" for metric, value in card.metrics.items()]
     if card.known_failures:
         lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
-    obstacle = why_unusable(card)
+    obstacles = (why_unusable(member.card) for member in bundle.weights_files().values())
+    obstacle = next((one for one in obstacles if one), None)
     if obstacle:
         lines += ["", f"Cannot be used here: {obstacle}"]
     lines += ["", f"Location: {bundle.path}"]
@@ -237,7 +244,7 @@ def _shortened(names: str) -> str:
     return f"{', '.join(several[:_MANY])} and {more} more" if more > 0 else names
 
 
-def _thresholds(bundle: ModelBundle, category: str) -> str:
+def _thresholds(bundle: AnyBundle, category: str) -> str:
     found = bundle.card.thresholds_of(category)
     return (
         f"score {found.score:g}, mask {found.mask:g}, nms {found.nms:g}, min size {found.min_size}"

@@ -60,6 +60,13 @@ def segment(
             "number from 0."
         ),
     ] = "auto",
+    rescore: Annotated[
+        str,
+        typer.Option(
+            help="Judge each object with the model's second level: auto (with the preset best), on "
+            "or off."
+        ),
+    ] = "auto",
     json: Annotated[
         bool, typer.Option("--json", help="Print a machine-readable summary on stdout.")
     ] = False,
@@ -69,9 +76,11 @@ def segment(
     Stacks are done plane by plane. A broken image is reported at the end while the others are
     done; the exit code is then 1. Ctrl+C keeps what is finished: go on with --resume.
     """
+    from napari_sartorius.cli.ensemble_text import cost_line
     from napari_sartorius.engine.batch.outputs import parse_formats
     from napari_sartorius.engine.batch.segment_files import segment_files
     from napari_sartorius.engine.settings import segment_config
+    from napari_sartorius.zoo import find_bundle
 
     config = segment_config(
         model=model,
@@ -83,8 +92,10 @@ def segment(
         min_score=min_score,
         tile=_tile(tile),
         channel=_channel(channel),
+        rescore=_switch(rescore),
     )
     chosen = parse_formats(formats)
+    typer.echo(cost_line(find_bundle(config.model).card, config.preset), err=True)
     try:
         with ConsoleMonitor() as monitor:
             summary = segment_files(
@@ -110,6 +121,13 @@ def _tile(value: str) -> str | int:
         raise UserError(
             f"--tile cannot be {value!r}: use auto, off, or a number of pixels."
         ) from None
+
+
+def _switch(value: str) -> str | bool:
+    choices: dict[str, str | bool] = {"auto": "auto", "on": True, "off": False}
+    if value not in choices:
+        raise UserError(f"--rescore cannot be {value!r}: use auto, on or off.")
+    return choices[value]
 
 
 def _channel(value: str) -> str | int:

@@ -84,7 +84,7 @@ def train(
 
 def _finetune(data: Path, output: Path, init: str | None, effort: Effort, resume: bool) -> None:
     from napari_sartorius.training.finetune import finetune
-    from napari_sartorius.zoo import find_bundle
+    from napari_sartorius.zoo import find_single
 
     if init is None:
         raise UserError(
@@ -94,7 +94,7 @@ def _finetune(data: Path, output: Path, init: str | None, effort: Effort, resume
         raise UserError(f"{output} already holds a run; give --resume or choose another folder.")
     with ConsoleMonitor() as monitor:
         result = finetune(
-            find_bundle(init),
+            find_single(init),
             _dataset(data),
             output,
             effort=effort.value,
@@ -126,7 +126,7 @@ def _settings(
 ) -> TrainConfig | None:
     """Build the configuration from the options; None leaves it to the data."""
     from napari_sartorius.training.recipes import default_config
-    from napari_sartorius.zoo import find_bundle
+    from napari_sartorius.zoo import find_single
     from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint
 
     earlier = output / "config.json"
@@ -138,7 +138,7 @@ def _settings(
     if settings is None:
         # The network of the model, so that all of its weights but the last layers fit.
         dataset = _dataset(data)
-        start = describe_checkpoint(Path(init)) if is_checkpoint(init) else find_bundle(init).card
+        start = describe_checkpoint(Path(init)) if is_checkpoint(init) else find_single(init).card
         architecture = start.architecture.model_copy(
             update={"num_classes": len(dataset.categories)}
         )

@@ -9,3 +9,7 @@ class UserError(ValueError):
     The message is one sentence that names the file or value at fault, says what was expected and
     what to do. Interfaces show the message alone, without a traceback.
     """
+
+
+class MissingPackage(UserError):
+    """An optional package is not installed; the sentence says which, and how to install it."""

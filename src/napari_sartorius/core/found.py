@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,3 +48,7 @@ class Found:
             self.capped,
             {name: column[chosen] for name, column in self.columns.items()},
         )
+
+    def relabelled(self, categories: NDArray[np.int64]) -> Found:
+        """The same objects in other categories; `categories` (K,) has the new one of each."""
+        return replace(self, labels=categories[self.labels])

@@ -15,6 +15,8 @@ import numpy as np
 from napari_sartorius.core.masks import CropMasks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
 # Pixels that are float at one time; bounds the temporary memory at about 16 MB.
@@ -58,8 +60,7 @@ def paste(
         grids, exact = _on_whole_pixels(grids, exact)
     limits = np.broadcast_to(np.asarray(threshold, np.float32), len(exact))
     regions = _regions(exact, image_size, grids.shape[-1], limits)
-    sides = regions[:, 2:].astype(np.int64) - regions[:, :2]
-    ends = np.cumsum(sides[:, 0] * sides[:, 1])
+    ends = np.cumsum(_pixels(regions))
     bits = np.empty(int(ends[-1]) if len(ends) else 0, np.bool_)
     start = written = 0
     while start < len(exact):
@@ -69,6 +70,57 @@ def paste(
         _paste_chunk(grids[chunk], exact[chunk], regions[chunk], limits[chunk], bits[written:upto])
         start, written = chunk.stop, upto
     return CropMasks(bits, regions, image_size)
+
+
+def pasted_values(
+    probabilities: NDArray[np.floating],
+    boxes: NDArray[np.floating],
+    image_size: tuple[int, int],
+    whole_pixels: bool = False,
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
+    """Pasted probabilities themselves, for objects that need more than a mask.
+
+    Parameters
+    ----------
+    probabilities, boxes, image_size, whole_pixels
+        As for `paste`.
+
+    Yields
+    ------
+    first : int
+        Index of the first object of a chunk.
+    sizes : (n,) int64
+        Pixels of each object of the chunk: the box and, as in detectron2, one pixel around it.
+    values : (sum of sizes,) float32
+        Their probabilities, object by object.
+    """
+    grids = np.ascontiguousarray(probabilities, np.float32)
+    exact = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if whole_pixels:
+        grids, exact = _on_whole_pixels(grids, exact)
+    margin = np.array([-1, -1, 1, 1], np.int32)
+    limits = np.broadcast_to(np.float32(0.5), len(exact))
+    regions = _regions(exact, image_size, grids.shape[-1], limits)
+    sizes = _pixels(regions)
+    height, width = image_size
+    regions[sizes > 0] += margin
+    regions = np.clip(regions, 0, np.array([width, height, width, height], np.int32))
+    sizes = _pixels(regions)
+    ends = np.cumsum(sizes)
+    start = written = 0
+    while start < len(exact):
+        stop = max(int(np.searchsorted(ends, written + _CHUNK_PIXELS, side="right")), start + 1)
+        chunk = slice(start, stop)
+        values = np.empty(int(sizes[chunk].sum()), np.float32)
+        for _ in _fill(grids[chunk], exact[chunk], regions[chunk], values):
+            pass
+        yield start, sizes[chunk], values
+        start, written = stop, int(ends[stop - 1])
+
+
+def _pixels(regions: NDArray[np.int32]) -> NDArray[np.int64]:
+    sides = regions[:, 2:].astype(np.int64) - regions[:, :2]
+    return sides[:, 0] * sides[:, 1]
 
 
 def _on_whole_pixels(
@@ -116,20 +168,30 @@ def _paste_chunk(
     limits: NDArray[np.float32],
     out: NDArray[np.bool_],
 ) -> None:
+    values = np.empty(out.shape, np.float32)
+    filled = _fill(grids, boxes, regions, values)
+    for limit, (start, stop) in zip(limits, filled, strict=True):
+        np.greater_equal(values[start:stop], limit, out=out[start:stop])
+
+
+def _fill(
+    grids: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    regions: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> Iterator[tuple[int, int]]:
+    """Interpolate object by object into the flat `values`; yields where each one's pixels are."""
     side = grids.shape[-1]
     row_ends, row_weights = _taps(boxes[:, [1, 3]], regions[:, [1, 3]], side)
     column_ends, column_weights = _taps(boxes[:, [0, 2]], regions[:, [0, 2]], side)
-    values = np.empty(out.shape, np.float32)
     row = column = position = 0
-    for grid, limit, row_end, column_end in zip(grids, limits, row_ends, column_ends, strict=True):
+    for grid, row_end, column_end in zip(grids, row_ends, column_ends, strict=True):
         size = (row_end - row) * (column_end - column)
         if size:
             view = values[position : position + size].reshape(row_end - row, -1)
             by_row = row_weights[row:row_end] @ grid
             np.matmul(by_row, column_weights[column:column_end].T, out=view)
-            np.greater_equal(
-                values[position : position + size], limit, out=out[position : position + size]
-            )
+        yield position, position + size
         row, column, position = row_end, column_end, position + size
 
 

@@ -43,7 +43,7 @@ def region_table(
     """
     tight = masks.tight()
     corner = tight.boxes[:, :2].astype(np.float64)
-    lines = _rows(tight)
+    lines = row_runs(tight)
     area, mean, moments = _moments(lines, len(tight))
     boxes = tight.boxes
     table: dict[str, NDArray[Any]] = {
@@ -76,8 +76,8 @@ def region_table(
     return table
 
 
-def _rows(masks: CropMasks) -> runs.Runs:
-    """Horizontal runs, each in coordinates of its own box so that sums stay small."""
+def row_runs(masks: CropMasks) -> runs.Runs:
+    """Return horizontal runs, each in coordinates of its own box so that sums stay small."""
     widths = (masks.boxes[:, 2] - masks.boxes[:, 0]).astype(np.int64)
     return runs.runs_of_bits(masks.bits, masks.offsets, widths, np.zeros((len(masks), 2), np.int64))
 

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from napari_sartorius.engine.walk import walk_planes
 from napari_sartorius.inference.config import SegmentConfig
-from napari_sartorius.inference.device import DeviceChoice, choose_device
+from napari_sartorius.inference.device import DeviceChoice, choose_device, choose_precision
 from napari_sartorius.inference.result import SegmentResult
 from napari_sartorius.io.images import ImageData, image_from_array, read_image
-from napari_sartorius.zoo import ModelBundle, find_bundle
+from napari_sartorius.zoo import AnyBundle, ModelBundle, find_bundle
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WarmCache, WorkerContext
-    from napari_sartorius.inference.segmenter import Segmenter
+    from napari_sartorius.inference.attempts import ImageSegmenter
+
+    AnySegmenter = ImageSegmenter[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +109,47 @@ class DescribeDeviceJob:
         return choose_device(self.request)
 
 
-def open_segmenter(bundle: ModelBundle, config: SegmentConfig) -> Segmenter:
-    """Load a bundle's network for this configuration. Imports torch.
+def open_segmenter(bundle: AnyBundle, config: SegmentConfig) -> AnySegmenter:
+    """Load a bundle's network, or those of an ensemble, for this configuration. Imports torch.
 
     Raises
     ------
     UserError
         When the configuration does not suit the model or its weights are damaged.
     """
-    from napari_sartorius.inference.segmenter import Segmenter
-
-    segmenter = Segmenter(bundle, config)
+    segmenter = _segmenter(bundle, config)
     segmenter.warm_up()
     return segmenter
 
 
-def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> Segmenter:
-    """Return a segmenter for this configuration; a network is loaded once per model and device."""
-    from napari_sartorius.inference.segmenter import Segmenter
+def warm_segmenter(cache: WarmCache, config: SegmentConfig) -> AnySegmenter:
+    """Return a segmenter for this configuration; a network is loaded once per model and device.
 
+    All members of an ensemble count as one object of the cache: they come one by one as passes
+    need them, and go together.
+    """
     bundle = find_bundle(config.model)
     device = choose_device(config.device).device
-    key = (str(bundle.path), bundle.card.sha256, device)
-    network = cache.get(key, lambda: bundle.load_network(device, for_inference=True))
-    return Segmenter(bundle, config, network)
+    wish = config.precision
+    if isinstance(bundle, ModelBundle):
+        precision = choose_precision(bundle.card.precision if wish == "auto" else wish, device)
+        key = (str(bundle.path), bundle.card.sha256, device, precision)
+        network = cache.get(
+            key, lambda: bundle.load_network(device, for_inference=True, precision=precision)
+        )
+        return _segmenter(bundle, config, network)
+    from napari_sartorius.inference.network_pool import NetworkPool
+
+    pool = cache.get((str(bundle.path), bundle.card.sha256, device), lambda: NetworkPool(bundle))
+    return _segmenter(bundle, config, pool)
+
+
+def _segmenter(bundle: AnyBundle, config: SegmentConfig, networks: Any = None) -> AnySegmenter:
+    """Who segments with a model, or with an ensemble; `networks` are those that are warm."""
+    if isinstance(bundle, ModelBundle):
+        from napari_sartorius.inference.segmenter import Segmenter
+
+        return Segmenter(bundle, config, networks)
+    from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
+
+    return EnsembleSegmenter(bundle, config, networks)

@@ -82,6 +82,35 @@ class ImportModelJob:
 
 
 @dataclass(frozen=True)
+class CombineModelsJob:
+    """Make an ensemble of installed models; returns an `AddedModel`.
+
+    Attributes
+    ----------
+    members, name
+        Names of the models, and of the ensemble.
+    strategy
+        How what they find becomes one.
+    views
+        How each looks in the preset Best; as the first model's card says when empty.
+    """
+
+    members: tuple[str, ...]
+    name: str
+    strategy: str = "mean_of_looks"
+    views: tuple[str, ...] = ()
+
+    def run(self, context: WorkerContext) -> AddedModel:
+        """Measure the members and copy them, wholly or not at all."""
+        from napari_sartorius.zoo.combine import combine
+        from napari_sartorius.zoo.ensemble_options import EnsembleOptions, fusion_of
+
+        options = EnsembleOptions(fusion=fusion_of(self.strategy), views=self.views)
+        combine(self.members, self.name, options, monitor=context.monitor)
+        return AddedModel(self.name)
+
+
+@dataclass(frozen=True)
 class ExportModelJob:
     """Write a model as one zip; returns its path."""
 

@@ -11,7 +11,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_folder
 from napari_sartorius.io.project import project_dataset
 from napari_sartorius.training.config import STOP_FILE
-from napari_sartorius.zoo import find_bundle, list_bundles, user_models_folder
+from napari_sartorius.zoo import find_single, list_bundles, user_models_folder
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WorkerContext
@@ -77,7 +77,7 @@ class FineTuneJob:
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
         context.cache.clear()
-        start = find_bundle(self.model)
+        start = find_single(self.model)
         dataset = chosen_images(project_dataset(self.project), self.statuses)
         (self.folder / STOP_FILE).unlink(missing_ok=True)
         names = in_terms_of(dataset, start.card.category_names).category_names

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sartorius.core.found import Found
+from napari_sartorius.core.mask_confidence import mask_confidence
 from napari_sartorius.core.paste import paste
 
 if TYPE_CHECKING:
@@ -72,12 +73,21 @@ class Canvas:
         Which fused objects are wanted; None for all. Only these need masks.
     whole_pixels
         Bring boxes to whole pixels before pasting, as torchvision does.
+    mask_confidence
+        Whether objects shall carry the columns of `core.mask_confidence`.
     """
 
     image_size: tuple[int, int]
     mask_threshold: NDArray[np.float32]
     keep: Keep | None = None
     whole_pixels: bool = False
+    mask_confidence: bool = False
+
+    def confidence(self, found: Found) -> dict[str, NDArray[np.float32]]:
+        """Columns on the probabilities of the masks of objects, where these are wanted."""
+        if not self.mask_confidence:
+            return {}
+        return mask_confidence(found.mask_probs, found.boxes, self.image_size, self.whole_pixels)
 
     def draw(self, found: Found) -> CropMasks:
         """Masks of the objects at full resolution."""

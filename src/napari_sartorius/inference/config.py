@@ -70,6 +70,9 @@ class SegmentConfig(BaseModel):
         Index of the channel of a colour image, ``"luminance"``, ``"hematoxylin"`` (nuclei of
         stained tissue), or ``"auto"`` (the one channel that there is, all three for a colour
         model, else luminance).
+    rescore
+        Whether the model's second level, where it has one, predicts how well each mask fits, and
+        drops and ranks objects by it; ``auto`` does so with the preset ``best``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -89,6 +92,7 @@ class SegmentConfig(BaseModel):
     max_objects_per_tile: Annotated[int, Field(ge=1)] | None = None
     tile: Literal["auto", "off"] | int = "auto"
     channel: ChannelChoice = "auto"
+    rescore: bool | Literal["auto"] = "auto"
 
     @field_validator("device")
     @classmethod

@@ -24,7 +24,7 @@ SMALLEST_EDGE = 256
 
 @dataclass(frozen=True)
 class Effort:
-    """What is tried: a device, how many tiles at once, and the largest edge of a tile.
+    """What is tried: a device, how many looks at tiles at once, and the largest edge of a tile.
 
     Attributes
     ----------
@@ -32,25 +32,35 @@ class Effort:
         Where the network runs.
     batch, edge
         Upper limits learnt from failures; None while there was none.
+    one_by_one
+        Whether of several networks only the one that looks is on the device.
     """
 
     device: str
     batch: int | None = None
     edge: int | None = None
+    one_by_one: bool = False
 
-    def reduced(self, batch: int, edge: int) -> tuple[Effort, str] | None:
+    def reduced(self, batch: int, edge: int, *, several: bool = False) -> tuple[Effort, str] | None:
         """Return the next thing to try after running out of memory, and the words for the user.
 
         Parameters
         ----------
         batch, edge
             What did not fit.
+        several
+            Whether there are several networks, which can take turns on the device.
         """
+        if several and not self.one_by_one and self.device != "cpu":
+            return (
+                replace(self, one_by_one=True),
+                f"memory ran out on {self.device}; going on with one network on it at a time",
+            )
         if batch > 1:
             return (
                 replace(self, batch=batch // 2),
                 f"memory ran out on {self.device}; going on with {batch // 2} instead of {batch} "
-                "tiles at once",
+                "looks at tiles at once",
             )
         if edge > SMALLEST_EDGE:
             smaller = max(SMALLEST_EDGE, edge // 2)
@@ -77,8 +87,10 @@ def plan(
     overlap: int,
     stride: int,
     whole: int = 0,
+    views: int = 1,
+    growth: float = 1.0,
 ) -> tuple[TilePlan, int]:
-    """Lay out the tiles and decide how many go through the network at once.
+    """Lay out the tiles and decide how many looks go through the network at once.
 
     Parameters
     ----------
@@ -94,30 +106,35 @@ def plan(
         As in `plan_tiles`.
     whole : int
         As in `automatic_limits`.
+    views : int
+        Looks at each tile.
+    growth : float
+        How much more memory a pixel takes than with one network and one view of usual scale.
     """
+    per_pixel = BYTES_PER_PIXEL * growth
     budget = int(free_memory(effort.device) * _SHARE_OF_FREE)
     if effort.device == "cpu":
         budget = min(budget, _CPU_BUDGET)
     if config.tile == "off":
         limits = image_size
     elif config.tile == "auto":
-        edge = largest_tile(budget, BYTES_PER_PIXEL, stride)
-        largest = int((budget / BYTES_PER_PIXEL) ** 0.5)
+        edge = largest_tile(budget, per_pixel, stride)
+        largest = int((budget / per_pixel) ** 0.5)
         limits = automatic_limits(image_size, edge, largest, whole)
     else:
         limits = (max(round(config.tile * scale), 2 * stride),) * 2
     if effort.edge is not None:
         limits = min(limits[0], effort.edge), min(limits[1], effort.edge)
     tiles = plan_tiles(image_size, limits, overlap, stride)
-    return tiles, _batch(tiles, budget, effort)
+    fitting = int(budget / per_pixel / (tiles.padded[0] * tiles.padded[1]))
+    return tiles, _batch(len(tiles.tiles) * views, fitting, effort)
 
 
-def _batch(tiles: TilePlan, budget: int, effort: Effort) -> int:
+def _batch(looks: int, fitting: int, effort: Effort) -> int:
     if effort.device == "cpu":
         # Batches are no faster there, and Cancel would wait longer.
         return 1
-    fitting = int(budget / BYTES_PER_PIXEL / (tiles.padded[0] * tiles.padded[1]))
-    return max(1, min(fitting, len(tiles.tiles), effort.batch or _LARGEST_BATCH))
+    return max(1, min(fitting, looks, effort.batch or _LARGEST_BATCH))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sartorius.inference.views import View, look, look_back
+from napari_sartorius.inference.views import look, look_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.found import Found
+    from napari_sartorius.core.views import View
     from napari_sartorius.inference.device import Precision
+    from napari_sartorius.inference.tile_walk import AfterLook
     from napari_sartorius.nn.detector import DetectLimits
     from napari_sartorius.nn.network import Network
+
+
+def _nothing(share: float) -> None:
+    """Nobody wants to know."""
 
 
 class NetworkRunner:
@@ -42,13 +48,25 @@ class NetworkRunner:
         self.precision = precision
         self.views = views
 
+    @property
+    def memory_growth(self) -> float:
+        """How much more memory a pixel takes than with one network and no enlarged view."""
+        largest = max(view.scale for view in self.views)
+        return max(1.0, largest**2) * float(getattr(self.detector, "memory_growth", 1.0))
+
     def run(
         self,
         windows: Sequence[NDArray[np.float32]],
         padded: tuple[int, int],
         limits: DetectLimits,
+        at_once: int | None = None,
+        after_look: AfterLook = _nothing,
     ) -> list[list[Found]]:
         """Look at windows in all views.
+
+        Looks of the same shape go through the network together, be they different windows or
+        different views: quarter turns of windows that are not square, and enlarged views, have a
+        shape of their own.
 
         Parameters
         ----------
@@ -58,28 +76,50 @@ class NetworkRunner:
             Common size of the batch; what is missing is filled with zeros.
         limits
             What may drop an object.
+        at_once
+            Most looks in one pass; as many as there are windows when None.
+        after_look
+            Called after each pass with the share of looks that is done, 0..1; may raise.
 
         Returns
         -------
         list of list of Found
             For each window what each view found, in pixels of the window.
         """
-        found: list[list[Found]] = [[] for _ in windows]
-        for view in self.views:
-            seen = [look(window, view) for window in windows]
-            sizes = [(window.shape[0], window.shape[1]) for window in windows]
-            for i, one in enumerate(self._detect(seen, sizes, padded, limits)):
-                found[i].append(look_back(one, view, sizes[i]))
-        return found
+        sizes = [(window.shape[0], window.shape[1]) for window in windows]
+        by_shape: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for number, view in enumerate(self.views):
+            looks = by_shape.setdefault(self._padded(view, padded), [])
+            looks += [(number, window) for window in range(len(windows))]
+        found: dict[tuple[int, int], Found] = {}
+        most = at_once or len(windows)
+        for shape, looks in by_shape.items():
+            for start in range(0, len(looks), most):
+                part = looks[start : start + most]
+                seen = [look(windows[window], self.views[number]) for number, window in part]
+                for one, raw in zip(part, self._detect(seen, shape, limits), strict=True):
+                    found[one] = look_back(raw, self.views[one[0]], sizes[one[1]])
+                after_look(len(found) / (len(self.views) * len(windows)))
+        return [
+            [found[number, window] for number in range(len(self.views))]
+            for window in range(len(windows))
+        ]
+
+    def _padded(self, view: View, padded: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the batches of a view; divisible as the network wants it."""
+        height, width = view.seen_size(padded)
+        step = self.detector.size_divisibility
+        return -(-height // step) * step, -(-width // step) * step
 
     def _detect(
         self,
         windows: Sequence[NDArray[np.float32]],
-        sizes: list[tuple[int, int]],
         padded: tuple[int, int],
         limits: DetectLimits,
     ) -> list[Found]:
         import torch
+
+        sizes = [(window.shape[0], window.shape[1]) for window in windows]
 
         # Channels last from the start: convolutions are faster so, and windows already are.
         batch = np.zeros((len(windows), *padded, windows[0].shape[2]), np.float32)

@@ -77,6 +77,16 @@ class PreparedImage:
 
         return self.scaling.apply(self.rescaler.window(read, part))
 
+    def grey_levels(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Grey levels (P,) of pixels of the image at `y` and `x`, (P,), as the network has them.
+
+        Normalised, so that they mean the same in images of any number type and exposure; of colours
+        the mean.
+        """
+        pixels = _choose_channel(self.pixels[y, x][None], self.channel, self.channels)
+        mean: NDArray[np.float32] = self.scaling.apply(pixels)[0].mean(axis=-1)
+        return mean
+
 
 def prepare(
     image: NDArray[Any],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor
@@ -16,6 +16,37 @@ if TYPE_CHECKING:
 
 
 STAGES = ("prepare", "network", "paste", "seams", "filter")
+
+
+@dataclass(frozen=True)
+class PassRun:
+    """One walk over an image that was made.
+
+    Attributes
+    ----------
+    members
+        Names of the models that looked.
+    views
+        How each looked.
+    fusion
+        The strategy by which several models' finds became one; empty for one model.
+    cell_types
+        Of which images the walk gives the objects; None for all.
+    """
+
+    members: tuple[str, ...]
+    views: tuple[str, ...]
+    fusion: str = ""
+    cell_types: tuple[str, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, for provenance."""
+        said: dict[str, Any] = {"members": list(self.members), "views": list(self.views)}
+        if self.fusion:
+            said["fusion"] = self.fusion
+        if self.cell_types is not None:
+            said["cell_types"] = list(self.cell_types)
+        return said
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +66,8 @@ class SegmentResult:
     device
         Where the network ran in the end.
     timings
-        Seconds per stage: prepare, network, paste, seams, filter; and load when the network had
-        to be loaded first.
+        Seconds per stage: prepare, network, paste, seams, filter; load when the network had to be
+        loaded first; of ensembles also classify, fuse and rescore.
     notices
         What the user must be told: caps hit, fallbacks, limited scale.
     config
@@ -47,6 +78,12 @@ class SegmentResult:
         Number of tiles.
     scale
         Network pixels per image pixel.
+    passes
+        The walks that were made, in their order. The objects come from the last one; one before
+        it has decided the cell type.
+    type_by
+        What decided the cell type: ``user``, ``classifier``, ``majority``, ``proposal_counts``,
+        ``fixed``, or empty where none was decided.
     """
 
     instances: Instances
@@ -59,6 +96,8 @@ class SegmentResult:
     precision: str = "float32"
     tiles: int = 1
     scale: float = 1.0
+    passes: tuple[PassRun, ...] = ()
+    type_by: str = ""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.mask_confidence import mask_confidence
 from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.postprocess.filter_config import FilterConfig
+from napari_sartorius.postprocess.filters import apply
 from napari_sartorius.postprocess.nms import mask_nms
 from napari_sartorius.postprocess.overlap import remove_overlap
 
 if TYPE_CHECKING:
-    from napari_sartorius.core.instances import Instances
+    from napari_sartorius.core.found import Found
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.zoo.card import ModelCard
 
@@ -22,6 +27,8 @@ ALL_TYPES = "all"
 # Where neither the user nor the card says.
 _BOX_NMS, _MAX_OBJECTS = 0.5, 1000
 _Number = TypeVar("_Number", int, float)
+Judge = Callable[[Instances], Instances]
+"""The second level: drops objects of an image, and may change scores and add columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +59,10 @@ class Selection:
         Whether `max_objects` is the card's and not the user's.
     whole_pixels
         Whether boxes are brought to whole pixels before masks are pasted into them.
+    filters
+        What else is done to the objects, between removing doubles and removing overlaps.
+    mask_confidence
+        Whether objects carry the columns of `core.mask_confidence`, for the second level.
     """
 
     names: list[str]
@@ -66,6 +77,8 @@ class Selection:
     max_objects: int
     own_limit: bool = False
     whole_pixels: bool = False
+    filters: tuple[FilterConfig, ...] = ()
+    mask_confidence: bool = False
 
     @classmethod
     def of(cls, card: ModelCard, config: SegmentConfig) -> Selection:
@@ -106,19 +119,23 @@ class Selection:
             max_objects=_first(config.max_objects_per_tile, card.max_objects, _MAX_OBJECTS),
             own_limit=config.max_objects_per_tile is None and card.max_objects is not None,
             whole_pixels=card.mask_pasting == "whole_pixels",
+            filters=card.filters,
         )
 
-    def network_limits(self, views: int) -> DetectLimits:
+    def network_limits(self, looks: int, labels: NDArray[np.int64] | None = None) -> DetectLimits:
         """Limits for the network itself, no stricter than the later ones.
 
-        With several views an object may be weak in one of them and pass on average, so the limit
-        is halved.
+        With several looks (views, networks) an object may be weak in one of them and pass on
+        average, so the limit is halved. `labels`, (K,), has the category of each of the network's
+        classes where their orders differ.
         """
         lowest = float(self.score.min() if self.only is None else self.score[self.only])
-        share = 0.999 if views == 1 else 0.5
+        share = 0.999 if looks == 1 else 0.5
         wanted = self.score.copy()
         if self.only is not None:
             wanted[np.arange(len(wanted)) != self.only] = np.inf
+        if labels is not None:
+            wanted = wanted[labels]
         return DetectLimits(lowest * share, self.box_nms, self.max_objects, tuple(wanted.tolist()))
 
     def confident(
@@ -130,7 +147,9 @@ class Selection:
             keep &= labels == self.only
         return np.asarray(keep, dtype=np.bool_)
 
-    def finish(self, found: Instances, area_factor: float) -> tuple[Instances, str]:
+    def finish(
+        self, found: Instances, area_factor: float, judge: Judge | None = None
+    ) -> tuple[Instances, str]:
         """Decide the cell type, then remove doubles, overlaps and crumbs.
 
         Parameters
@@ -139,6 +158,8 @@ class Selection:
             Confident objects of the whole image.
         area_factor : float
             Image pixels per pixel of the network's input (area).
+        judge
+            The second level, asked once doubles are gone.
 
         Returns
         -------
@@ -148,10 +169,24 @@ class Selection:
             The category that was kept, or ``all``.
         """
         kept, cell_type = self._one_type(found)
-        smallest = self.min_size * (1.0 if self.in_image_pixels else area_factor)
         kept = mask_nms(kept, self.nms.tolist())
-        kept = remove_overlap(kept, smallest.tolist())
-        return kept.sort_by_score(), cell_type
+        if judge is not None:
+            kept = judge(kept)
+        return self.settle(kept, area_factor), cell_type
+
+    def settle(self, kept: Instances, area_factor: float) -> Instances:
+        """Filters of the card, then each pixel to one object; best score first."""
+        smallest = self.min_size * (1.0 if self.in_image_pixels else area_factor)
+        kept = apply(self.filters, kept, self.names, scale=area_factor**0.5)
+        return remove_overlap(kept, smallest.tolist()).sort_by_score()
+
+    def confidence(
+        self, found: Found, boxes: NDArray[np.float32], image_size: tuple[int, int]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Columns that the second level needs of the objects drawn into `boxes`, if it does."""
+        if not self.mask_confidence:
+            return {}
+        return mask_confidence(found.mask_probs, boxes, image_size, self.whole_pixels)
 
     def _one_type(self, found: Instances) -> tuple[Instances, str]:
         if self.only is not None:

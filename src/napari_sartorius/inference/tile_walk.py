@@ -8,24 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.paste import paste
-from napari_sartorius.ensemble.mean_of_views import fuse_views
-from napari_sartorius.inference.network import NetworkRunner
-from napari_sartorius.inference.prepare import PreparedImage
-from napari_sartorius.inference.result import NoticeBook, Stopwatch
-from napari_sartorius.inference.selection import Selection
+from napari_sartorius.core.progress import Monitor
 from napari_sartorius.inference.tiling import Tile, TilePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_sartorius.core.found import Found
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.inference.selection import Selection
+
+AfterLook = Callable[[float], None]
+"""Told after each look which share, 0..1, of a batch's looks is done; may raise `Cancelled`."""
+
+
+class Seen(Protocol):
+    """What was seen of one tile."""
+
+    @property
+    def capped(self) -> bool:
+        """Whether a limit may have cost wanted objects."""
+
+    def draw(self) -> Instances:
+        """Confident objects in pixels of the image."""
+
+
+class Eyes(Protocol):
+    """One network or several that look at tiles."""
+
+    @property
+    def views(self) -> int:
+        """Looks at one tile that can go through a network together."""
+
+    def look(
+        self,
+        tiles: Sequence[Tile],
+        padded: tuple[int, int],
+        at_once: int,
+        after_look: AfterLook,
+    ) -> Sequence[Seen]:
+        """Look at tiles of one plan, whose batches of `at_once` are `padded` to that size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,57 +67,64 @@ class TileWalk:
 
     Attributes
     ----------
-    network
-        Looks at windows.
-    selection
-        Every limit that can drop an object.
-    prepared
-        The image.
+    eyes
+        Who looks.
     split
         Gives the parts of a tile, or None when it must stay whole.
-    watch, book
-        Where time and cancelling are noted.
+    monitor
+        Asked between looks whether to go on, and told which share of the image is done.
     """
 
-    network: NetworkRunner
-    selection: Selection
-    prepared: PreparedImage
+    eyes: Eyes
     split: Callable[[Tile], TilePlan | None]
-    watch: Stopwatch
-    book: NoticeBook
+    monitor: Monitor
 
     def find(self, plan: TilePlan, batch: int) -> Iterator[FoundInTile]:
-        """Objects tile by tile, `batch` tiles at once; of a split tile part by part."""
-        for start in range(0, len(plan.tiles), batch):
-            self.book.check()
-            tiles = plan.tiles[start : start + batch]
-            for tile, views in zip(tiles, self._look(tiles, plan.padded), strict=True):
-                capped = any(view.capped for view in views)
+        """Objects tile by tile, `batch` looks at once; of a split tile part by part."""
+        whole = plan.image_size[0] * plan.image_size[1]
+        done, told = 0, 0.0
+
+        def tell(area: float) -> None:
+            nonlocal told
+            # Parts of a tile begin behind what was told while the tile was looked at whole.
+            told = max(told, area / whole)
+            self.monitor.progress("network", min(told, 1.0))
+
+        def tell_more(area: float) -> None:
+            tell(done + area)
+
+        for one in self._find(plan, batch, tell_more):
+            done += _area(one.tile)
+            yield one
+            tell(done)
+
+    def _find(
+        self, plan: TilePlan, batch: int, tell: Callable[[float], None]
+    ) -> Iterator[FoundInTile]:
+        step = max(1, batch // self.eyes.views)
+        for start in range(0, len(plan.tiles), step):
+            self.monitor.check()
+            tiles = plan.tiles[start : start + step]
+            area = sum(map(_area, tiles))
+
+            def after_look(share: float, area: int = area) -> None:
+                if share < 1:
+                    tell(share * area)
+                    self.monitor.check()
+
+            looks = self.eyes.look(tiles, plan.padded, batch, after_look)
+            for tile, seen in zip(tiles, looks, strict=True):
+                capped = seen.capped
                 parts = self.split(tile) if capped else None
                 if parts is None:
-                    with self.watch.measure("paste"):
-                        instances = self._paste(views, tile)
-                    yield FoundInTile(tile, instances, capped)
+                    yield FoundInTile(tile, seen.draw(), capped)
                 else:
-                    yield from self.find(parts, batch)
+                    yield from self._find(parts, batch, tell)
 
-    def _look(self, tiles: Sequence[Tile], padded: tuple[int, int]) -> list[list[Found]]:
-        with self.watch.measure("prepare"):
-            windows = [self.prepared.window(tile.window) for tile in tiles]
-        with self.watch.measure("network"):
-            limits = self.selection.network_limits(len(self.network.views))
-            return self.network.run(windows, padded, limits)
 
-    def _paste(self, views: Sequence[Found], tile: Tile) -> Instances:
-        """Fuse the views of a tile and put its confident objects at their place in the image."""
-        found, agreement = fuse_views(views, self.selection.confident)
-        scale, size = self.prepared.rescaler.to_image, self.prepared.image_size
-        corner = np.array([tile.window.x0, tile.window.y0] * 2, np.float32)
-        boxes = (found.boxes + corner) * np.array([scale[1], scale[0]] * 2, np.float32)
-        limits, whole = self.selection.mask[found.labels], self.selection.whole_pixels
-        masks = paste(found.mask_probs, boxes, size, limits, whole)
-        columns = found.columns | ({"agreement": agreement} if len(views) > 1 else {})
-        return Instances(size, boxes, found.scores, found.labels, masks, columns)
+def _area(tile: Tile) -> int:
+    height, width = tile.core.shape
+    return height * width
 
 
 def cap_words(capped: int, tiles: int, config: SegmentConfig, selection: Selection) -> str:

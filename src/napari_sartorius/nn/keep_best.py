@@ -23,6 +23,8 @@ class BestBoxes(NamedTuple):
         (N, 4) float32 xyxy inside the image, best score first.
     scores, labels
         (N,) float32, and (N,) int64 0-based categories.
+    rows
+        (N,) int64, which of the scored boxes each came from.
     capped
         Whether a limit has probably cost wanted objects.
     """
@@ -30,11 +32,16 @@ class BestBoxes(NamedTuple):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+    rows: Tensor
     capped: bool
 
 
 def keep_best(
-    scored: ScoredBoxes, proposals: Proposals, image_size: tuple[int, int], limits: DetectLimits
+    scored: ScoredBoxes,
+    proposals: Proposals,
+    image_size: tuple[int, int],
+    limits: DetectLimits,
+    class_agnostic: bool = False,
 ) -> BestBoxes:
     """Clip, threshold every class of every box, NMS per class, best first.
 
@@ -48,6 +55,8 @@ def keep_best(
         (height, width), pixels.
     limits
         What may drop an object.
+    class_agnostic
+        Whether boxes of different classes drop each other.
     """
     probabilities = scored.probabilities[:, :-1]
     boxes = clip_boxes(scored.boxes, image_size)
@@ -56,7 +65,8 @@ def keep_best(
     box = boxes[row, label if boxes.shape[1] > 1 else torch.zeros_like(label)]
     valid = nonempty(box) & torch.isfinite(score)
     box, score, label, row = box[valid], score[valid], label[valid], row[valid]
-    kept = batched_nms(box, score, label, limits.nms)
+    group = torch.zeros_like(label) if class_agnostic else label
+    kept = batched_nms(box, score, group, limits.nms)
     best = kept[: limits.max_detections]
     wanted = torch.ones_like(score, dtype=torch.bool)
     if limits.wanted:
@@ -64,8 +74,8 @@ def keep_best(
     capped = len(kept) > len(best) and bool(wanted[kept[len(best) :]].any())
     if proposals.capped and not capped:
         late = row >= _LATE * len(proposals.boxes)
-        capped = _reaches_end(best[wanted[best]], late, box, label, limits.nms)
-    return BestBoxes(box[best], score[best], label[best], capped)
+        capped = _reaches_end(best[wanted[best]], late, box, group, limits.nms)
+    return BestBoxes(box[best], score[best], label[best], row[best], capped)
 
 
 # Proposals after this share of a list that was cut are its end.

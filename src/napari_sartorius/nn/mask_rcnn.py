@@ -10,7 +10,7 @@ from torch import Tensor
 from napari_sartorius.nn.box_head import BoxHead
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, ScoredBoxes
-from napari_sartorius.nn.keep_best import keep_best
+from napari_sartorius.nn.keep_best import BestBoxes, keep_best
 from napari_sartorius.nn.mask_head import MaskHead
 from napari_sartorius.nn.matching import match_boxes, sample
 from napari_sartorius.nn.network import Network
@@ -122,7 +122,25 @@ class MaskRCNN(Network):
         logits: Tensor = self.mask_head(self._pool(features, boxes, self.config.mask_head.pooler))
         return logits
 
-    def _masks_of(
+    @property
+    def refinements(self) -> int:
+        """How often boxes that may be objects are looked at again."""
+        return self.config.box_head.refinements
+
+    def find_boxes(
+        self, features: list[Tensor], sizes: list[tuple[int, int]], limits: DetectLimits
+    ) -> list[BestBoxes]:
+        """Final boxes of each image of (height, width): all stages before the masks."""
+        proposals = self.propose(features, sizes)
+        scored = self.score_boxes(features, [p.boxes for p in proposals], sizes)
+        for _ in range(self.refinements):
+            scored = self.look_again(features, scored, sizes, limits.score)
+        return [
+            keep_best(one, proposal, size, limits)
+            for one, proposal, size in zip(scored, proposals, sizes, strict=True)
+        ]
+
+    def masks_of(
         self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]
     ) -> list[Tensor]:
         """Mask probabilities (N, M, M) of boxes whose categories are known."""
@@ -158,15 +176,8 @@ class MaskRCNN(Network):
         limits = limits or DetectLimits()
         sizes = image_sizes or [(batch.shape[2], batch.shape[3])] * len(batch)
         features = self.features(batch)
-        proposals = self.propose(features, sizes)
-        scored = self.score_boxes(features, [p.boxes for p in proposals], sizes)
-        for _ in range(self.config.box_head.refinements):
-            scored = self._look_again(features, scored, sizes, limits.score)
-        kept = [
-            keep_best(one, proposal, size, limits)
-            for one, proposal, size in zip(scored, proposals, sizes, strict=True)
-        ]
-        masks = self._masks_of(
+        kept = self.find_boxes(features, sizes, limits)
+        masks = self.masks_of(
             features, [best.boxes for best in kept], [best.labels for best in kept]
         )
         return [
@@ -174,7 +185,7 @@ class MaskRCNN(Network):
             for best, mask in zip(kept, masks, strict=True)
         ]
 
-    def _look_again(
+    def look_again(
         self,
         features: list[Tensor],
         scored: list[ScoredBoxes],
@@ -184,10 +195,8 @@ class MaskRCNN(Network):
         """Score the boxes above `least` once more where they are now; the others stay."""
         candidates, rows = [], []
         for one, size in zip(scored, sizes, strict=True):
-            best = one.probabilities[:, :-1].max(dim=1)
-            row = torch.nonzero(best.values > least).flatten()
-            column = best.indices[row] if one.boxes.shape[1] > 1 else torch.zeros_like(row)
-            candidates.append(clip_boxes(one.boxes[row, column], size))
+            row, box = likely_boxes(one, size, least)
+            candidates.append(box)
             rows.append(row)
         results = []
         looked = self.score_boxes(features, candidates, sizes)
@@ -274,6 +283,19 @@ class MaskRCNN(Network):
 
     def _pool(self, features: list[Tensor], boxes: list[Tensor], pooler: PoolerConfig) -> Tensor:
         return pool_boxes(features, self.pooled_strides, boxes, pooler)
+
+
+def likely_boxes(
+    scored: ScoredBoxes, image_size: tuple[int, int], least: float
+) -> tuple[Tensor, Tensor]:
+    """Rows (N,) that are objects with a probability above `least`, and their boxes (N, 4).
+
+    The boxes are those of the likeliest category, inside the image.
+    """
+    best = scored.probabilities[:, :-1].max(dim=1)
+    row = torch.nonzero(best.values > least).flatten()
+    column = best.indices[row] if scored.boxes.shape[1] > 1 else torch.zeros_like(row)
+    return row, clip_boxes(scored.boxes[row, column], image_size)
 
 
 def _column(maps: Tensor, labels: Tensor) -> Tensor:

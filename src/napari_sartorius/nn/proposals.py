@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -22,6 +22,24 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.targets import Target
 
 _WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+
+
+class ProposalChoice(NamedTuple):
+    """What survives of the proposals, where that is not as the tree says.
+
+    Attributes
+    ----------
+    score
+        Proposals at or below this objectness, 0..1, are dropped.
+    nms
+        IoU, 0..1, from which the lower-scored of two of one level is dropped; None as in the tree.
+    per_level
+        Most of one level before that; None as in the tree.
+    """
+
+    score: float = 0.0
+    nms: float | None = None
+    per_level: int | None = None
 
 
 class ProposalHead(nn.Module):
@@ -91,11 +109,18 @@ class ProposalNetwork(nn.Module):
         deltas: list[Tensor],
         anchors: tuple[Tensor, ...],
         image_sizes: list[tuple[int, int]],
+        choice: ProposalChoice | None = None,
     ) -> list[Proposals]:
-        """Best boxes of each image: top-k per level, clip, drop empty, NMS per level, top-k."""
+        """Best boxes of each image: top-k per level, clip, drop empty, NMS per level, top-k.
+
+        `choice` wins over the settings of the tree.
+        """
+        choice = choice or ProposalChoice()
+        nms = self.config.nms_iou if choice.nms is None else choice.nms
         results = []
         for image, image_size in enumerate(image_sizes):
             pre, post = self._limits(image_size)
+            pre = choice.per_level or pre
             boxes, scores, levels = [], [], []
             for level, (logit, delta, anchor) in enumerate(
                 zip(logits, deltas, anchors, strict=True)
@@ -107,8 +132,10 @@ class ProposalNetwork(nn.Module):
                 levels.append(torch.full_like(index, level))
             box, score, level_of = torch.cat(boxes), torch.cat(scores), torch.cat(levels)
             valid = nonempty(box) & torch.isfinite(score)
+            if choice.score > 0:
+                valid &= score.sigmoid() > choice.score
             box, score, level_of = box[valid], score[valid], level_of[valid]
-            kept = batched_nms(box, score, level_of, self.config.nms_iou)
+            kept = batched_nms(box, score, level_of, nms)
             results.append(Proposals(box[kept[:post]], score[kept[:post]], len(kept) > post))
         return results
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.io.coco import CocoDataset, CocoImage
     from napari_sartorius.io.images import ImageData
     from napari_sartorius.training.config import TrainConfig
 
@@ -82,13 +82,7 @@ def pack_dataset(
     for number, record in enumerate(images):
         monitor.check()
         monitor.progress("reading images", number / max(1, len(images)))
-        path = dataset.image_path(record)
-        plane = _plane(read_image(path), tuple(record.extra.get("plane", ())))
-        if plane.shape[:2] != record.size:
-            raise UserError(
-                f"{path} is {plane.shape[1]} x {plane.shape[0]} pixels, its annotations are for "
-                f"{record.width} x {record.height}; export the annotations again"
-            )
+        plane = read_annotated(dataset, record)
         objects = dataset.instances[record.id]
         packed.append(
             pack_image(
@@ -102,6 +96,24 @@ def pack_dataset(
             )
         )
     return packed
+
+
+def read_annotated(dataset: CocoDataset, record: CocoImage) -> NDArray[Any]:
+    """Pixels (Y, X) or (Y, X, C) of an annotated image.
+
+    Raises
+    ------
+    UserError
+        When the image is missing, unreadable, or not of the size its record says.
+    """
+    path = dataset.image_path(record)
+    plane = _plane(read_image(path), tuple(record.extra.get("plane", ())))
+    if plane.shape[:2] != record.size:
+        raise UserError(
+            f"{path} is {plane.shape[1]} x {plane.shape[0]} pixels, its annotations are for "
+            f"{record.width} x {record.height}; export the annotations again"
+        )
+    return plane
 
 
 def _plane(image: ImageData, index: tuple[int, ...]) -> NDArray[Any]:

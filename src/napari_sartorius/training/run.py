@@ -15,7 +15,7 @@ from napari_sartorius.nn.build import build_network, refuse_untrainable
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.recipes import default_config
-from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_bundle, save_bundle
+from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
 from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _initial_weights(config: TrainConfig, monitor: Monitor) -> dict[str, Tensor]
     if config.initial_weights is None:
         return None
     if not is_checkpoint(config.initial_weights):
-        network = find_bundle(config.initial_weights).load_network()
+        network = find_single(config.initial_weights).load_network()
         return dict(network.state_dict())
     with torch.device("meta"):
         wanted = build_network(config.architecture).state_dict()

@@ -203,12 +203,12 @@ class AdvancedPanel(QWidget):
     def _show_scale(self) -> None:
         """Say by how much the image will be rescaled, when it will be."""
         card, factor = self._card, 1.0
-        if card is not None and (card.input_size is None or self._image_size is not None):
+        if card is not None and (card.lead.input_size is None or self._image_size is not None):
             wish = SegmentConfig(
                 diameter=self.diameter.number(), pixel_size=self.pixel_size.number()
             )
             size = self._image_size or (1, 1)
-            factor = choose_scale(card, wish, self._layer_pixel_size, size).factor
+            factor = choose_scale(card.lead, wish, self._layer_pixel_size, size).factor
         noticeable = max(factor, 1.0 / factor) > _NOTICEABLE
         self.scale_text.setVisible(noticeable)
         if noticeable:

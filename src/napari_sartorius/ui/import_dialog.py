@@ -36,7 +36,7 @@ class ImportDialog(QDialog):
     """
 
     def __init__(self, path: Path, parent: QWidget | None = None) -> None:
-        from napari_sartorius.zoo import ModelBundle
+        from napari_sartorius.zoo import open_bundle
         from napari_sartorius.zoo.archive import is_bundle_zip
 
         super().__init__(parent)
@@ -46,7 +46,7 @@ class ImportDialog(QDialog):
         self.name = QLineEdit(_plain(path.stem))
         if self.is_zip:
             with contextlib.suppress(UserError):  # the import will say it
-                self.name.setText(ModelBundle.open(path).card.name)
+                self.name.setText(open_bundle(path).card.name)
         self.config = QLineEdit(_config_beside(path))
         self.config.setPlaceholderText("none")
         self.categories = QLineEdit()

@@ -10,9 +10,10 @@ from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.forms import Fold, quiet
 from napari_sartorius.ui.style import set_role
+from napari_sartorius.zoo.card import ModelCard
 
 if TYPE_CHECKING:
-    from napari_sartorius.zoo.card import ModelCard
+    from napari_sartorius.zoo.ensemble_card import AnyCard
 
 
 _MANY = 12  # published networks know eighty kinds of things
@@ -29,7 +30,7 @@ def chips(categories: list[tuple[str, str]]) -> str:
     return "&nbsp;&nbsp; ".join(shown)
 
 
-def size_text(card: ModelCard) -> str:
+def size_text(card: AnyCard) -> str:
     """Return how large a cell looked in training, for example ``about 20 px (13 µm) across``."""
     text = f"about {card.cell_diameter:.0f} px"
     if card.pixel_size:
@@ -40,6 +41,15 @@ def size_text(card: ModelCard) -> str:
 def metrics_text(metrics: dict[str, float]) -> str:
     """Return the card's metrics as one line, largest group first as the card has them."""
     return " · ".join(f"{html.escape(name)} {value:.3g}" for name, value in metrics.items())
+
+
+def members_text(card: AnyCard) -> str:
+    """Return the members of an ensemble as rich text; empty for a single model."""
+    if isinstance(card, ModelCard):
+        return ""
+    return "; ".join(
+        f"{html.escape(one.card.title)} ({html.escape(one.card.name)})" for one in card.members
+    )
 
 
 class ModelCardView(QFrame):
@@ -70,7 +80,7 @@ class ModelCardView(QFrame):
         details.setTextFormat(Qt.TextFormat.RichText)
         return details
 
-    def show_card(self, card: ModelCard | None) -> None:
+    def show_card(self, card: AnyCard | None) -> None:
         """Fill in a card, or say that there is no model."""
         self.more.setVisible(card is not None)
         self.categories.setVisible(card is not None)
@@ -83,6 +93,7 @@ class ModelCardView(QFrame):
         self.licence.setText(f"Licence: {card.licence}")
         rows = [
             ("Cells", f"{size_text(card)} in the training images"),
+            ("Members", members_text(card)),
             ("Measured", metrics_text(card.metrics)),
             ("Trained on", html.escape(card.training_data)),
             ("Known failures", html.escape(" ".join(card.known_failures))),

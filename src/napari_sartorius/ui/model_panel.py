@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_sartorius.inference.cost import preset_cost
 from napari_sartorius.ui.forms import (
     Choice,
     add_row,
@@ -17,24 +18,42 @@ from napari_sartorius.ui.forms import (
     under_field,
 )
 from napari_sartorius.ui.model_card import ModelCardView
+from napari_sartorius.ui.run_panel import duration
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from napari_sartorius.zoo.card import ModelCard
+    from napari_sartorius.inference.cost import PresetCost
+    from napari_sartorius.zoo.ensemble_card import AnyCard
 
 PRESETS = {"fast": "Fast", "balanced": "Balanced", "best": "Best"}
 """Title of each preset."""
 
 
-def preset_text(preset: str, views: int) -> str:
-    """Return one line on what a preset does with a model that looks at that many views."""
-    if views <= 1:
-        return "Looks at the image once: quickest."
+def preset_text(preset: str, cost: PresetCost | None, seconds: float | None = None) -> str:
+    """Return one line on what a preset does and costs.
+
+    Parameters
+    ----------
+    preset : str
+        Its name.
+    cost : PresetCost or None
+        What it costs with the chosen model.
+    seconds : float, optional
+        What the chosen image will take here, when that can be told.
+    """
+    here = f", {duration(seconds)} here" if seconds is not None else ""
+    if cost is None or cost.looks <= 1:
+        return f"Looks at the image once: quickest{here}."
     gain = "most thorough" if preset == "best" else "steadier"
-    return f"Joins {views} mirrored views: {gain}, about {views} times as long."
+    views = cost.looks // max(cost.models, 1)
+    if cost.models > 1:
+        what = f"Joins {cost.looks} looks of {cost.models} models"
+    else:
+        what = f"Joins {views} views"
+    return f"{what}: {gain}, {cost.words}{here}."
 
 
 class PresetSwitch(QWidget):
@@ -79,22 +98,23 @@ class ModelPanel(QWidget):
 
     Parameters
     ----------
-    cards : sequence of ModelCard
+    cards : sequence of ModelCard or EnsembleCard
         What can be chosen, in order.
     default : str
         Name of the model to preselect; an unknown name selects the first.
     """
 
     model_changed = Signal(object)
-    """Emitted with the chosen `ModelCard` or None."""
+    """Emitted with the chosen card or None."""
     changed = Signal()
     """Emitted on any change in this section."""
 
     def __init__(
-        self, cards: Sequence[ModelCard], default: str = "", parent: QWidget | None = None
+        self, cards: Sequence[AnyCard], default: str = "", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._cards: list[ModelCard] = []
+        self._cards: list[AnyCard] = []
+        self.expected_seconds: Callable[[AnyCard, str], float | None] = lambda card, preset: None
         self.models = Choice()
         self.card_view = ModelCardView()
         self.cell_type = Choice()
@@ -122,17 +142,22 @@ class ModelPanel(QWidget):
         self.set_cards(cards, default)
 
     @property
-    def card(self) -> ModelCard | None:
+    def card(self) -> AnyCard | None:
         """The chosen model's card."""
         position = self.models.currentIndex()
         return self._cards[position] if 0 <= position < len(self._cards) else None
+
+    @property
+    def cards(self) -> list[AnyCard]:
+        """All that can be chosen."""
+        return list(self._cards)
 
     @property
     def cell_type_value(self) -> str:
         """``auto`` or the name of a category."""
         return str(self.cell_type.currentData() or "auto")
 
-    def set_cards(self, cards: Sequence[ModelCard], default: str = "") -> None:
+    def set_cards(self, cards: Sequence[AnyCard], default: str = "") -> None:
         """Offer these models and select the one named `default`."""
         self._cards = list(cards)
         with QSignalBlocker(self.models):
@@ -159,8 +184,13 @@ class ModelPanel(QWidget):
         self.model_changed.emit(card)
         self._on_preset()
 
+    def show_cost(self) -> None:
+        """Say again what the preset does and costs; something that decides it has changed."""
+        card, preset = self.card, self.preset.value
+        cost = preset_cost(card, preset) if card is not None else None
+        seconds = self.expected_seconds(card, preset) if card is not None else None
+        self.preset_text.setText(preset_text(preset, cost, seconds))
+
     def _on_preset(self) -> None:
-        card = self.card
-        views = len(card.views.get(self.preset.value, ())) if card is not None else 1
-        self.preset_text.setText(preset_text(self.preset.value, views))
+        self.show_cost()
         self.changed.emit()

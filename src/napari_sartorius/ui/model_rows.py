@@ -9,14 +9,15 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_sartorius.ui.model_card import metrics_text, size_text
+from napari_sartorius.ui.model_card import members_text, metrics_text, size_text
 from napari_sartorius.ui.summary import sentence
 from napari_sartorius.zoo import is_shipped, scan_bundles
+from napari_sartorius.zoo.card import ModelCard
 from napari_sartorius.zoo.manage import bundle_bytes, why_unusable
 from napari_sartorius.zoo.published import PublishedModel, published_models, why_not
 
 if TYPE_CHECKING:
-    from napari_sartorius.zoo import DamagedBundle, ModelBundle
+    from napari_sartorius.zoo import AnyBundle, DamagedBundle
 
 HERE = "On this computer"
 """Title of the first section."""
@@ -49,6 +50,10 @@ class ModelRow:
         Whether it can be renamed and deleted.
     is_here
         Whether it is on this computer and readable.
+    can_join
+        Whether it can be a member of an ensemble.
+    categories
+        Names of what it finds.
     """
 
     section: str
@@ -61,6 +66,8 @@ class ModelRow:
     entry: PublishedModel | None = None
     can_change: bool = False
     is_here: bool = False
+    can_join: bool = False
+    categories: tuple[str, ...] = ()
 
     def matches(self, words: str) -> bool:
         """Whether all of these words stand somewhere in the row."""
@@ -77,7 +84,7 @@ def model_rows() -> list[ModelRow]:
     return rows + [_row_of_entry(entry) for entry in published_models() if entry.name not in here]
 
 
-def _row_of_bundle(bundle: ModelBundle) -> ModelRow:
+def _row_of_bundle(bundle: AnyBundle) -> ModelRow:
     card = bundle.card
     shipped = is_shipped(bundle)
     size = f"{max(bundle_bytes(bundle.path) / 1e6, 1):.0f} MB"
@@ -95,6 +102,7 @@ def _row_of_bundle(bundle: ModelBundle) -> ModelRow:
             "Name": html.escape(card.name),
             "Finds": html.escape(names),
             **pixel,
+            "Members": members_text(card),
             "Measured": metrics_text(card.metrics),
             "Licence": _linked(card.licence),
             "Trained on": html.escape(card.training_data),
@@ -105,6 +113,8 @@ def _row_of_bundle(bundle: ModelBundle) -> ModelRow:
         why_not=reason,
         can_change=not shipped,
         is_here=True,
+        can_join=reason is None and isinstance(card, ModelCard) and not card.is_classifier,
+        categories=tuple(card.category_names),
     )
 
 

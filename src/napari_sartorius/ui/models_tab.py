@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QSplitter, QVBoxLayout, QWi
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.model_jobs import AddedModel, DownloadModelJob, ExportModelJob
 from napari_sartorius.ui import model_dialogs
+from napari_sartorius.ui.combine_dialog import CombineDialog
 from napari_sartorius.ui.forms import button, rule
 from napari_sartorius.ui.import_dialog import ImportDialog
 from napari_sartorius.ui.job_panel import JobPanel
@@ -55,6 +56,7 @@ class ModelsTab(QWidget):
         self.export_button = button("Export …", "plain", "model_export")
         self.delete_button = button("Delete …", "plain", "model_delete")
         self.import_button = button("Import a file …", "plain", "model_import")
+        self.combine_button = button("Combine …", "plain", "model_combine")
         self.panel = JobPanel()
         self._build()
         self._connect()
@@ -87,8 +89,15 @@ class ModelsTab(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
         layout.addWidget(split, 1)
-        for widget in (self.main_button, self._changes, rule(), self.import_button, self.panel):
+        adding = QHBoxLayout()
+        adding.setSpacing(6)
+        for push in (self.import_button, self.combine_button):
+            push.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            adding.addWidget(push, 1)
+        for widget in (self.main_button, self._changes, rule()):
             layout.addWidget(widget)
+        layout.addLayout(adding)
+        layout.addWidget(self.panel)
 
     def _connect(self) -> None:
         self.list.chosen.connect(self._on_chosen)
@@ -98,6 +107,7 @@ class ModelsTab(QWidget):
         self.export_button.clicked.connect(self._on_export)
         self.delete_button.clicked.connect(self._on_delete)
         self.import_button.clicked.connect(self._on_import)
+        self.combine_button.clicked.connect(self._on_combine)
         self.panel.cancel_clicked.connect(self._on_cancel)
         self._bridge.progressed.connect(self.panel.show_progress)
         self._bridge.noticed.connect(lambda text: self.panel.say(text, Tone.WARNING))
@@ -126,6 +136,7 @@ class ModelsTab(QWidget):
         self.main_button.setToolTip(tooltip("model_download" if can_download else "model_use"))
         self.export_button.setEnabled(row is not None and row.is_here and usable and not busy)
         self.import_button.setEnabled(not busy)
+        self.combine_button.setEnabled(not busy)
 
     def _on_double_click(self) -> None:
         row = self.list.row
@@ -170,6 +181,15 @@ class ModelsTab(QWidget):
         dialog = ImportDialog(path, self)
         if dialog.exec():
             self._start(dialog.job(), f"Importing {path.name} …")
+
+    def _on_combine(self) -> None:
+        row = self.list.row
+        dialog = CombineDialog([one for one in model_rows() if one.can_join], self)
+        if row is not None:
+            dialog.tick(row.name)
+        if dialog.exec():
+            job = dialog.job()
+            self._start(job, f"Making {job.name} …")
 
     def _change(self, act: Any, text: str, choose: str | None = None) -> None:
         try:

@@ -56,12 +56,13 @@ def add_network_view(
 ) -> Image:
     """Add the slice of `layer` that is shown now as the network sees it, and return the new layer.
 
-    It has as many pixels as the network is given and lies where the image lies. The values run
-    from -4 to 4 for a percentile normalisation; a colour image is brought to 0..1 for display.
+    Of an ensemble it shows what the first member sees. It has as many pixels as the network is
+    given and lies where the image lies. The values run from -4 to 4 for a percentile
+    normalisation; a colour image is brought to 0..1 for display.
     """
     choice = PlaneChoice.current(layer, tuple(viewer.dims.point))
     plane = image_source.take_plane(layer, choice.indices[0])
-    pixels = network_pixels(plane, card, config, image_source.pixel_size_um(layer))
+    pixels = network_pixels(plane, card.lead, config, image_source.pixel_size_um(layer))
     colour = pixels.ndim == 3
     if colour:
         low, high = float(pixels.min()), float(pixels.max())

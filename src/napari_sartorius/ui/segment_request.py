@@ -109,6 +109,7 @@ class SegmentRequest:
             "device": results[0].device,
             "cell_types": sorted({one.cell_type for one in results}),
             "timings": _summed([one.timings for one in results]),
+            "passes": [[one.to_dict() for one in result.passes] for result in results],
             "notices": list(dict.fromkeys(text for one in results for text in one.notices)),
         }
         return compose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_warning
@@ -16,6 +17,7 @@ from napari_sartorius.ui.forms import rule
 from napari_sartorius.ui.image_panel import ImagePanel
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import RunPanel, Tone
+from napari_sartorius.ui.run_times import RunTimes
 from napari_sartorius.ui.size_guide import SizeGuide
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.result_view import ResultView
     from napari_sartorius.ui.segment_request import SegmentRequest
     from napari_sartorius.ui.settings import Preferences
-    from napari_sartorius.zoo.card import ModelCard
+    from napari_sartorius.zoo.ensemble_card import AnyCard
 
 
 class SegmentTab(QWidget):
@@ -46,7 +48,7 @@ class SegmentTab(QWidget):
         Where images come from and results go to.
     bridge : EngineBridge
         Who runs the segmentation.
-    cards : sequence of ModelCard
+    cards : sequence of ModelCard or EnsembleCard
         The models to offer.
     preferences : Preferences
         What to start with.
@@ -56,7 +58,7 @@ class SegmentTab(QWidget):
         self,
         viewer: ViewerModel,
         bridge: EngineBridge,
-        cards: Sequence[ModelCard],
+        cards: Sequence[AnyCard],
         preferences: Preferences,
         parent: QWidget | None = None,
     ) -> None:
@@ -67,7 +69,9 @@ class SegmentTab(QWidget):
         self._notices: list[str] = []
         self._warmed = False
         self.image = ImagePanel(viewer)
+        self.times = RunTimes()
         self.model = ModelPanel(cards, preferences.default_model)
+        self.model.expected_seconds = self._expected_seconds
         self.advanced_section = AdvancedSection(preferences.default_device, self._on_advanced)
         self._result: ResultPanel | None = None
         self.guide = SizeGuide(viewer)
@@ -140,7 +144,7 @@ class SegmentTab(QWidget):
         if self._result is None and any(isinstance(one, Labels) for one in self._viewer.layers):
             self.result.layers.refresh()
 
-    def offer_models(self, cards: Sequence[ModelCard], choose: str = "") -> None:
+    def offer_models(self, cards: Sequence[AnyCard], choose: str = "") -> None:
         """Offer these models from now on; what was set for the chosen one stays while it is there.
 
         `choose` names the model to choose instead.
@@ -250,6 +254,16 @@ class SegmentTab(QWidget):
                 image_source.pixel_size_um(layer), image_source.plane_shape(layer)
             )
         self.run_panel.show_obstacle(self.obstacle())
+        self.model.show_cost()
+
+    def _expected_seconds(self, card: AnyCard, preset: str) -> float | None:
+        """Seconds that a run would take, as far as earlier ones tell."""
+        layer = self.image.layer
+        if layer is None:
+            return None
+        planes = len(self.image.plane_choice().indices)
+        pixels = planes * math.prod(image_source.plane_shape(layer))
+        return self.times.expected(card, preset, self.advanced_section.device, pixels)
 
     def _on_guide(self, on: bool) -> None:
         layer = self.image.layer
@@ -268,7 +282,7 @@ class SegmentTab(QWidget):
         if self.advanced_section.is_made and not self.guide.is_shown:
             self.advanced.guide_button.setChecked(False)
 
-    def _on_model(self, card: ModelCard | None) -> None:
+    def _on_model(self, card: AnyCard | None) -> None:
         self.advanced_section.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
 
@@ -304,6 +318,7 @@ class SegmentTab(QWidget):
         from napari_sartorius.ui.summary import finished_text, sentence
 
         add_result(self._viewer, self.result, request, composed)
+        self._remember_time(request, composed)
         found = map(sentence, composed.metadata.get("notices", ()))
         notices = list(dict.fromkeys([*self._notices, *found]))
         self.run_panel.say(finished_text(composed))
@@ -311,6 +326,14 @@ class SegmentTab(QWidget):
         for notice in notices:
             show_warning(notice)
         QTimer.singleShot(0, self._reveal_result)
+
+    def _remember_time(self, request: SegmentRequest, composed: ComposedLabels) -> None:
+        """Tell from now on what runs of this model take."""
+        card = next((one for one in self.model.cards if one.name == request.config.model), None)
+        if card is not None:
+            facts = composed.metadata
+            self.times.note(card, request.config, facts.get("timings", {}), facts.get("pixels", 0))
+        self.model.show_cost()
 
     def _reveal_result(self) -> None:
         self.scroll.ensureWidgetVisible(self.result, 0, 0)

@@ -64,6 +64,14 @@ TOOLTIPS = {
     "model_ships": "Ships with the plugin, so it stays as it is.",
     "model_export": "Writes the model as one zip file that others can import.",
     "model_delete": "Deletes the model from this computer.",
+    "model_combine": "Makes one model of several: each looks at the image, and what they find "
+    "becomes one set of cells. It takes longer and finds more reliably.",
+    "combine_members": "Who looks at each image. The size of cells and the order of kinds are "
+    "those of the first one that is ticked.",
+    "combine_name": "What the ensemble is called in lists and on the command line.",
+    "combine_strategy": "How what the models find becomes one.",
+    "combine_views": "How often each model looks in the preset Best: once, at the mirror image "
+    "too, or at all four mirror images.",
     "model_import": "Adds a zip that somebody exported, or a checkpoint of a network that was "
     "trained elsewhere (.pth, .pkl).",
     "cancel_model_job": "Stop now. No half a model is added; what has arrived of a download is "

@@ -1,10 +1,11 @@
 """Model bundles and their cards: what ships with the package and what the user added."""
 
-from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
+from napari_sartorius.zoo.bundle import AnyBundle, ModelBundle, open_bundle, save_bundle
 from napari_sartorius.zoo.card import CategoryCard, InputSize, ModelCard, Thresholds
 from napari_sartorius.zoo.catalogue import (
     DamagedBundle,
     find_bundle,
+    find_single,
     is_shipped,
     list_bundles,
     scan_bundles,
@@ -12,6 +13,7 @@ from napari_sartorius.zoo.catalogue import (
 )
 
 __all__ = [
+    "AnyBundle",
     "CategoryCard",
     "DamagedBundle",
     "InputSize",
@@ -19,8 +21,10 @@ __all__ = [
     "ModelCard",
     "Thresholds",
     "find_bundle",
+    "find_single",
     "is_shipped",
     "list_bundles",
+    "open_bundle",
     "save_bundle",
     "scan_bundles",
     "user_models_folder",

@@ -7,13 +7,13 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
-from napari_sartorius.zoo.card import ModelCard
+from napari_sartorius.zoo.card import Card, ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
     from napari_sartorius.nn.config import Architecture
     from napari_sartorius.nn.network import Network
+    from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
+
+AnyBundle: TypeAlias = "ModelBundle | EnsembleBundle"
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
-LARGEST = {CARD_FILE: 4 << 20, WEIGHTS_FILE: 4 << 30}
+RESCORER_FILE = "rescorer.cbm"
+LARGEST = {CARD_FILE: 4 << 20, WEIGHTS_FILE: 4 << 30, RESCORER_FILE: 1 << 30}
 """Most bytes that a file of a bundle can have; what unpacks to more is no model."""
 
 
@@ -39,34 +43,25 @@ class ModelBundle:
         What is known of the model.
     path
         The bundle's folder or zip file.
+    inside
+        Where it lies in there: empty, or, of a member of an ensemble, a folder with a slash at
+        the end.
     """
 
     card: ModelCard
     path: Path
+    inside: str = ""
 
     @classmethod
     def open(cls, path: Path) -> ModelBundle:
-        """Read the card of a bundle folder or zip.
+        """Read the card of a single model's folder or zip; see `napari_sartorius.zoo.open_bundle`.
 
         Raises
         ------
         UserError
-            When there is no bundle at `path` or its card is damaged.
+            When there is no bundle at `path`, its card is damaged, or it is that of an ensemble.
         """
-        try:
-            text = _read_member(path, CARD_FILE)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"{path} is not a model bundle: it holds no readable {CARD_FILE}; choose a folder "
-                "or .zip made by napari-sartorius"
-            ) from error
-        try:
-            return cls(ModelCard.model_validate(json.loads(text)), path)
-        except (ValidationError, ValueError) as error:
-            raise UserError(
-                f"the card of the model at {path} cannot be read ({_first_problem(error)}); "
-                "it may come from a newer version: update napari-sartorius"
-            ) from error
+        return single(open_bundle(path))
 
     def read_weights(self) -> bytes:
         """Bytes of the weights file after checking them against the card.
@@ -77,27 +72,55 @@ class ModelBundle:
             When the file is missing or its checksum differs from the card's.
         """
         try:
-            data = _read_member(self.path, WEIGHTS_FILE)
+            data = read_file(self.path, self.inside + WEIGHTS_FILE)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(
-                f"the model at {self.path} has no readable {WEIGHTS_FILE}; install the model again"
+                f"the model at {self._place} has no readable {WEIGHTS_FILE}; install the model "
+                "again"
             ) from error
         found = hashlib.sha256(data).hexdigest()
         if found != self.card.sha256:
             raise UserError(
-                f"the weights of the model at {self.path} do not match its card (checksum "
+                f"the weights of the model at {self._place} do not match its card (checksum "
                 f"{found[:12]}..., expected {self.card.sha256[:12] or 'none'}...); the file is "
                 "damaged or was exchanged: install the model again"
             )
         return data
+
+    @property
+    def _place(self) -> str:
+        return f"{self.path} ({self.card.name})" if self.inside else str(self.path)
+
+    def verify(self) -> int:
+        """Compare the weights with the card; returns their bytes. Errors as in `read_weights`."""
+        self.read_rescorer()
+        return len(self.read_weights())
+
+    def try_out(self) -> None:
+        """Make sure that the weights become a network; errors as in `load_network`."""
+        self.load_network()
+
+    def weights_files(self) -> dict[str, ModelBundle]:
+        """Which weights there are: their place in the bundle, and whose they are."""
+        return {self.inside + WEIGHTS_FILE: self}
+
+    def read_rescorer(self) -> bytes | None:
+        """Bytes of the second level after checking them; None where there is none.
+
+        Raises
+        ------
+        UserError
+            When the file is missing or damaged.
+        """
+        return read_rescorer(self.card, self.path, self.inside)
 
     def _architecture(self) -> Architecture:
         try:
             return self.card.architecture
         except ValidationError as error:
             raise UserError(
-                f"the card of the model at {self.path} describes a network that is not known "
-                f"({_first_problem(error)}); it may come from a newer version: update "
+                f"the card of the model at {self._place} describes a network that is not known "
+                f"({first_problem(error)}); it may come from a newer version: update "
                 "napari-sartorius"
             ) from error
 
@@ -137,7 +160,7 @@ class ModelBundle:
             network = load_network(tree, data)
         except (SafetensorError, RuntimeError) as error:
             raise UserError(
-                f"the weights of the model at {self.path} do not fit the network that its card "
+                f"the weights of the model at {self._place} do not fit the network that its card "
                 "describes; install the model again"
             ) from error
         if for_inference:
@@ -176,17 +199,99 @@ def save_bundle(
     return ModelBundle(sealed, folder)
 
 
-def _read_member(path: Path, name: str) -> bytes:
+def open_bundle(path: Path) -> AnyBundle:
+    """Read the card of a bundle's folder or zip, and say by the type which kind it is.
+
+    Raises
+    ------
+    UserError
+        When there is no bundle at `path` or its card is damaged.
+    """
+    try:
+        text = read_file(path, CARD_FILE)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is not a model bundle: it holds no readable {CARD_FILE}; choose a folder "
+            "or .zip made by napari-sartorius"
+        ) from error
+    try:
+        data = json.loads(text)
+        if not (isinstance(data, dict) and data.get("kind") == "ensemble"):
+            return ModelBundle(ModelCard.model_validate(data), path)
+        # Few have ensembles, and their cards know all strategies.
+        from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
+        from napari_sartorius.zoo.ensemble_card import EnsembleCard
+
+        return EnsembleBundle(EnsembleCard.model_validate(data), path)
+    except (ValidationError, ValueError) as error:
+        raise UserError(
+            f"the card of the model at {path} cannot be read ({first_problem(error)}); "
+            "it may come from a newer version: update napari-sartorius"
+        ) from error
+
+
+def single(bundle: AnyBundle) -> ModelBundle:
+    """The bundle, when it is of a single model.
+
+    Raises
+    ------
+    UserError
+        When it is of an ensemble.
+    """
+    if isinstance(bundle, ModelBundle):
+        return bundle
+    names = ", ".join(bundle.card.member_names)
+    raise UserError(
+        f"{bundle.card.name} is an ensemble, where a single model is needed: choose one such as "
+        f"those that it was made of ({names})"
+    )
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """Bytes of a file of a bundle's folder or zip, which may be `name` with folders in front.
+
+    Raises
+    ------
+    OSError, KeyError, zipfile.BadZipFile
+        When it cannot be read.
+    """
     if path.is_dir():
         return (path / name).read_bytes()
     with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(name).file_size > LARGEST[name]:
+        if archive.getinfo(name).file_size > LARGEST[name.rsplit("/", 1)[-1]]:
             raise zipfile.BadZipFile(f"{name} is too large")
         return archive.read(name)
 
 
-def _first_problem(error: Exception) -> str:
+def read_rescorer(card: Card, path: Path, inside: str = "") -> bytes | None:
+    """Bytes of the second level that a card names, checked; None where it names none.
+
+    Raises
+    ------
+    UserError
+        When the file is missing or damaged.
+    """
+    if card.rescorer is None:
+        return None
+    try:
+        data = read_file(path, inside + RESCORER_FILE)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"the model at {path} has no readable {RESCORER_FILE}; install it again"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != card.rescorer.sha256:
+        raise UserError(
+            f"{RESCORER_FILE} of the model at {path} does not match its card; the file is damaged "
+            "or was exchanged: install the model again"
+        )
+    return data
+
+
+def first_problem(error: Exception) -> str:
+    """What is wrong with a card, in a few words."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        where = ".".join(str(part) for part in first["loc"])
+        what = str(first["msg"]).removeprefix("Value error, ")
+        return f"{where}: {what}" if where else what
     return str(error)

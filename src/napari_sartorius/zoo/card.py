@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.postprocess.filter_config import FilterConfig, unknown_categories
+from napari_sartorius.zoo.rescorer_card import RescorerCard
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import Architecture
@@ -76,15 +78,83 @@ class InputSize(_Card):
         return factor
 
 
-class ModelCard(_Card):
-    """Everything that is known of a model without loading its weights.
+class Card(_Card):
+    """What cards of single models and of ensembles have in common.
 
     Parameters
     ----------
     name, title, description
         Identifier, line for a list, paragraph for a reader.
     categories
-        In the order of the network's classes.
+        In the order in which they are counted.
+    thresholds
+        By category name.
+    filters
+        What is done to the objects besides, in this order, once doubles are gone and before
+        overlaps are.
+    rescorer
+        The second level, if there is one.
+    licence, citation, training_data, schedule, known_failures
+        For people, shown before use.
+    metrics
+        Named figures on held-out images; `metrics_command` reproduces them.
+    """
+
+    format_version: int = 1
+    name: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str
+    description: str
+    categories: tuple[CategoryCard, ...] = Field(min_length=1)
+    thresholds: dict[str, Thresholds] = Field(default_factory=dict)
+    filters: tuple[FilterConfig, ...] = ()
+    rescorer: RescorerCard | None = None
+    licence: str
+    citation: str = ""
+    training_data: str
+    schedule: str = ""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics_command: str = ""
+    known_failures: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _categories_have_names_of_their_own(self) -> Self:
+        names = self.category_names
+        if len(set(names)) != len(names):
+            raise ValueError("two categories have the same name")
+        self._check_thresholds(self.thresholds)
+        named = unknown_categories(self.filters, names)
+        if self.rescorer is not None:
+            named |= set(self.rescorer.min_predicted_iou) - set(names)
+        if named:
+            raise ValueError(
+                f"filters or rescorer name unknown categories: {', '.join(sorted(named))}"
+            )
+        return self
+
+    def _check_thresholds(self, thresholds: dict[str, Thresholds]) -> None:
+        unknown = set(thresholds) - set(self.category_names)
+        if unknown:
+            raise ValueError(f"thresholds name unknown categories: {', '.join(sorted(unknown))}")
+
+    @property
+    def category_names(self) -> list[str]:
+        """Names of the categories in their order."""
+        return [category.name for category in self.categories]
+
+    def thresholds_of(self, category: str) -> Thresholds:
+        """Thresholds of a category; the defaults when the card has none for it."""
+        return self.thresholds.get(category, Thresholds())
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Validated copy with some fields replaced."""
+        return type(self).model_validate(self.model_dump() | changes)
+
+
+class ModelCard(Card):
+    """Everything that is known of a model without loading its weights.
+
+    Parameters
+    ----------
     cell_diameter
         Typical diameter of an object as the network was trained to see it, pixels (of a disc of
         equal area). Training images were seen unscaled unless there is an `input_size`.
@@ -108,28 +178,17 @@ class ModelCard(_Card):
     precision
         Arithmetic that ``auto`` means for this model: ``float32`` where bfloat16 would change what
         is found, ``auto`` where the hardware may decide.
-    thresholds
-        By category name.
     box_nms, max_objects
         Limits that the model was made with: IoU, 0..1, from which the lower-scored of two boxes is
         dropped, and most objects of one image or tile; None where nobody said. The user's win.
     views
         Test-time views of each preset.
-    licence, citation, training_data, schedule, known_failures
-        For people, shown before use.
-    metrics
-        Named figures on held-out images; `metrics_command` reproduces them.
     parent
         Model this one was trained from.
     sha256
         Checksum of the weights file, hexadecimal.
     """
 
-    format_version: int = 1
-    name: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    title: str
-    description: str
-    categories: tuple[CategoryCard, ...] = Field(min_length=1)
     cell_diameter: float = Field(gt=0)
     pixel_size: float | None = Field(default=None, gt=0)
     architecture_tree: dict[str, Any] = Field(alias="architecture")
@@ -140,7 +199,6 @@ class ModelCard(_Card):
     precision: Literal["auto", "float32"] = "auto"
     box_nms: float | None = Field(default=None, ge=0, le=1)
     max_objects: int | None = Field(default=None, ge=1)
-    thresholds: dict[str, Thresholds] = Field(default_factory=dict)
     one_category_per_image: bool = False
     views: dict[str, tuple[str, ...]] = Field(
         default_factory=lambda: {
@@ -149,13 +207,6 @@ class ModelCard(_Card):
             "best": ("identity", "horizontal", "vertical", "both"),
         }
     )
-    licence: str
-    citation: str = ""
-    training_data: str
-    schedule: str = ""
-    metrics: dict[str, float] = Field(default_factory=dict)
-    metrics_command: str = ""
-    known_failures: tuple[str, ...] = ()
     parent: str | None = None
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
 
@@ -167,22 +218,22 @@ class ModelCard(_Card):
     @model_validator(mode="after")
     def _names_agree(self) -> ModelCard:
         names = self.category_names
-        if len(set(names)) != len(names):
-            raise ValueError("two categories have the same name")
         classes = self.architecture_tree.get("num_classes")
         if len(names) != classes:
             raise ValueError(f"the network has {classes} classes, the card names {len(names)}")
         if self.normalisation.per_channel and self.input_channels != 3:
             raise ValueError("three means or deviations need a network of three channels")
-        unknown = set(self.thresholds) - set(names)
-        if unknown:
-            raise ValueError(f"thresholds name unknown categories: {', '.join(sorted(unknown))}")
         return self
 
     @property
-    def category_names(self) -> list[str]:
-        """Names of the categories in the order of the network's classes."""
-        return [category.name for category in self.categories]
+    def lead(self) -> ModelCard:
+        """The card itself; of an ensemble, that of the member whose scale it is."""
+        return self
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the network tells of whole images what they show, and finds no objects."""
+        return self.architecture_tree.get("family") == "classifier"
 
     @cached_property
     def architecture(self) -> Architecture:
@@ -203,11 +254,3 @@ class ModelCard(_Card):
         trunk = self.architecture_tree.get("trunk")
         written = trunk.get("in_channels") if isinstance(trunk, dict) else None
         return self.architecture.trunk.in_channels if written is None else int(written)
-
-    def thresholds_of(self, category: str) -> Thresholds:
-        """Thresholds of a category; the defaults when the card has none for it."""
-        return self.thresholds.get(category, Thresholds())
-
-    def with_changes(self, **changes: Any) -> ModelCard:
-        """Validated copy with some fields replaced."""
-        return ModelCard.model_validate(self.model_dump() | changes)

@@ -10,7 +10,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.bundle import CARD_FILE, ModelBundle
+from napari_sartorius.zoo.bundle import CARD_FILE, AnyBundle, ModelBundle, open_bundle, single
 
 _LOG = logging.getLogger(__name__)
 _BUNDLED = Path(__file__).parent / "bundled"
@@ -38,7 +38,7 @@ class DamagedBundle:
     reason: str
 
 
-def list_bundles(extra: Path | None = None) -> list[ModelBundle]:
+def list_bundles(extra: Path | None = None) -> list[AnyBundle]:
     """All readable bundles, shipped ones first; a user's bundle hides a shipped one of its name.
 
     A damaged bundle is left out with a warning in the log: one bad folder must not hide the rest.
@@ -49,9 +49,9 @@ def list_bundles(extra: Path | None = None) -> list[ModelBundle]:
     return bundles
 
 
-def scan_bundles(extra: Path | None = None) -> tuple[list[ModelBundle], list[DamagedBundle]]:
+def scan_bundles(extra: Path | None = None) -> tuple[list[AnyBundle], list[DamagedBundle]]:
     """All readable bundles as `list_bundles` has them, and what could not be read."""
-    found: dict[str, ModelBundle] = {}
+    found: dict[str, AnyBundle] = {}
     damaged: list[DamagedBundle] = []
     for folder in (_BUNDLED, user_models_folder(), extra):
         if folder is None or not folder.is_dir():
@@ -62,7 +62,7 @@ def scan_bundles(extra: Path | None = None) -> tuple[list[ModelBundle], list[Dam
             if not ((path / CARD_FILE).is_file() or path.suffix == ".zip"):
                 continue
             try:
-                bundle = ModelBundle.open(path)
+                bundle = open_bundle(path)
             except UserError as error:
                 damaged.append(DamagedBundle(path, str(error)))
                 continue
@@ -70,12 +70,12 @@ def scan_bundles(extra: Path | None = None) -> tuple[list[ModelBundle], list[Dam
     return list(found.values()), damaged
 
 
-def is_shipped(bundle: ModelBundle) -> bool:
+def is_shipped(bundle: AnyBundle) -> bool:
     """Whether a bundle came with the package and thus cannot be changed."""
     return bundle.path.parent == _BUNDLED
 
 
-def find_bundle(name_or_path: str | Path) -> ModelBundle:
+def find_bundle(name_or_path: str | Path) -> AnyBundle:
     """Bundle of this name, or at this folder or zip file.
 
     Raises
@@ -88,8 +88,19 @@ def find_bundle(name_or_path: str | Path) -> ModelBundle:
         return bundles[str(name_or_path)]
     path = Path(name_or_path)
     if path.exists():
-        return ModelBundle.open(path)
+        return open_bundle(path)
     known = ", ".join(sorted(bundles)) or "none installed"
     raise UserError(
         f"there is no model '{name_or_path}'; known models: {known} (or give the path of a bundle)"
     )
+
+
+def find_single(name_or_path: str | Path) -> ModelBundle:
+    """As `find_bundle`, where an ensemble would not do.
+
+    Raises
+    ------
+    UserError
+        When nothing fits, or it is an ensemble.
+    """
+    return single(find_bundle(name_or_path))

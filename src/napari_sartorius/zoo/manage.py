@@ -7,13 +7,14 @@ import os
 import re
 import secrets
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
-from napari_sartorius.zoo.bundle import CARD_FILE, WEIGHTS_FILE, ModelBundle
+from napari_sartorius.zoo.bundle import CARD_FILE, AnyBundle, ModelBundle
 from napari_sartorius.zoo.catalogue import (
     find_bundle,
     is_shipped,
@@ -53,7 +54,14 @@ def write_card(folder: Path, card: ModelCard) -> ModelBundle:
     return ModelBundle(card, folder)
 
 
-def rename_bundle(name: str, new_name: str) -> ModelBundle:
+def renamed(bundle: AnyBundle, name: str, folder: Path) -> AnyBundle:
+    """The bundle in `folder` with another name on its card, which is written there."""
+    card = bundle.card.with_changes(name=name)
+    write_bytes(folder / CARD_FILE, (card.model_dump_json(indent=1) + "\n").encode())
+    return replace(bundle, card=card, path=folder)  # type: ignore[arg-type]
+
+
+def rename_bundle(name: str, new_name: str) -> AnyBundle:
     """Give an added model another name; its folder takes it too.
 
     Raises
@@ -69,13 +77,13 @@ def rename_bundle(name: str, new_name: str) -> ModelBundle:
             "another name, and remove the file"
         )
     check_free_name(new_name)
-    renamed = write_card(bundle.path, bundle.card.with_changes(name=new_name))
+    changed = renamed(bundle, new_name, bundle.path)
     target = bundle.path.with_name(new_name)
     try:
         os.replace(bundle.path, target)
     except OSError:  # in use on Windows: the card counts, the folder may keep its name
-        return renamed
-    return ModelBundle(renamed.card, target)
+        return changed
+    return replace(changed, path=target)
 
 
 def remove_bundle(name: str) -> int:
@@ -110,20 +118,21 @@ def remove_bundle(name: str) -> int:
     return size
 
 
-def why_unusable(bundle: ModelBundle) -> str | None:
+def why_unusable(bundle: AnyBundle) -> str | None:
     """One sentence on why an installed model cannot be used; None when it looks usable.
 
     Looks at what is quick to see; the checksum of the weights is compared when they are loaded.
     """
-    try:
-        _ = bundle.card.architecture
-    except ValidationError:
-        return (
-            f"{bundle.card.title} describes a network that this version does not know: update "
-            "napari-sartorius."
-        )
-    if bundle.path.is_dir() and not (bundle.path / WEIGHTS_FILE).is_file():
-        return f"{bundle.card.title} has no weights in {bundle.path}: install the model again."
+    for place, member in bundle.weights_files().items():
+        try:
+            _ = member.card.architecture
+        except ValidationError:
+            return (
+                f"{member.card.title} describes a network that this version does not know: update "
+                "napari-sartorius."
+            )
+        if bundle.path.is_dir() and not (bundle.path / place).is_file():
+            return f"{member.card.title} has no weights in {bundle.path}: install the model again."
     return None
 
 
@@ -147,7 +156,7 @@ def _removable(name: str) -> Path:
     raise UserError(f"there is no model '{name}' to remove; models that were added: {names}")
 
 
-def _refuse_shipped(bundle: ModelBundle, verb: str) -> None:
+def _refuse_shipped(bundle: AnyBundle, verb: str) -> None:
     if is_shipped(bundle):
         raise UserError(
             f"{bundle.card.name} ships with napari-sartorius and cannot be {verb}; export it and "

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.inference.result import PassRun
 from napari_sartorius.io.coco import write_coco, write_coco_results
 from napari_sartorius.io.images import plane_axes, plane_shape
 from napari_sartorius.io.kaggle import write_submission
@@ -61,12 +62,15 @@ class SegmentedPlane:
         What the plane was taken for.
     notices
         What the user was told about it.
+    passes
+        The walks of models over it, in their order.
     """
 
     index: tuple[int, ...]
     instances: Instances
     cell_type: str
     notices: tuple[str, ...] = ()
+    passes: tuple[PassRun, ...] = ()
 
 
 def parse_formats(text: str) -> frozenset[Format]:

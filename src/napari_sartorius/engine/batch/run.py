@@ -205,7 +205,9 @@ class BatchRun:
         found = []
         for index, pixels, share in walk_planes(picture, self.channel, monitor):
             result = self.segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
-            plane = SegmentedPlane(index, result.instances, result.cell_type, tuple(result.notices))
+            plane = SegmentedPlane(
+                index, result.instances, result.cell_type, tuple(result.notices), result.passes
+            )
             outputs.add_plane(plane, self._picture_of(picture, index, pixels))
             found.append(plane)
         return found
@@ -229,6 +231,7 @@ class BatchRun:
             extra: dict[str, Any] = {
                 "cell_type": plane.cell_type,
                 "source": _path_from(self.output, image.path),
+                "passes": [one.to_dict() for one in plane.passes],
             }
             if picture.pixel_size_yx is not None:
                 extra["pixel_size_um"] = list(picture.pixel_size_yx)

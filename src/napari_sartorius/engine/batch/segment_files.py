@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.zoo import ModelBundle
+    from napari_sartorius.zoo import AnyBundle
 
 # Seconds after which a temporary file belongs to a run that was killed, not to one beside this.
 _ABANDONED = 600.0
@@ -132,14 +132,14 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def _settings(
-    config: SegmentConfig, bundle: ModelBundle, formats: frozenset[Format]
+    config: SegmentConfig, bundle: AnyBundle, formats: frozenset[Format]
 ) -> dict[str, Any]:
     """Whatever decides what the outputs look like; the device does not."""
     settings = config.model_dump(mode="json", exclude={"device"})
     return {**settings, "weights": bundle.card.sha256, "formats": sorted(formats)}
 
 
-def _provenance(config: SegmentConfig, bundle: ModelBundle) -> dict[str, Any]:
+def _provenance(config: SegmentConfig, bundle: AnyBundle) -> dict[str, Any]:
     return {
         "software": f"napari-sartorius {__version__}",
         "model": bundle.card.name,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sartorius.engine.train_jobs import FineTuneJob, TrainedModel
     from napari_sartorius.io.project import Project
     from napari_sartorius.ui.job_bridge import JobBridge
-    from napari_sartorius.zoo.card import ModelCard
+    from napari_sartorius.zoo.ensemble_card import AnyCard
 
 EFFORTS = {"quick": "Quick", "thorough": "Thorough"}
 STEPS = {"quick": 300, "thorough": 2000}
@@ -55,7 +55,7 @@ class TrainTab(QWidget):
         bridge: JobBridge,
         project: Callable[[], Project | None],
         save: Callable[[], bool],
-        cards: Callable[[], Sequence[ModelCard]],
+        cards: Callable[[], Sequence[AnyCard]],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -130,7 +130,7 @@ class TrainTab(QWidget):
         chosen = self.start.currentData()
         with QSignalBlocker(self.start):
             self.start.clear()
-            for card in self._cards():
+            for card in filter(_can_learn, self._cards()):
                 self.start.addItem(card.title or card.name, card.name)
             if chosen is not None:
                 self.start.select_data(chosen)
@@ -302,7 +302,14 @@ def _done(project: Project) -> tuple[int, int]:
     return len(done), sum(project.object_count(image.id) for image in done)
 
 
-def _free_name(wish: str, cards: Sequence[ModelCard]) -> str:
+def _can_learn(card: AnyCard) -> bool:
+    """Whether a model can be trained; of an ensemble each member can, on its own."""
+    from napari_sartorius.zoo.card import ModelCard
+
+    return isinstance(card, ModelCard)
+
+
+def _free_name(wish: str, cards: Sequence[AnyCard]) -> str:
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in wish)
     taken, name, number = {card.name for card in cards}, plain, 2
     while name in taken:

@@ -1,0 +1,143 @@
+"""Looks at the masks of a cluster's members together: which pixels they share, how they agree.
+
+The bitmaps of one cluster are laid over each other in the smallest window that holds them all, so
+that votes are one product of a vector and a matrix, and all pairwise intersections another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.masks import CropMasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.ensemble.clusters import Clusters
+
+# Pixels that are float at one time: products are fast in a cache, and large cells fit into memory.
+_BLOCK_PIXELS = 1 << 20
+
+
+def vote(
+    masks: CropMasks,
+    clusters: Clusters,
+    weights: NDArray[np.floating],
+    needed: NDArray[np.floating],
+    limits: NDArray[np.int64] | None = None,
+) -> tuple[CropMasks, NDArray[np.float32]]:
+    """Let the members of each cluster vote on each pixel.
+
+    Parameters
+    ----------
+    masks : CropMasks
+        P masks, one per member, in the order of ``clusters.members``.
+    clusters : Clusters
+        M clusters.
+    weights : (P,) float
+        What each member's vote counts.
+    needed : (M,) float
+        A pixel belongs to the fused mask from this sum of votes on, above 0.
+    limits : (M, 4) int, optional
+        xyxy in pixels; the fused mask ends there.
+
+    Returns
+    -------
+    fused : CropMasks
+        M masks, in loose boxes.
+    agreement : (M,) float32
+        Mean IoU over all pairs of members; 1 for a single member.
+    """
+    bitmaps, boxes, agreement = [np.zeros(0, np.bool_)], [], []
+    # Exactly as many votes as are needed must not fail by the rounding of 32-bit sums.
+    limit = needed.astype(np.float64) * (1 - 1e-6)
+    weight = np.split(weights.astype(np.float32), clusters.first[1:])
+    for number, ((x0, y0, x1, y1), stack) in enumerate(_windows(masks, clusters)):
+        sums, agree = _lay_over(stack.reshape(len(stack), -1), weight[number])
+        fused = (sums >= limit[number]).reshape(stack.shape[1:])
+        if limits is not None:
+            left, top, right, bottom = limits[number].tolist()
+            left, top = min(max(left, x0), x1), min(max(top, y0), y1)
+            right, bottom = max(min(right, x1), left), max(min(bottom, y1), top)
+            fused = fused[top - y0 : bottom - y0, left - x0 : right - x0]
+            x0, y0, x1, y1 = left, top, right, bottom
+        bitmaps.append(fused.reshape(-1))
+        boxes.append((x0, y0, x1, y1))
+        agreement.append(agree)
+    fused_masks = CropMasks(
+        np.concatenate(bitmaps), np.array(boxes, np.int32).reshape(-1, 4), masks.image_size
+    )
+    return fused_masks, np.array(agreement, np.float32)
+
+
+def pairwise_agreement(masks: CropMasks, clusters: Clusters) -> NDArray[np.float32]:
+    """Mean IoU over all pairs of members of each cluster, (M,) float32; 1 for single members.
+
+    `masks` are one per member, in the order of ``clusters.members``. Two empty masks agree.
+    """
+    result = np.ones(len(clusters), np.float32)
+    several = np.flatnonzero(clusters.sizes > 1)
+    at = np.repeat(clusters.sizes > 1, clusters.sizes)
+    some, numbered = masks[at], clusters[several]
+    result[several] = [
+        _lay_over(stack.reshape(len(stack), -1), None)[1] for _, stack in _windows(some, numbered)
+    ]
+    return result
+
+
+def _windows(
+    masks: CropMasks, clusters: Clusters
+) -> Iterator[tuple[tuple[int, int, int, int], NDArray[np.uint8]]]:
+    """For each cluster the window around its members, xyxy, and their bitmaps in it, (n, h, w)."""
+    boxes, offsets, bits = masks.boxes.tolist(), masks.offsets.tolist(), masks.bits
+    begin = 0
+    for size, window in zip(clusters.sizes.tolist(), _around(masks, clusters), strict=True):
+        x0, y0, x1, y1 = window
+        stack = np.zeros((size, y1 - y0, x1 - x0), np.uint8)
+        for layer, i in zip(stack, range(begin, begin + size), strict=True):
+            left, top, right, bottom = boxes[i]
+            if offsets[i] == offsets[i + 1]:
+                continue
+            bitmap = bits[offsets[i] : offsets[i + 1]].reshape(bottom - top, right - left)
+            layer[top - y0 : bottom - y0, left - x0 : right - x0] = bitmap
+        yield window, stack
+        begin += size
+
+
+def _around(masks: CropMasks, clusters: Clusters) -> list[tuple[int, int, int, int]]:
+    """Smallest box around the boxes of each cluster's members, those without pixels left out."""
+    if not len(clusters):
+        return []
+    boxes = masks.boxes.astype(np.int64)
+    empty = np.diff(masks.offsets)[:, None] == 0
+    far = np.iinfo(np.int64).max
+    low = np.minimum.reduceat(np.where(empty, far, boxes[:, :2]), clusters.first)
+    high = np.maximum.reduceat(np.where(empty, 0, boxes[:, 2:]), clusters.first)
+    low = np.minimum(low, high)
+    return [tuple(window) for window in np.concatenate([low, high], axis=1).tolist()]
+
+
+def _lay_over(
+    stack: NDArray[np.uint8], weights: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], float]:
+    """Weighted sum of flat masks (n, P) at each pixel, (P,), and the mean IoU of their pairs."""
+    count, pixels = stack.shape
+    sums = np.zeros(pixels, np.float32)
+    shared = np.zeros((count, count), np.float64)
+    step = max(_BLOCK_PIXELS // max(count, 1), 1)
+    for start in range(0, pixels, step):
+        block = stack[:, start : start + step].astype(np.float32)
+        if weights is not None:
+            np.matmul(weights, block, out=sums[start : start + step])
+        if count > 1:
+            shared += block @ block.T
+    if count < 2:
+        return sums, 1.0
+    area = shared.diagonal()
+    union = area[:, None] + area - shared
+    iou = np.where(union > 0, shared / np.maximum(union, 1), 1)
+    return sums, float((iou.sum() - count) / (count * (count - 1)))

@@ -1,0 +1,182 @@
+"""Teaches a model's second level: segment, measure in folds, learn from all images, write."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_sartorius import __version__
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.postprocess.second_level.rescorer import Rescorer, fit_rescorer
+from napari_sartorius.training.rescoring.config import RescoreConfig
+from napari_sartorius.training.rescoring.figures import RescoreFigures
+from napari_sartorius.training.rescoring.folds import assign_folds
+from napari_sartorius.training.rescoring.measuring import (
+    fit_settings,
+    measure,
+    predict_out_of_fold,
+)
+from napari_sartorius.training.rescoring.samples import (
+    ImageSample,
+    collect_samples,
+    group_of,
+    join_tables,
+)
+from napari_sartorius.zoo.rescorer_card import RescorerCard
+from napari_sartorius.zoo.rescorer_files import copy_with_rescorer, put_rescorer
+
+if TYPE_CHECKING:
+    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.zoo.bundle import AnyBundle
+
+# Shares of progress after which images are segmented, and folds done.
+_COLLECTED, _MEASURED = 0.85, 0.97
+
+
+@dataclass(frozen=True, eq=False)
+class TaughtRescorer:
+    """A second level that is not in a model yet.
+
+    Attributes
+    ----------
+    rescorer
+        Taught on all images.
+    figures
+        Of others of its kind, taught in folds, on images that they did not learn from.
+    config
+        How it was taught.
+    names
+        Categories.
+    """
+
+    rescorer: Rescorer
+    figures: RescoreFigures
+    config: RescoreConfig
+    names: list[str]
+
+    def save(self, bundle: AnyBundle, name: str | None = None) -> AnyBundle:
+        """Put it into the model's own folder, or, with a `name`, into a copy of the model.
+
+        Raises
+        ------
+        UserError
+            When the model cannot be changed, or the name is taken.
+        """
+        data = self.rescorer.to_bytes()
+        card = RescorerCard(
+            sha256=hashlib.sha256(data).hexdigest(),
+            min_predicted_iou=self.config.limits(self.names),
+            rank=self.config.rank,
+        )
+        metrics = {
+            "rescorer_mae": self.figures.mae,
+            "rescorer_score_before": self.figures.before["all"],
+            "rescorer_score_after": self.figures.after[self.config.rank]["all"],
+        }
+        if name is None:
+            return put_rescorer(bundle, data, card, metrics)
+        return copy_with_rescorer(bundle, data, card, metrics, name)
+
+
+def choose_images(dataset: CocoDataset, split: str | None, monitor: Monitor) -> CocoDataset:
+    """The images to teach with, and a word of warning where the model may know them.
+
+    Raises
+    ------
+    UserError
+        When the file has splits but not this one, or there are no images.
+    """
+    known = {str(image.extra["split"]) for image in dataset.images if "split" in image.extra}
+    if split is not None and not known:
+        monitor.notice(
+            "the annotations name no splits, so all images are used; the model must not have been "
+            "trained on them, or the rescorer trusts it too much"
+        )
+    elif split is not None:
+        if split not in known:
+            raise UserError(
+                f"no annotated image belongs to the split {split!r}: choose from "
+                f"{', '.join(sorted(known))}"
+            )
+        dataset = dataset.split(split)
+    if split == "train" or (split is None and "train" in known):
+        monitor.notice(
+            "images of the split train are used; where the model was trained on them its outlines "
+            "fit better than on new images, and the rescorer trusts it too much"
+        )
+    if not dataset.images:
+        raise UserError("there is no annotated image to teach a rescorer with; add some")
+    return dataset
+
+
+def teach_rescorer(
+    bundle: AnyBundle,
+    dataset: CocoDataset,
+    config: RescoreConfig,
+    monitor: Monitor | None = None,
+) -> TaughtRescorer:
+    """Segment annotated images with a model and teach a second level on what it finds.
+
+    Parameters
+    ----------
+    bundle
+        The model; its own second level, if it has one, is not used.
+    dataset
+        Annotated images that the model was not trained on.
+    config
+        How to teach.
+    monitor
+        Hears of progress and notices, and may cancel.
+
+    Raises
+    ------
+    UserError
+        When there are too few images, one cannot be read, or catboost or OpenCV is missing.
+    """
+    monitor = monitor or Monitor()
+    # What cannot be done is better refused before the images are segmented.
+    Rescorer.check_available()
+    groups = [group_of(record, config) for record in dataset.images]
+    assign_folds(groups, [""] * len(groups), config.folds)
+    samples = collect_samples(bundle, dataset, config, SubMonitor(monitor, 0.0, _COLLECTED))
+    return teach_on_samples(bundle, samples, config, monitor)
+
+
+def teach_on_samples(
+    bundle: AnyBundle, samples: list[ImageSample], config: RescoreConfig, monitor: Monitor
+) -> TaughtRescorer:
+    """Second half of `teach_rescorer`, on images that are segmented already."""
+    names = bundle.card.category_names
+    part = SubMonitor(monitor, _COLLECTED, _MEASURED)
+    predicted = predict_out_of_fold(samples, config, part)
+    figures = measure(samples, predicted, names, config)
+    monitor.check()
+    monitor.progress("learning from all images", _MEASURED)
+    rescorer = fit_rescorer(
+        *join_tables(samples),
+        fit_settings(config),
+        facts=_facts(bundle, samples, config, figures),
+    )
+    monitor.progress("done", 1.0)
+    return TaughtRescorer(rescorer, figures, config, names)
+
+
+def _facts(
+    bundle: AnyBundle, samples: list[ImageSample], config: RescoreConfig, figures: RescoreFigures
+) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(sample.name.encode())
+        digest.update(sample.iou.tobytes())
+        for values in sample.table.values():
+            digest.update(values.tobytes())
+    return {
+        "program": __version__,
+        "model": bundle.card.name,
+        "model_sha256": bundle.card.sha256,
+        "data_sha256": digest.hexdigest(),
+        "config": config.model_dump(mode="json"),
+        "figures": figures.to_dict(),
+    }
