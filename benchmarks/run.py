@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, fusion, network, networks, segment_overhead, large_image, dock_open or editing;
-without a name all of them run.
+NAME is masks, fusion, network, networks, segment_overhead, large_image, dock_open, editing or
+evaluation; without a name all of them run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ NAMES = (
     "segment_overhead",
     "large_image",
     "editing",
+    "evaluation",
 )
 
 

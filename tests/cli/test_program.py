@@ -18,6 +18,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco, write_coco_results
+from napari_sartorius.postprocess.shape_table import read_shape_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +146,42 @@ def test_evaluate_takes_a_results_list(run: Run, tmp_path: Path) -> None:
     write_coco_results(results, dataset({"a.png": 2}))
     result = run("evaluate", truth, results, "--json")
     assert json.loads(result.stdout)["competition_score"] == 1.0
+
+
+def test_evaluate_counts_as_asked_and_writes_a_report(run: Run, tmp_path: Path) -> None:
+    truth, found, folder = tmp_path / "t.json", tmp_path / "f.json", tmp_path / "report"
+    write_coco(truth, dataset({"a.png": 2, "b.png": 3}))
+    write_coco(found, dataset({"b.png": 2}))
+    refused = run("evaluate", truth, found)
+    assert refused.exit_code == 1 and "--partial" in refused.output
+    arguments = ("evaluate", truth, found, "--partial", "--max-detections", "1")
+    result = run(*arguments, "--variant", "t4e", "--report", folder, "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content["variant"] == "t4e"
+    assert content["max_detections"] == 1 and "ar1" in content
+    assert [image["count_error"] for image in content["images"]] == [-1]
+    assert json.loads((folder / "report.json").read_text())["variant"] == "t4e"
+    assert "f.json against t.json" in (folder / "report.html").read_text("utf-8")
+    assert str(folder / "report.html") in run(*arguments, "--report", folder).stdout
+    wrong = run("evaluate", truth, found, "--variant", "best")
+    assert wrong.exit_code == 1 and "corrected, theoviel" in wrong.output
+
+
+def test_shapes_prints_and_writes_tables(run: Run, tmp_path: Path) -> None:
+    data, table, page = tmp_path / "d.json", tmp_path / "shapes.json", tmp_path / "page.html"
+    write_coco(data, dataset({"a.png": 2, "b.png": 3}))
+    rows = tmp_path / "rows.csv"
+    result = run("shapes", data, "-o", table, "--statistics", rows, "--histograms", page)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[1].split()[:4] == ["area", "round", "5", "16.000"]
+    assert read_shape_table(table).range("area", "round") == (16, 16)
+    assert len(rows.read_text().splitlines()) == len(result.stdout.splitlines())
+    assert page.read_text("utf-8").count("<svg") == 1
+    published = run("shapes", data, "--compat", "mistag").stdout.splitlines()[1].split()
+    assert float(published[4]) > 16
+    assert "no objects of the split 'test'" in run("shapes", data, "--split", "test").output
+    assert "choose mistag" in run("shapes", data, "--compat", "other").output
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.evaluation.coco_ap import coco_average_precision
@@ -38,9 +39,9 @@ def scene(random: np.random.Generator, count: int, extent: int = 96) -> tuple[In
 
 
 def reference(
-    cases: list[tuple[Instances, Instances]], limit: int, category: int | None = None
+    cases: list[tuple[Instances, Instances]], limits: list[int], category: int | None = None
 ) -> list[float]:
-    """AP, AP50 and AP75 by pycocotools."""
+    """All figures by pycocotools, in the order of `AveragePrecision.to_dict`."""
     images, truth, results = [], [], []
     for number, (true_objects, objects) in enumerate(cases, 1):
         height, width = true_objects.image_size
@@ -68,30 +69,44 @@ def reference(
             side.createIndex()
             sides.append(side)
         evaluation = COCOeval(*sides, "segm")
-        evaluation.params.maxDets = [1, 10, limit]
+        evaluation.params.maxDets = limits
+        evaluation.params.areaRng = [[0, 1e10], [0, 324], [324, 961], [961, 1e10]]
         if category is not None:
             evaluation.params.catIds = [category + 1]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][..., 0, -1]
-    return [float(p[p > -1].mean()) for p in (precision, precision[0], precision[5])]
+    precision, recall = evaluation.eval["precision"][..., -1], evaluation.eval["recall"]
+    whole = precision[..., 0]
+    values = [whole, whole[0], whole[5], *(precision[..., k] for k in (1, 2, 3))]
+    values += [recall[:, :, 0, k] for k in range(len(limits))]
+    return [float(v[v > -1].mean()) for v in values]
 
 
-@pytest.mark.parametrize("limit", [20, 100, 2000])
-def test_equals_pycocotools(limit: int) -> None:
-    random = np.random.default_rng(limit)
+@pytest.mark.parametrize("limits", [[20], [100, 101], [100, 500, 2000], [100, 500, 5000]])
+def test_equals_pycocotools(limits: list[int]) -> None:
+    random = np.random.default_rng(limits[-1])
     cases = [scene(random, count) for count in (0, 3, 40, 150)]
     cases[2][0].columns["iscrowd"] = (np.arange(40) % 13 == 0).astype(int)
-    score = coco_average_precision(cases, NAMES, max_detections=limit)
-    found = [score.overall.ap, score.overall.ap50, score.overall.ap75]
-    np.testing.assert_allclose(found, reference(cases, limit), atol=1e-6)
+    cases.append(tuple(enlarged(side, 3) for side in scene(random, 60)))  # type: ignore[arg-type]
+    score = coco_average_precision(cases, NAMES, max_detections=limits[-1])
+    found = score.overall.to_dict()
+    assert list(found)[6:] == [f"ar{limit}" for limit in limits]
+    np.testing.assert_allclose(list(found.values()), reference(cases, limits), atol=1e-6)
     assert 0.05 < score.overall.ap < score.overall.ap50 < 1
+    assert len(set(found.values())) >= 6 + (len(limits) > 1)
+    np.testing.assert_allclose(score.overall.curve.mean(), score.overall.ap, atol=1e-6)
     assert sorted(score.per_category) == ["astro", "shsy5y"]
     for i, name in enumerate(NAMES[:2]):
-        own = score.per_category[name]
-        np.testing.assert_allclose(
-            [own.ap, own.ap50, own.ap75], reference(cases, limit, i), atol=1e-6
-        )
+        own = list(score.per_category[name].to_dict().values())
+        np.testing.assert_allclose(own, reference(cases, limits, i), atol=1e-6)
+
+
+def enlarged(objects: Instances, times: int) -> Instances:
+    """Every pixel as a square of pixels, for cells of other sizes."""
+    masks = [np.kron(objects.masks.full(i), np.ones((times, times))) for i in range(len(objects))]
+    return Instances.from_masks(
+        CropMasks.from_full(np.array(masks)), objects.scores, objects.categories
+    )
 
 
 def test_crowded_images_need_the_limit() -> None:
@@ -108,3 +123,5 @@ def test_perfect_and_absent() -> None:
     assert coco_average_precision([(truth, none)], NAMES).overall.ap == 0
     assert np.isnan(coco_average_precision([(none, truth)], NAMES).overall.ap)
     assert np.isnan(coco_average_precision([], NAMES).overall.ap)
+    with pytest.raises(UserError, match="limit on detections is 0"):
+        coco_average_precision([(truth, truth)], NAMES, max_detections=0)

@@ -13,6 +13,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.evaluation import evaluate_dataset
+from napari_sartorius.evaluation.result_text import as_text
 from napari_sartorius.io.coco import CocoDataset, CocoImage
 
 SIZE = (20, 30)
@@ -86,9 +87,9 @@ def test_report_as_json_and_text() -> None:
     assert content["ap50"] == pytest.approx(1)
     assert content["categories"]["long"]["images"] == 1
     assert [i["file_name"] for i in content["images"]] == list(TRUTH)
-    text = result.to_text()
+    text = as_text(result)
     assert all(name in text for name in [*TRUTH, "round", "long", "1.0000", "AP50"])
-    assert "a.png" not in result.to_text(per_image=False)
+    assert "a.png" not in as_text(result, per_image=False)
 
 
 def test_a_split_of_the_truth() -> None:

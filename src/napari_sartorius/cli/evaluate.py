@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json as jsonlib
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import SubMonitor
 
 if TYPE_CHECKING:
+    from napari_sartorius.evaluation.competition import Variant
     from napari_sartorius.io.coco import CocoDataset
 
 
@@ -22,22 +25,71 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Only images of the truth with this split, such as val.")
     ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out images of the truth without a prediction.")
+    ] = False,
+    variant: Annotated[
+        str,
+        typer.Option(
+            help="How the competition metric counts: corrected, theoviel, t4e, a2, label_image, "
+            "label_image_theoviel, label_image_published."
+        ),
+    ] = "corrected",
+    max_detections: Annotated[
+        int, typer.Option(help="Best objects per image and category that COCO AP looks at.")
+    ] = 2000,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for a page with curves and pictures, and tables."),
+    ] = None,
+    worst: Annotated[int, typer.Option(help="Worst images that the report shows.")] = 6,
     json: Annotated[
         bool, typer.Option("--json", help="Print the figures as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Compare two COCO files: competition mAP per image and category, COCO AP and AP50.
+    """Compare two COCO files: competition mAP, COCO AP, counts, scores, single objects.
 
     Images are matched by file name.
     """
-    from napari_sartorius.evaluation.dataset import evaluate_dataset
+    from napari_sartorius.evaluation.cases import collect_cases
+    from napari_sartorius.evaluation.dataset import evaluate_cases
+    from napari_sartorius.evaluation.result_text import as_text
     from napari_sartorius.io.coco import read_coco
 
+    counted = _variant(variant)
+    if report is not None:
+        from napari_sartorius.evaluation.report import require_matplotlib
+
+        require_matplotlib()
     with ConsoleMonitor() as monitor:
         annotated = read_coco(truth)
         found = _read_prediction(prediction, annotated)
-        result = evaluate_dataset(annotated, found, split=split, monitor=monitor)
-    typer.echo(jsonlib.dumps(result.to_dict(), indent=1) if json else result.to_text())
+        cases = collect_cases(annotated, found, split=split, partial=partial)
+        if cases.left_out:
+            monitor.notice(f"{cases.left_out} images of the truth have no prediction, left out.")
+        first = monitor if report is None else SubMonitor(monitor, 0.0, 0.5)
+        result = evaluate_cases(
+            cases, variant=counted, max_detections=max_detections, monitor=first
+        )
+        if report is not None:
+            from napari_sartorius.evaluation.report import write_report
+
+            title = f"{prediction.name} against {truth.name}" + (f" ({split})" if split else "")
+            second = SubMonitor(monitor, 0.5, 1.0)
+            page, *_ = write_report(report, cases, result, title=title, worst=worst, monitor=second)
+    typer.echo(jsonlib.dumps(result.to_dict(), indent=1) if json else as_text(result))
+    if report is not None:
+        typer.echo(f"Report: {page}", err=json)
+
+
+def _variant(name: str) -> Variant:
+    from napari_sartorius.evaluation.competition import Variant
+
+    for variant in get_args(Variant):
+        if name == variant:
+            found: Variant = variant
+            return found
+    raise UserError(f"There is no variant {name!r}: choose from {', '.join(get_args(Variant))}.")
 
 
 def _read_prediction(path: Path, truth: CocoDataset) -> CocoDataset:

@@ -15,6 +15,7 @@ from napari_sartorius.cli.export import export
 from napari_sartorius.cli.model_ensembles import models_app
 from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
+from napari_sartorius.cli.shapes import shapes
 from napari_sartorius.cli.train import train
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def root(
 
 app.command()(segment)
 app.command()(evaluate)
+app.command()(shapes)
 app.command()(train)
 app.command()(export)
 app.add_typer(models_app, name="models")

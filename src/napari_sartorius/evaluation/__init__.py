@@ -8,7 +8,7 @@ from napari_sartorius.evaluation.competition import (
     mean_score,
 )
 from napari_sartorius.evaluation.dataset import evaluate_dataset
-from napari_sartorius.evaluation.report import EvaluationResult
+from napari_sartorius.evaluation.results import EvaluationResult
 from napari_sartorius.evaluation.threshold_search import CategoryThresholds, search_thresholds
 
 __all__ = [

@@ -14,15 +14,27 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.evaluation.label_images import pairs_of_label_images, published_pairs
 from napari_sartorius.evaluation.matching import one_to_one, pairs_above
+from napari_sartorius.evaluation.painting import painted, pairs_with_painted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sartorius.core.masks import CropMasks
+    from napari_sartorius.evaluation.matching import Pairs
 
-Variant: TypeAlias = Literal["corrected", "theoviel", "t4e", "a2", "label_image"]
+Variant: TypeAlias = Literal[
+    "corrected",
+    "theoviel",
+    "t4e",
+    "a2",
+    "label_image",
+    "label_image_theoviel",
+    "label_image_published",
+]
 """How matches are counted.
 
 - ``corrected``: one to one, best overlap first; FP and FN are what is left on either side.
@@ -35,10 +47,14 @@ Variant: TypeAlias = Literal["corrected", "theoviel", "t4e", "a2", "label_image"
 - ``label_image`` (a public notebook): both sides are painted into label images in list order,
   later objects over earlier ones, and counted as TP = true masks with exactly one match, FP =
   predictions with none, FN = true masks with none.
+- ``label_image_theoviel``: the same images counted as ``theoviel`` does.
+- ``label_image_published``: ``label_image`` with the notebook's error: where an object is painted
+  over completely, its histogram has fewer bins than there are labels and joins neighbours.
 """
 
 THRESHOLDS: NDArray[np.float64] = np.arange(10, 20) / 20
 """0.5, 0.55, ..., 0.95."""
+_LOWEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -103,50 +119,78 @@ def competition_score(
 
     Raises
     ------
+    UserError
+        If the images differ in size or a prediction's score is not a number.
     ValueError
-        If the variant is unknown or the images differ in size.
+        If the variant is unknown.
     """
     if variant not in get_args(Variant):
         raise ValueError(f"unknown variant {variant!r}, choose from {get_args(Variant)}")
-    true_masks = _masks(truth)
-    masks = _masks(predicted)
-    if variant == "label_image":
-        masks = masks.remove_overlap(np.arange(len(masks))[::-1])
-        true_masks = true_masks.remove_overlap(np.arange(len(true_masks))[::-1])
-    elif remove_overlap:
-        masks = masks.remove_overlap()
-    true_masks = true_masks[true_masks.area() > 0]
-    if variant != "t4e":
-        masks = masks[masks.area() > 0]
-    return _count(true_masks, masks, variant)
+    true_masks, masks = _masks(truth), _masks(predicted)
+    if true_masks.image_size != masks.image_size:
+        (h, w), (other_h, other_w) = true_masks.image_size, masks.image_size
+        raise UserError(
+            f"The truth has {h} x {w} pixels but the prediction {other_h} x {other_w}, expected "
+            "the same image: segment the original image."
+        )
+    if variant == "label_image_published":
+        return _count(*published_pairs(true_masks, masks, _LOWEST), variant)
+    if variant in ("label_image", "label_image_theoviel"):
+        return _count(*pairs_of_label_images(true_masks, masks, _LOWEST), variant)
+    area = true_masks.area()
+    if not area.all():
+        true_masks = true_masks[area > 0]
+    if not remove_overlap:
+        pairs, left = pairs_above(true_masks, masks, _LOWEST), masks.area()
+    else:
+        image = painted(masks)
+        pairs, left = pairs_with_painted(true_masks, image, _LOWEST), image.areas
+    found = len(masks) if variant == "t4e" else int(np.count_nonzero(left))
+    return _count(pairs, len(true_masks), found, variant)
 
 
 def _masks(objects: Instances | CropMasks) -> CropMasks:
-    return objects.sort_by_score().masks if isinstance(objects, Instances) else objects
+    if not isinstance(objects, Instances):
+        return objects
+    wrong = np.flatnonzero(np.isnan(objects.scores))
+    if wrong.size:
+        raise UserError(
+            f"The score of object {wrong[0] + 1} is not a number, expected 0 to 1: "
+            "repeat the prediction or remove the object."
+        )
+    return objects.sort_by_score().masks
 
 
-def _count(truth: CropMasks, predicted: CropMasks, variant: Variant) -> CompetitionScore:
-    nothing = not len(truth) and not len(predicted)
-    pairs = pairs_above(truth, predicted, float(THRESHOLDS[0]))
+def _count(pairs: Pairs, truth: int, predicted: int, variant: Variant) -> CompetitionScore:
+    """Count `pairs` above the lowest threshold of so many true and predicted masks.
+
+    Masks without pairs are told apart by number only, so emptied predictions may keep theirs.
+    """
+    nothing = not truth and not predicted
     if variant == "corrected":
         matched = (one_to_one(pairs).iou[:, None] > THRESHOLDS).sum(axis=0)
-        return CompetitionScore(matched, len(predicted) - matched, len(truth) - matched, nothing)
-    above = (pairs.iou[:, None] > THRESHOLDS).astype(np.int64)
-    per_truth = np.zeros((len(truth), len(THRESHOLDS)), np.int64)
-    per_prediction = np.zeros((len(predicted), len(THRESHOLDS)), np.int64)
-    np.add.at(per_truth, pairs.truth, above)
-    np.add.at(per_prediction, pairs.predicted, above)
-    missed = (per_truth == 0).sum(axis=0)
-    wrong = (per_prediction == 0).sum(axis=0)
+        return CompetitionScore(matched, predicted - matched, truth - matched, nothing)
+    above = pairs.iou[:, None] > THRESHOLDS
+    matches = _matches_of(pairs.truth, above)
+    missed = truth - (matches > 0).sum(axis=0)
+    found_once, ambiguous = (matches == 1).sum(axis=0), (matches > 1).sum(axis=0)
+    matches = _matches_of(pairs.predicted, above)
+    wrong = predicted - (matches > 0).sum(axis=0)
     if variant == "t4e":
-        found = (per_prediction == 1).sum(axis=0)
+        found_once = (matches == 1).sum(axis=0)
     elif variant == "a2":
-        found = (per_prediction > 0).sum(axis=0)
-    else:
-        found = (per_truth == 1).sum(axis=0)
-        if variant == "theoviel":
-            wrong = wrong + (per_truth > 1).sum(axis=0)
-    return CompetitionScore(found, wrong, missed, nothing)
+        found_once = (matches > 0).sum(axis=0)
+    elif variant in ("theoviel", "label_image_theoviel"):
+        wrong = wrong + ambiguous
+    return CompetitionScore(found_once, wrong, missed, nothing)
+
+
+def _matches_of(index: NDArray[np.int64], above: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many matches each mask that has a pair has at every threshold, (masks, 10)."""
+    _, place = np.unique(index, return_inverse=True)
+    result = np.zeros((int(place.max()) + 1 if place.size else 0, len(THRESHOLDS)), np.int64)
+    np.add.at(result, place, above.astype(np.int64))
+    return result
 
 
 def mean_score(scores: Sequence[CompetitionScore]) -> float:

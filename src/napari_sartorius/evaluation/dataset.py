@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.evaluation.calibration import calibration
+from napari_sartorius.evaluation.cases import collect_cases
 from napari_sartorius.evaluation.coco_ap import MAX_DETECTIONS, coco_average_precision
 from napari_sartorius.evaluation.competition import competition_score, mean_score
-from napari_sartorius.evaluation.pairing import pair_images, to_true_categories
-from napari_sartorius.evaluation.report import CategoryResult, EvaluationResult, ImageResult
+from napari_sartorius.evaluation.counting import counting_error
+from napari_sartorius.evaluation.outcomes import Outcome, object_outcomes
+from napari_sartorius.evaluation.results import CategoryResult, EvaluationResult, ImageResult
 from napari_sartorius.postprocess.thresholds import majority_category
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sartorius.core.instances import Instances
+    from napari_sartorius.evaluation.calibration import Calibration
+    from napari_sartorius.evaluation.cases import Case, Cases
     from napari_sartorius.evaluation.coco_ap import CocoScore
     from napari_sartorius.evaluation.competition import Variant
     from napari_sartorius.io.coco import CocoDataset
@@ -55,39 +58,30 @@ def evaluate_dataset(
     Raises
     ------
     UserError
-        If the split is empty, images have no prediction, or sizes or categories do not agree.
+        If the split is empty, images have no prediction, sizes or categories do not agree, or a
+        score is not a number.
     """
-    if split is not None:
-        chosen = truth.split(split)
-        if not chosen.images:
-            known = sorted({str(i.extra["split"]) for i in truth.images if "split" in i.extra})
-            raise UserError(
-                f"No image of the truth belongs to the split {split!r}: "
-                + (f"choose from {', '.join(known)}." if known else "it names no splits at all.")
-            )
-        truth = chosen
-    names = truth.category_names
-    pairs = pair_images(truth, predicted)
-    cases: list[tuple[Instances, Instances]] = []
+    cases = collect_cases(truth, predicted, split=split)
+    return evaluate_cases(cases, variant=variant, max_detections=max_detections, monitor=monitor)
+
+
+def evaluate_cases(
+    cases: Cases,
+    *,
+    variant: Variant = "corrected",
+    max_detections: int = MAX_DETECTIONS,
+    monitor: Monitor = _NO_MONITOR,
+) -> EvaluationResult:
+    """Do the same for images that were collected; see `evaluate_dataset`."""
+    names = cases.category_names
     images: list[ImageResult] = []
-    for done, (image, match) in enumerate(pairs):
+    for done, case in enumerate(cases):
         monitor.check()
-        monitor.progress("comparing", done / (len(pairs) + 1))
-        true_objects = truth.instances[image.id]
-        objects = to_true_categories(predicted.instances[match.id], predicted.category_names, names)
-        cases.append((true_objects, objects))
-        category = majority_category(true_objects)
-        images.append(
-            ImageResult(
-                file_name=image.file_name,
-                category=None if category is None else names[category],
-                true_count=len(true_objects),
-                predicted_count=len(objects),
-                competition=competition_score(true_objects, objects, variant),
-            )
-        )
+        monitor.progress("comparing", done / (len(cases) + 1))
+        images.append(_image(case, names, variant))
     monitor.check()
-    coco = coco_average_precision(cases, names, max_detections=max_detections)
+    pairs = [(case.truth, case.predicted) for case in cases]
+    coco = coco_average_precision(pairs, names, max_detections=max_detections)
     monitor.progress("comparing", 1.0)
     return EvaluationResult(
         competition_score=mean_score([image.competition for image in images]),
@@ -96,33 +90,66 @@ def evaluate_dataset(
         max_detections=max_detections,
         images=images,
         categories=_categories(names, cases, images, coco),
+        counting=counting_error(
+            [image.true_count for image in images], [image.predicted_count for image in images]
+        ),
+        calibration=_calibration(cases, images),
     )
 
 
+def _image(case: Case, names: Sequence[str], variant: Variant) -> ImageResult:
+    category = majority_category(case.truth)
+    return ImageResult(
+        file_name=case.file_name,
+        category=None if category is None else names[category],
+        true_count=len(case.truth),
+        predicted_count=len(case.predicted),
+        competition=competition_score(case.truth, case.predicted, variant),
+        outcomes=object_outcomes(case.truth, case.predicted),
+    )
+
+
+def _calibration(cases: Cases, images: Sequence[ImageResult]) -> Calibration:
+    """Scores against matches; predictions that lost all pixels to better ones count nowhere."""
+    scores, right = [np.zeros(0)], [np.zeros(0, np.bool_)]
+    for case, image in zip(cases, images, strict=True):
+        outcome = image.outcomes.predicted.outcome
+        some = outcome != Outcome.EMPTY
+        scores.append(case.predicted.scores[some].astype(np.float64))
+        right.append(outcome[some] == Outcome.MATCHED)
+    return calibration(np.concatenate(scores), np.concatenate(right))
+
+
 def _categories(
-    names: Sequence[str],
-    cases: Sequence[tuple[Instances, Instances]],
-    images: Sequence[ImageResult],
-    coco: CocoScore,
+    names: Sequence[str], cases: Cases, images: Sequence[ImageResult], coco: CocoScore
 ) -> list[CategoryResult]:
-    counts = np.zeros((2, len(names)), np.int64)
-    for case in cases:
-        for side, objects in enumerate(case):
-            counts[side] += np.bincount(objects.categories, minlength=len(names))
+    # Per image: true and predicted objects of each category, and how many of them are matched.
+    counts = np.zeros((4, len(images), len(names)), np.int64)
+    for i, (case, image) in enumerate(zip(cases, images, strict=True)):
+        sides = ((case.truth, image.outcomes.truth), (case.predicted, image.outcomes.predicted))
+        for side, (objects, table) in enumerate(sides):
+            matched = objects.categories[table.outcome == Outcome.MATCHED]
+            counts[side, i] = np.bincount(objects.categories, minlength=len(names))
+            counts[side + 2, i] = np.bincount(matched, minlength=len(names))
     results = []
     for i, name in enumerate(names):
-        if not counts[:, i].any():
+        true, found, true_matched, found_matched = counts[:, :, i]
+        if not true.any() and not found.any():
             continue
         scores = [image.competition for image in images if image.category == name]
+        shown = (true > 0) | (found > 0)
         results.append(
             CategoryResult(
                 name=name,
                 images=len(scores),
-                true_count=int(counts[0, i]),
-                predicted_count=int(counts[1, i]),
+                true_count=int(true.sum()),
+                predicted_count=int(found.sum()),
                 mean=mean_score(scores),
                 contribution=float(sum(score.score for score in scores) / len(images)),
                 average_precision=coco.per_category.get(name),
+                true_matched=int(true_matched.sum()),
+                predicted_matched=int(found_matched.sum()),
+                counting=counting_error(true[shown], found[shown]),
             )
         )
     return results

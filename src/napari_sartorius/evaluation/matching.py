@@ -22,9 +22,20 @@ class Pairs(NamedTuple):
 
 def pairs_above(truth: CropMasks, predicted: CropMasks, iou: float) -> Pairs:
     """Return all pairs whose intersection over union exceeds `iou` (0 to 1)."""
-    rows, cols, shared = truth.overlaps(predicted)
+    return pairs_of_overlaps(*truth.overlaps(predicted), truth.area(), predicted.area(), iou)
+
+
+def pairs_of_overlaps(
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    shared: NDArray[np.int64],
+    true_areas: NDArray[np.int64],
+    areas: NDArray[np.int64],
+    iou: float,
+) -> Pairs:
+    """Return those of the pairs (P,) with so many pixels in common whose IoU exceeds `iou`."""
     # Ratios of whole numbers below 2**53, rounded once: equal to a threshold if they should be.
-    ratio = shared / (truth.area()[rows] + predicted.area()[cols] - shared)
+    ratio = shared / (true_areas[rows] + areas[cols] - shared)
     above = ratio > iou
     return Pairs(rows[above], cols[above], ratio[above])
 

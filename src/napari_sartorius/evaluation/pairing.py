@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset, CocoImage
 
 
-def pair_images(truth: CocoDataset, predicted: CocoDataset) -> list[tuple[CocoImage, CocoImage]]:
+def pair_images(
+    truth: CocoDataset, predicted: CocoDataset, *, partial: bool = False
+) -> list[tuple[CocoImage, CocoImage]]:
     """Find the prediction of every annotated image.
 
     File names are compared whole first, then without folder, then without folder and suffix.
-    Predictions of other images are left out.
+    Predictions of other images are left out, with `partial` also images without a prediction.
 
     Raises
     ------
     UserError
-        If an image has no prediction or several, or the sizes differ.
+        If an image has no prediction (with `partial`: all), or several, or the sizes differ.
     """
     if not truth.images:
         raise UserError("The truth holds no images to evaluate: choose another file or split.")
@@ -43,10 +45,11 @@ def pair_images(truth: CocoDataset, predicted: CocoDataset) -> list[tuple[CocoIm
                 f"{match.height} x {match.width} in the prediction: segment the original image."
             )
         pairs.append((image, match))
-    if missing:
+    if missing and not (partial and pairs):
         raise UserError(
             f"The prediction lacks {len(missing)} of {len(truth.images)} annotated images, "
-            f"such as {missing[0]}: segment these too, or evaluate only a split of the truth."
+            f"such as {missing[0]}: segment these too, or evaluate only a split of the truth or "
+            "what was predicted (--partial)."
         )
     return pairs
 

@@ -1,0 +1,124 @@
+"""Truth and prediction of the same images, side by side and in the same categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.evaluation.pairing import pair_images, to_true_categories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_sartorius.io.coco import CocoDataset
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image.
+
+    Parameters
+    ----------
+    file_name : str
+        Its name in the truth.
+    truth, predicted : Instances
+        Objects; categories are positions in `Cases.category_names`.
+    places : tuple of Path
+        Where the image's file may be, the likeliest first.
+    """
+
+    file_name: str
+    truth: Instances
+    predicted: Instances
+    places: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """All images that are compared.
+
+    Parameters
+    ----------
+    cases : list of Case
+        In the order of the truth.
+    category_names : list of str
+        The truth's.
+    left_out : int
+        Images of the truth that have no prediction.
+    """
+
+    cases: list[Case]
+    category_names: list[str]
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+
+def collect_cases(
+    truth: CocoDataset,
+    predicted: CocoDataset,
+    *,
+    split: str | None = None,
+    partial: bool = False,
+) -> Cases:
+    """Find the prediction of every annotated image.
+
+    Parameters
+    ----------
+    truth : CocoDataset
+        Annotated images.
+    predicted : CocoDataset
+        Predictions for at least these images, matched by file name (see `pair_images`), with
+        categories of the same names.
+    split : str, optional
+        Take only images of the truth whose record says so, for example ``"val"``.
+    partial : bool
+        Leave out annotated images that have no prediction, instead of refusing.
+
+    Raises
+    ------
+    UserError
+        If the split is empty, images have no prediction, sizes or categories do not agree, or a
+        score is not a number.
+    """
+    truth = _of_split(truth, split)
+    names = truth.category_names
+    cases = []
+    for image, match in pair_images(truth, predicted, partial=partial):
+        objects = to_true_categories(predicted.instances[match.id], predicted.category_names, names)
+        _check_scores(objects, image.file_name)
+        places = (truth.image_path(image), predicted.image_path(match))
+        cases.append(Case(image.file_name, truth.instances[image.id], objects, places))
+    return Cases(cases, names, len(truth) - len(cases))
+
+
+def _of_split(truth: CocoDataset, split: str | None) -> CocoDataset:
+    if split is None:
+        return truth
+    chosen = truth.split(split)
+    if not chosen.images:
+        known = sorted({str(i.extra["split"]) for i in truth.images if "split" in i.extra})
+        raise UserError(
+            f"No image of the truth belongs to the split {split!r}: "
+            + (f"choose from {', '.join(known)}." if known else "it names no splits at all.")
+        )
+    return chosen
+
+
+def _check_scores(objects: Instances, name: str) -> None:
+    wrong = np.flatnonzero(~((objects.scores >= 0) & (objects.scores <= 1)))
+    if wrong.size:
+        raise UserError(
+            f"Object {wrong[0] + 1} of the prediction of {name} has the score "
+            f"{objects.scores[wrong[0]]:g}, expected a number from 0 to 1: repeat the prediction "
+            "or correct the file."
+        )
