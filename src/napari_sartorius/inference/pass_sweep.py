@@ -188,7 +188,7 @@ class PassSetup:
     def _runner(self, name: str, pool: NetworkPool, effort: Effort) -> Iterator[NetworkRunner]:
         precision = pool.precision(name, self._config, effort.device)
         with pool.lend(name, effort.device, precision, one_by_one=effort.one_by_one) as network:
-            yield NetworkRunner(network, effort.device, precision, self._views)
+            yield pool.runner((name,), network, effort.device, precision, self._views)
 
     def _several(
         self,
@@ -242,4 +242,4 @@ class PassSetup:
         inputs = member_inputs(cards, [pictures.of(name) for name in names])
         config = self.one.fusion.model_copy(update={"views": self.one.views})
         network = join(networks, config, inputs, names)  # type: ignore[arg-type]
-        return common, NetworkRunner(network, device, precision, (View(),))
+        return common, pool.runner(tuple(names), network, device, precision, (View(),))
