@@ -13,6 +13,7 @@ from napari_sartorius.postprocess.filter_config import ShapeFilter
 from napari_sartorius.zoo import ModelBundle, ModelCard, find_bundle
 from napari_sartorius.zoo.archive import export_bundle, import_bundle_zip
 from napari_sartorius.zoo.bundle import RESCORER_FILE
+from napari_sartorius.zoo.combine import combine
 from napari_sartorius.zoo.rescorer_card import RescorerCard
 from napari_sartorius.zoo.rescorer_files import copy_with_rescorer, put_rescorer
 from tiny_models import save_tiny_bundle, tiny_card
@@ -92,3 +93,17 @@ def test_cards_name_known_categories_only() -> None:
             tiny_card(**wrong)
     with pytest.raises(ValidationError):
         RescorerCard(sha256="0" * 64, min_predicted_iou={"big": 2})
+
+
+def test_other_weights_have_no_second_level(tiny: ModelBundle, tmp_path: Path) -> None:
+    judged = put_rescorer(tiny, DATA, entry(), {})
+    again = save_tiny_bundle(tmp_path / "again", rescorer=judged.card.rescorer)
+    assert again.card.rescorer is None and again.verify() > 0
+
+
+def test_members_of_an_ensemble_have_none(tiny: ModelBundle) -> None:
+    put_rescorer(tiny, DATA, entry(), {})
+    copy_with_rescorer(tiny, DATA, entry(), {}, "twin")
+    made = combine(["tiny", "twin"], "pair")
+    assert all(member.card.rescorer is None for member in made.card.members)
+    assert made.verify() > 0

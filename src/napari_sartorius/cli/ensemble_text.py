@@ -43,8 +43,7 @@ def ensemble_lines(card: EnsembleCard) -> list[str]:
         "fixed": f"always {rule.category}",
         "none": "several in one image",
     }[rule.by]
-    second = ["Second level:   judges every object"] if card.rescorer is not None else []
-    return [*lines, "", f"Cell type:      {decided}", *second]
+    return [*lines, "", f"Cell type:      {decided}"]
 
 
 def _pass_text(one: PassCard) -> str:

@@ -209,7 +209,10 @@ def card_lines(bundle: AnyBundle) -> list[str]:
         f"Licence:        {card.licence}",
         f"Trained on:     {card.training_data}",
     ]
+    judged = "judges every object with the preset best: napari-sartorius rescore show"
     optional = {
+        "Filters": ", ".join(one.filter for one in card.filters),
+        "Second level": f"{judged} {card.name}" if card.rescorer is not None else "",
         "Schedule": card.schedule,
         "Citation": card.citation,
         "Parent": "" if isinstance(bundle, EnsembleBundle) else bundle.card.parent or "",

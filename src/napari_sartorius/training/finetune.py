@@ -16,6 +16,7 @@ from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.nn.build import refuse_untrainable
+from napari_sartorius.postprocess.filter_config import unknown_categories
 from napari_sartorius.training.config import AugmentConfig, TrainConfig
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.fit import Trainer
@@ -243,5 +244,8 @@ def _card(
         "known_failures": (),
         "parent": start.name,
         "sha256": "",
+        # A second level has judged another network, and filters may speak of other categories.
+        "rescorer": None,
+        "filters": () if unknown_categories(start.filters, names) else start.filters,
     }
     return start.with_changes(**changes)

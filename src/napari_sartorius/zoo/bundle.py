@@ -178,7 +178,8 @@ def save_bundle(
 
     Half the size costs no accuracy worth measuring, but a network that shall answer exactly as
     another program does needs ``float32``. The card is written last and atomically, with the
-    checksum of the weights, so that a folder with a card is always whole.
+    checksum of the weights, so that a folder with a card is always whole. A second level that the
+    card speaks of judged other weights and is left out.
     """
     import torch
     from safetensors.torch import save
@@ -194,7 +195,7 @@ def save_bundle(
             raise ValueError(f"weight {name} does not fit 16-bit floats")
     data = save(kept)
     write_bytes(folder / WEIGHTS_FILE, data)
-    sealed = card.with_changes(sha256=hashlib.sha256(data).hexdigest())
+    sealed = card.with_changes(sha256=hashlib.sha256(data).hexdigest(), rescorer=None)
     write_bytes(folder / CARD_FILE, (sealed.model_dump_json(indent=1) + "\n").encode())
     return ModelBundle(sealed, folder)
 

@@ -147,12 +147,14 @@ def ensemble_card(
             f"({options.fusion.strategy.replace('_', ' ')}): {names}.",
             categories=lead.categories,
             thresholds={one: _mean(lookers, one) for one in lead.category_names},
+            filters=lead.filters,
             licence=combined_licence([(card.name, card.licence) for card in cards]),
             citation=" ".join(dict.fromkeys(card.citation for card in cards if card.citation)),
             training_data=" ".join(dict.fromkeys(card.training_data for card in cards)),
             known_failures=tuple(dict.fromkeys(f for card in cards for f in card.known_failures)),
             members=tuple(
-                MemberCard(card=card, cost=cost / costs[0])
+                # A second level judges what one model finds, not what several agree on.
+                MemberCard(card=card.with_changes(rescorer=None), cost=cost / costs[0])
                 for card, cost in zip(cards, costs, strict=True)
             ),
             passes=(
