@@ -13,6 +13,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.evaluation import evaluate_dataset
+from napari_sartorius.evaluation.cases import collect_cases
 from napari_sartorius.evaluation.result_text import as_text
 from napari_sartorius.io.coco import CocoDataset, CocoImage
 
@@ -128,6 +129,58 @@ def test_mismatches_are_explained() -> None:
     smaller.images[0] = CocoImage(10, "images/a.png", 15, 10)
     with pytest.raises(UserError, match="20 x 30 pixels in the truth but 10 x 15"):
         evaluate_dataset(truth, smaller)
+
+
+@pytest.mark.parametrize("score", [np.nan, 1.5, -0.1])
+def test_scores_that_are_none_are_named(score: float) -> None:
+    broken = squares((0, 0), (9, 9))
+    broken.scores[1] = score
+    with pytest.raises(UserError, match=r"Object 2 of the prediction of images/a\.png .*0 to 1"):
+        evaluate_dataset(dataset({"images/a.png": squares((0, 0))}), dataset({"a.png": broken}))
+
+
+def test_crowds_are_no_cells() -> None:
+    truth = squares((0, 0), (10, 10))
+    truth.columns["iscrowd"] = np.array([0, 1])
+    result = evaluate_dataset(dataset({"a.png": truth}), dataset({"a.png": squares((0, 0))}))
+    assert result.competition_score == 1
+    assert result.counting.mean_absolute == 0
+    inside = squares((0, 0), (10, 10))
+    inside.scores[:] = 0.5, 0.9
+    forgiven = evaluate_dataset(dataset({"a.png": truth}), dataset({"a.png": inside}))
+    assert forgiven.average_precision.ap == pytest.approx(1)
+    assert forgiven.counts.extra == 1
+
+
+def test_partial_predictions_are_compared_on_request() -> None:
+    truth, predicted = dataset(TRUTH), dataset({name: TRUTH[name] for name in list(TRUTH)[1:]})
+    cases = collect_cases(truth, predicted, partial=True)
+    assert cases.left_out == 1
+    assert [case.file_name for case in cases] == list(TRUTH)[1:]
+    with pytest.raises(UserError, match="lacks 3 of 3"):
+        collect_cases(truth, dataset({"x.png": squares()}), partial=True)
+
+
+def test_outcomes_counts_and_calibration_of_a_data_set() -> None:
+    found = {
+        "images/a.png": squares((0, 0), (1, 20)),
+        "images/b.png": squares((5, 5), category=1),
+        "images/c.png": squares((3, 3)),
+    }
+    result = evaluate_dataset(dataset(TRUTH), dataset(found))
+    counts = result.counts
+    assert (counts.truths, counts.matched, counts.missed, counts.extra) == (3, 2, 1, 2)
+    assert result.counting.mean_absolute == pytest.approx(1 / 3)
+    # Four objects with the score 1, two of them right.
+    assert result.calibration.expected_error == pytest.approx(0.5)
+    assert result.precisions.mean() == pytest.approx(result.competition_score)
+    assert result.pooled_score == pytest.approx(2 / 5)
+    by_name = {c.name: c for c in result.categories}
+    assert (by_name["round"].true_matched, by_name["round"].predicted_matched) == (1, 1)
+    assert by_name["round"].counting.images == 2
+    text = as_text(result)
+    assert "2 matched, 1 missed, 2 extra, 0 merged, 0 split" in text
+    assert "off by 0.3 objects an image" in text and "0.3 too many" in text
 
 
 def test_progress_and_cancel() -> None:

@@ -1,4 +1,4 @@
-"""How good a segmentation is: the competition metric and COCO average precision."""
+"""How good a segmentation is: scores, counts, calibration, single objects, cell shapes."""
 
 from __future__ import annotations
 

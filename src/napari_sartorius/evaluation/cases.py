@@ -28,6 +28,8 @@ class Case:
         Its name in the truth.
     truth, predicted : Instances
         Objects; categories are positions in `Cases.category_names`.
+    crowds : Instances
+        Annotated regions with ``iscrowd``: no cells, but AP forgives what is found in them.
     places : tuple of Path
         Where the image's file may be, the likeliest first.
     """
@@ -35,6 +37,7 @@ class Case:
     file_name: str
     truth: Instances
     predicted: Instances
+    crowds: Instances
     places: tuple[Path, ...] = ()
 
 
@@ -97,7 +100,8 @@ def collect_cases(
         objects = to_true_categories(predicted.instances[match.id], predicted.category_names, names)
         _check_scores(objects, image.file_name)
         places = (truth.image_path(image), predicted.image_path(match))
-        cases.append(Case(image.file_name, truth.instances[image.id], objects, places))
+        cells, crowds = _apart(truth.instances[image.id])
+        cases.append(Case(image.file_name, cells, objects, crowds, places))
     return Cases(cases, names, len(truth) - len(cases))
 
 
@@ -112,6 +116,12 @@ def _of_split(truth: CocoDataset, split: str | None) -> CocoDataset:
             + (f"choose from {', '.join(known)}." if known else "it names no splits at all.")
         )
     return chosen
+
+
+def _apart(annotated: Instances) -> tuple[Instances, Instances]:
+    """Return single objects and crowds."""
+    is_crowd = annotated.columns.get("iscrowd", np.zeros(len(annotated), np.int64)) > 0
+    return annotated[~is_crowd], annotated[is_crowd]
 
 
 def _check_scores(objects: Instances, name: str) -> None:

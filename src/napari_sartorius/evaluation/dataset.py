@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.evaluation.calibration import calibration
 from napari_sartorius.evaluation.cases import collect_cases
@@ -42,7 +43,8 @@ def evaluate_dataset(
     Parameters
     ----------
     truth : CocoDataset
-        Annotated images.
+        Annotated images. Regions with ``iscrowd`` are no objects; AP forgives what is found in
+        them, as COCO's tools do.
     predicted : CocoDataset
         Predictions for at least these images, matched by file name (see `pair_images`), with
         categories of the same names.
@@ -80,7 +82,7 @@ def evaluate_cases(
         monitor.progress("comparing", done / (len(cases) + 1))
         images.append(_image(case, names, variant))
     monitor.check()
-    pairs = [(case.truth, case.predicted) for case in cases]
+    pairs = [(Instances.concatenate([c.truth, c.crowds]), c.predicted) for c in cases]
     coco = coco_average_precision(pairs, names, max_detections=max_detections)
     monitor.progress("comparing", 1.0)
     return EvaluationResult(

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sartorius.evaluation.competition import THRESHOLDS
-from napari_sartorius.evaluation.matching import one_to_one, pairs_above
+from napari_sartorius.evaluation.matching import one_to_one
+from napari_sartorius.evaluation.painting import painted, pairs_with_painted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,14 +109,14 @@ def search_thresholds(
 
 def _match(truth: Instances, predicted: Instances) -> _MatchedImage:
     ordered = predicted.sort_by_score()
-    masks = ordered.masks.remove_overlap()
+    image = painted(ordered.masks)
     true_masks = truth.masks[truth.masks.area() > 0]
     # Predictions do not overlap any more, so no true object matches two of them above one half:
     # the choice for one prediction does not depend on which others are there.
-    matches = one_to_one(pairs_above(true_masks, masks, float(THRESHOLDS[0])))
-    ious = np.zeros(len(masks), np.float64)
+    matches = one_to_one(pairs_with_painted(true_masks, image, float(THRESHOLDS[0])))
+    ious = np.zeros(len(ordered), np.float64)
     ious[matches.predicted] = matches.iou
-    return _MatchedImage(len(true_masks), ordered.scores, masks.area(), ious)
+    return _MatchedImage(len(true_masks), ordered.scores, image.areas, ious)
 
 
 def _best(

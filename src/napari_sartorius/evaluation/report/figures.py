@@ -108,7 +108,7 @@ def precision_recall(result: EvaluationResult) -> str:
             label = f"{name}: AP {value:.3f}"
             axes.plot(RECALL_LEVELS, precision.curve[row], color=colour, label=label)
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
 
     return _svg("recall", draw)
 
@@ -133,7 +133,7 @@ def reliability(result: EvaluationResult) -> str:
             label="found right",
         )
         top.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1))
-        top.legend(loc="upper left")
+        top.legend(loc="best")
         bottom.bar(middle, table.counts, width, color=category_colour(0))
         bottom.set(xlabel="score", ylabel="objects")
 
