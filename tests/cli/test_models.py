@@ -182,7 +182,7 @@ def test_combine_and_use(run: Run, models: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "Best with pair: 2 models, 4 looks, about 4 x the time of Fast." in result.stderr
-    written = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    written = json.loads((tmp_path / "out" / "instances.json").read_text())
     assert written["images"][0]["passes"] == [
         {"members": ["tiny", "other"], "views": ["identity", "rot90"], "fusion": "weighted_boxes"}
     ]

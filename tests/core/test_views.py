@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sartorius.core.views import Flip, View
+from napari_sartorius.core.views import BoxMap, Flip, View
 
-BY_NUMPY = {
+BY_NUMPY: dict[str, Any] = {
     "identity": lambda a: a,
     "horizontal": np.fliplr,
     "vertical": np.flipud,
@@ -26,7 +26,11 @@ BY_NUMPY = {
 def _seen(pixels: np.ndarray, view: View) -> np.ndarray:
     pixels = pixels.T if view.transposed else pixels
     rows, columns = (slice(None, None, -1 if r else 1) for r in _reversals(view))
-    return pixels[rows, columns]
+    return np.asarray(pixels[rows, columns])
+
+
+def _shown(box: np.ndarray, where: BoxMap) -> np.ndarray:
+    return box[list(where.order)] * np.array(where.factor) + np.array(where.shift)
 
 
 def _reversals(view: View) -> tuple[bool, bool]:
@@ -56,10 +60,10 @@ def test_boxes_follow_the_pixels_they_surround(
     rows, columns = np.nonzero(_seen(image, view))
     where = view.box_map(size)
     box = np.array([x0, y0, x1, y1], np.float32)
-    seen = box[list(where.order)] * np.float32(where.factor) + np.float32(where.shift)
+    seen = _shown(box, where)
     expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_array_equal(seen, expected)
-    back = (seen - np.float32(where.shift)) / np.float32(where.factor)
+    back = (seen - np.array(where.shift)) / np.array(where.factor)
     np.testing.assert_array_equal(back[list(where.inverse_order)], box)
 
 
@@ -80,5 +84,4 @@ def test_a_scaled_view_maps_to_the_edges_of_its_whole_pixels() -> None:
     assert view.seen_size(size) == (50, 32)
     where = view.box_map(size)
     whole = np.array([0, 0, 33, 21], np.float32)
-    seen = whole[list(where.order)] * np.float32(where.factor) + np.float32(where.shift)
-    np.testing.assert_allclose(seen, [0, 0, 32, 50], atol=1e-5)
+    np.testing.assert_allclose(_shown(whole, where), [0, 0, 32, 50], atol=1e-5)

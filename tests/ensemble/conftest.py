@@ -10,14 +10,18 @@ from torch import nn
 
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.config import (
+    AttentiveMaskHeadConfig,
     BoxHeadConfig,
     CascadeMaskRCNNConfig,
+    CenterMaskConfig,
+    FCOSConfig,
     HTCConfig,
     MaskHeadConfig,
     MaskRCNNConfig,
     ProposalConfig,
     PyramidConfig,
     SemanticConfig,
+    TopPyramidConfig,
     TrunkConfig,
 )
 
@@ -26,6 +30,14 @@ if TYPE_CHECKING:
 
     from napari_sartorius.nn.network import Network
 
+_CENTERMASK: dict[str, Any] = {
+    "num_classes": 2,
+    "trunk": TrunkConfig(name="resnet18", widths=(16, 16, 16, 16)),
+    "pyramid": TopPyramidConfig(width=16),
+    "fcos": FCOSConfig(class_layers=1, box_layers=1, groups=4, candidate_score=0.0),
+    "mask_head": AttentiveMaskHeadConfig(width=8, layers=1),
+    "mask_iou_head": None,
+}
 _FAMILIES: dict[str, Any] = {
     "mask_rcnn": MaskRCNNConfig,
     "cascade": CascadeMaskRCNNConfig,
@@ -54,6 +66,17 @@ def make_network(family: str = "mask_rcnn", seed: int = 0, **changes: Any) -> Ne
         if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.std() < 0.02:
             nn.init.normal_(layer.weight, std=0.05 if name.endswith("deltas") else 0.3)
     return network.eval()
+
+
+def make_centermask() -> Network:
+    """A network without anchors, which finds and scores an object in one stage."""
+    torch.manual_seed(3)
+    return build_network(CenterMaskConfig(**_CENTERMASK)).eval()
+
+
+@pytest.fixture(scope="session")
+def centermask() -> Network:
+    return make_centermask()
 
 
 @pytest.fixture(scope="session")

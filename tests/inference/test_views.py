@@ -64,13 +64,13 @@ def test_looking_back_is_the_reference_inverse(name: str, shared_golden: Path) -
     folder = shared_golden / "fusion" / "9_tta_inverse" / "4810ddb4229c"
     views = json.loads((folder / "mistag_tta.json").read_text())["views"]
     case = next(one for one in views if one["view"] == name)
-    flip = {"none": "identity", "hflip": "horizontal", "vflip": "vertical", "rot180": "both"}[name]
+    flips = {"none": "identity", "hflip": "horizontal", "vflip": "vertical", "rot180": "both"}
     size = (520, 704)
     masks = CropMasks.from_rle(case["masks_view_frame_input"], size)
     full = np.stack([masks.full(i) for i in range(len(masks))])
     boxes = case["boxes_px_view_frame_input"]
     none = np.zeros(len(boxes))
-    back = look_back(_found(boxes, none, none, full), View(flip), size)
+    back = look_back(_found(boxes, none, none, full), View.parse(flips[name]), size)
     expected = np.array(case["boxes_norm_back"]) * [704, 520, 704, 520]
     np.testing.assert_allclose(back.boxes, expected, atol=1e-4)
     truth = CropMasks.from_rle(case["masks_back"], size)

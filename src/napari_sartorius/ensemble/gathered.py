@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.ensemble.looks import Look
+from napari_sartorius.ensemble.member_masks import pairwise_agreement
 
 if TYPE_CHECKING:
     from napari_sartorius.ensemble.clusters import Clusters
@@ -103,6 +104,14 @@ class Gathered:
             return CropMasks.empty(canvas.image_size)
         drawn = CropMasks.concatenate([canvas.draw(look.found[own]) for look, _, own in parts])
         return drawn[np.argsort(np.concatenate([places for _, places, _ in parts]))]
+
+    def mask_agreement(self, clusters: Clusters, canvas: Canvas) -> NDArray[np.float32]:
+        """Mean IoU over all pairs of the members' masks, (M,); 1 for single members."""
+        result = np.ones(len(clusters), np.float32)
+        several = clusters.sizes > 1
+        some = clusters[several]
+        result[several] = pairwise_agreement(self.draw(some.members, canvas), some)
+        return result
 
     def majority(self, clusters: Clusters) -> NDArray[np.int64]:
         """Category of each cluster: the one with the largest sum of weighted scores, (M,)."""

@@ -51,7 +51,15 @@ class JoinedNetwork(Network):
     ----------
     networks, config, inputs, names
         As `napari_sartorius.ensemble.join.join` describes them.
+
+    Attributes
+    ----------
+    views_together
+        Whether views whose pictures have the same shape go through a network in one pass. None
+        does so except on the processor, where that is no faster and only takes more memory.
     """
+
+    views_together: bool | None = None
 
     def __init__(
         self,
@@ -73,9 +81,14 @@ class JoinedNetwork(Network):
     @property
     def memory_growth(self) -> float:
         """How much more memory a pixel takes than with one network and one view."""
-        scales = [v.scale * i.scale for i in self.inputs for v in self.views]
-        held = sum(scale**2 for scale in scales[1:])
-        return max(scale**2 for scale in scales) + _SHARE_OF_PEAK * held
+        areas = [[(v.scale * i.scale) ** 2 for v in self.views] for i in self.inputs]
+        device = next(self.parameters()).device
+        passes = [sum(views) if self._together(device) else max(views) for views in areas]
+        held = sum(map(sum, areas)) - areas[0][0]
+        return max(passes) + _SHARE_OF_PEAK * held
+
+    def _together(self, device: torch.device) -> bool:
+        return device.type != "cpu" if self.views_together is None else self.views_together
 
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Refuse to train.
@@ -91,19 +104,15 @@ class JoinedNetwork(Network):
         )
 
     def look(self, batch: Tensor, sizes: list[Size], only: int | None = None) -> list[Sight]:
-        """What every network sees in every view, or in one of them.
-
-        Views whose pictures have the same shape go through a network together, except on the
-        processor, where that is no faster and only takes more memory.
-        """
-        apart = batch.device.type == "cpu"
+        """What every network sees in every view, or in one of them."""
+        together = self._together(batch.device)
         sights = []
         for model, (member, given) in enumerate(zip(self.members, self.inputs, strict=True)):
             groups: dict[object, list[tuple[View, Tensor]]] = {}
             for view in self.views if only is None else self.views[only : only + 1]:
                 own = replace(view, scale=view.scale * given.scale)
                 seen = see(batch, sizes, own, given, self.size_divisibility)
-                groups.setdefault(view if apart else seen.shape, []).append((own, seen))
+                groups.setdefault(seen.shape if together else view, []).append((own, seen))
             sights += [self._sight(member, model, group, sizes) for group in groups.values()]
         return sights
 

@@ -19,7 +19,6 @@ from napari_sartorius.ensemble.close_pairs import close_pairs
 from napari_sartorius.ensemble.clusters import Clusters
 from napari_sartorius.ensemble.fused import fused_instances
 from napari_sartorius.ensemble.gathered import Gathered
-from napari_sartorius.ensemble.member_masks import pairwise_agreement
 from napari_sartorius.ensemble.options import FusionOptions, Overlap
 from napari_sartorius.ensemble.soft_masks import mean_masks
 
@@ -53,7 +52,7 @@ def mean_of_looks(looks: Sequence[Look], canvas: Canvas, options: MeanOfLooks) -
     """Fuse by the mean over all looks; see `looks.Strategy`."""
     gathered = Gathered.of(looks)
     found, clusters = mean_found(gathered, canvas.keep, options.iou)
-    agreement = pairwise_agreement(gathered.draw(clusters.members, canvas), clusters)
+    agreement = gathered.mask_agreement(clusters, canvas)
     return fused_instances(
         gathered,
         clusters,

@@ -79,14 +79,10 @@ def pairwise_agreement(masks: CropMasks, clusters: Clusters) -> NDArray[np.float
 
     `masks` are one per member, in the order of ``clusters.members``. Two empty masks agree.
     """
-    result = np.ones(len(clusters), np.float32)
-    several = np.flatnonzero(clusters.sizes > 1)
-    at = np.repeat(clusters.sizes > 1, clusters.sizes)
-    some, numbered = masks[at], clusters[several]
-    result[several] = [
-        _lay_over(stack.reshape(len(stack), -1), None)[1] for _, stack in _windows(some, numbered)
+    agreement = [
+        _lay_over(stack.reshape(len(stack), -1), None)[1] for _, stack in _windows(masks, clusters)
     ]
-    return result
+    return np.array(agreement, np.float32)
 
 
 def _windows(

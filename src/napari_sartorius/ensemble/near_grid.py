@@ -54,6 +54,9 @@ class NearGrid:
         if not LOWEST_IOU <= iou <= 1:
             raise ValueError(f"expected an IoU from {LOWEST_IOU} to 1, got {iou}")
         self._boxes = boxes
+        # Boxes at one time; at a low overlap each looks into many cells.
+        share = min(1.0, iou / 0.3) ** 2
+        self._chunk = math.ceil(_CHUNK_BOXES * share)
         self._numbers = np.unique(labels, return_inverse=True)[1].reshape(-1)
         self.labels = self._numbers.tolist()
         self._reach = (1 - iou) / (2 * iou) + _SLACK
@@ -70,7 +73,7 @@ class NearGrid:
         self._lowest = math.floor(lowest)
         highest = math.floor(float(self._exact.max(initial=lowest)))
         self._magnitudes = max(highest - self._lowest, 0) + 1
-        self._scales = [base ** -(self._lowest + i + 0.5) for i in range(self._magnitudes)]
+        self._scales = [base ** -(self._lowest + i + 1) for i in range(self._magnitudes)]
         self._pitch = int(extent * self._scales[0]) + 1
 
     def place(self, twice_x: float, twice_y: float, area: float, label: int) -> int:
@@ -84,8 +87,8 @@ class NearGrid:
 
     def keys(self) -> Iterator[list[int]]:
         """For each box, the cells in which boxes lie that may overlap it enough."""
-        for start in range(0, len(self._boxes), _CHUNK_BOXES):
-            keys, ends = self._keys_of(slice(start, start + _CHUNK_BOXES))
+        for chunk in self._chunks():
+            keys, ends = self._keys_of(chunk)
             listed, begin = keys.tolist(), 0
             for end in ends.tolist():
                 yield listed[begin:end]
@@ -93,15 +96,12 @@ class NearGrid:
 
     def pairs(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Pairs i < j of boxes that may overlap enough, some boxes at a time."""
-        chunks = [
-            slice(start, start + _CHUNK_BOXES) for start in range(0, len(self._boxes), _CHUNK_BOXES)
-        ]
-        if not chunks:
+        if not len(self._boxes):
             return
-        own = np.concatenate([self._places_of(chunk) for chunk in chunks])
+        own = np.concatenate([self._places_of(chunk) for chunk in self._chunks()])
         by_key = np.argsort(own, kind="stable")
         sorted_keys = own[by_key]
-        for chunk in chunks:
+        for chunk in self._chunks():
             keys, ends = self._keys_of(chunk)
             low = np.searchsorted(sorted_keys, keys, side="left")
             count = np.searchsorted(sorted_keys, keys, side="right") - low
@@ -111,6 +111,10 @@ class NearGrid:
             other = by_key[np.arange(len(skip)) + skip]
             later = other > box
             yield box[later], other[later]
+
+    def _chunks(self) -> Iterator[slice]:
+        for start in range(0, len(self._boxes), self._chunk):
+            yield slice(start, start + self._chunk)
 
     def _places_of(self, chunk: slice) -> NDArray[np.int64]:
         """Keys of the cells in which some boxes lie, (K,)."""

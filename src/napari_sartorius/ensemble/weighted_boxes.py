@@ -17,7 +17,6 @@ from napari_sartorius.core.found import Found
 from napari_sartorius.ensemble.box_fusion import Confidence, weighted_boxes_fusion
 from napari_sartorius.ensemble.fused import fused_instances
 from napari_sartorius.ensemble.gathered import Gathered
-from napari_sartorius.ensemble.member_masks import pairwise_agreement
 from napari_sartorius.ensemble.options import FusionOptions, Overlap, Share
 from napari_sartorius.ensemble.soft_masks import mean_masks
 
@@ -88,7 +87,7 @@ def weighted_boxes(looks: Sequence[Look], canvas: Canvas, options: WeightedBoxes
         scores = scores * mean_inside(probs)
     found = Found(boxes, scores, labels, probs)
     masks, further = canvas.draw(found), canvas.confidence(found)
-    agreement = pairwise_agreement(gathered.draw(clusters.members, canvas), clusters)
+    agreement = gathered.mask_agreement(clusters, canvas)
     objects = fused_instances(gathered, clusters, boxes, scores, labels, masks, agreement, further)
     if options.rescore and canvas.keep is not None:
         objects = objects[canvas.keep(objects.scores, objects.categories)]

@@ -43,6 +43,10 @@ MaskConfidence: TypeAlias = Literal[
 """
 
 
+# With a vote of 0, one member is still needed.
+_ANY_VOTE = 1e-3
+
+
 class WeightedMasks(FusionOptions):
     """Options of weighted masks fusion.
 
@@ -102,10 +106,6 @@ def weighted_masks(looks: Sequence[Look], canvas: Canvas, options: WeightedMasks
         np.maximum(options.vote * clusters.sum(shares), _ANY_VOTE * clusters.max(shares)),
     )
     return fused_instances(gathered, clusters, boxes, scores, labels, masks, agreement)
-
-
-# With a vote of 0, one member is still needed.
-_ANY_VOTE = 1e-3
 
 
 def cluster_by_boxes(
