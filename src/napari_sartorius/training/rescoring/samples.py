@@ -19,12 +19,13 @@ from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.postprocess.thresholds import majority_category
 from napari_sartorius.training.data import read_annotated
+from napari_sartorius.training.held_out import group_of
 from napari_sartorius.zoo import ModelBundle
 from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
     from napari_sartorius.inference.prepare import PreparedImage
-    from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.rescoring.config import RescoreConfig
     from napari_sartorius.zoo import AnyBundle
 
@@ -142,7 +143,7 @@ def collect_samples(
         samples.append(
             ImageSample(
                 name=record.file_name,
-                group=group_of(record, config),
+                group=group_of(record, config.group),
                 category="" if category is None else dataset.category_names[category],
                 truth=truth,
                 found=recorder.found,
@@ -153,11 +154,6 @@ def collect_samples(
             )
         )
     return samples
-
-
-def group_of(record: CocoImage, config: RescoreConfig) -> str:
-    """Which images an image belongs with; alone when its record does not say."""
-    return str(record.extra.get(config.group, record.file_name))
 
 
 def best_iou(found: Instances, truth: Instances) -> NDArray[np.float64]:
