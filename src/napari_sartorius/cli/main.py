@@ -17,6 +17,7 @@ from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.shapes import shapes
 from napari_sartorius.cli.train import train
+from napari_sartorius.cli.tune import tune
 
 app = typer.Typer(
     cls=SentenceGroup,
@@ -54,6 +55,7 @@ app.command()(segment)
 app.command()(evaluate)
 app.command()(shapes)
 app.command()(train)
+app.command()(tune)
 app.command()(export)
 app.add_typer(models_app, name="models")
 app.add_typer(rescore_app, name="rescore")

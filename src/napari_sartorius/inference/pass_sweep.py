@@ -13,7 +13,6 @@ from napari_sartorius.core.views import View
 from napari_sartorius.ensemble.config import build
 from napari_sartorius.ensemble.looks import Canvas
 from napari_sartorius.inference.joined_input import member_inputs
-from napari_sartorius.inference.network import NetworkRunner
 from napari_sartorius.inference.one_network import OneNetwork
 from napari_sartorius.inference.prepare import PreparedImage, prepare
 from napari_sartorius.inference.selection import Selection
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.memory import Effort
+    from napari_sartorius.inference.network import NetworkRunner
     from napari_sartorius.inference.network_pool import NetworkPool
     from napari_sartorius.inference.result import NoticeBook, Stopwatch
     from napari_sartorius.inference.tile_walk import Eyes

@@ -1,0 +1,308 @@
+"""Tunes a model's card: look once, search by category in folds, measure, choose from all."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.evaluation.competition import competition_score
+from napari_sartorius.postprocess.second_level.rescorer import Rescorer
+from napari_sartorius.training.data import read_annotated
+from napari_sartorius.training.folds import assign_folds
+from napari_sartorius.training.tuning.collecting import collect_trials
+from napari_sartorius.training.tuning.config import TuningConfig
+from napari_sartorius.training.tuning.figures import TuningFigures
+from napari_sartorius.training.tuning.images import TuningImage, tuning_images
+from napari_sartorius.training.tuning.memory import LookMemory
+from napari_sartorius.training.tuning.search import load_optuna, search
+from napari_sartorius.training.tuning.segmenters import Segmenters, memory_folder
+from napari_sartorius.training.tuning.spaces import SecondLevelSpace, Space, space_of
+from napari_sartorius.zoo import AnyBundle
+from napari_sartorius.zoo.changed_files import change, changed_copy
+from napari_sartorius.zoo.ensemble_card import AnyCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.training.tuning.trials import Choice, TrialImage
+
+NEWS = "the tuned thresholds"
+# Shares of progress after which the images are segmented, and the search is done.
+_COLLECTED, _SEARCHED = 0.7, 0.85
+_NOTE = re.compile(r"(; )?tuned on \d+ annotated images \([^)]*\)")
+
+
+@dataclass(frozen=True, eq=False)
+class TuningResult:
+    """What was found; no model has it yet.
+
+    Attributes
+    ----------
+    bundle
+        The model that was tuned.
+    card
+        Its card with the values that were chosen on all images.
+    figures
+        Of images that were not tuned on.
+    config
+        How it was tuned.
+    """
+
+    bundle: AnyBundle
+    card: AnyCard
+    figures: TuningFigures
+    config: TuningConfig
+
+    def save(self, name: str | None = None) -> AnyBundle:
+        """Change the model's own card, or, with a `name`, that of a copy of the model.
+
+        Raises
+        ------
+        UserError
+            When the model cannot be changed, or the name is taken.
+        """
+        if name is None:
+            return change(self.bundle, self._changes(), {}, NEWS)
+        return changed_copy(self.bundle, self._changes(), {}, name)
+
+    def _changes(self) -> dict[str, Any]:
+        new, old = self.card.model_dump(), self.bundle.card
+        fields = ("thresholds", "passes", "presets", "rescorer")
+        changes = {field: new[field] for field in fields if field in new}
+        figures = {
+            "tuning_score_before": self.figures.before["all"],
+            "tuning_score_after": self.figures.after["all"],
+        }
+        note = (
+            f"tuned on {self.figures.images['all']} annotated images ({self.figures.folds} folds, "
+            f"preset {self.config.preset})"
+        )
+        schedule = _NOTE.sub("", old.schedule)
+        changes["metrics"] = old.metrics | figures
+        changes["schedule"] = f"{schedule}; {note}" if schedule else note
+        return changes
+
+
+def tune(
+    bundle: AnyBundle,
+    dataset: CocoDataset,
+    config: TuningConfig,
+    monitor: Monitor | None = None,
+    *,
+    cache: Path | None = None,
+    network: Any = None,
+) -> TuningResult:
+    """Find the values of a model's card that give the best competition score.
+
+    Parameters
+    ----------
+    bundle
+        The model. Where the preset uses its second level, the limit of that one is tuned, else
+        the thresholds.
+    dataset
+        Annotated images that the model was not trained on.
+    config
+        How to tune.
+    monitor
+        Hears of progress and notices, and may cancel.
+    cache
+        Folder in which it is kept what networks find, for the next time; the user's cache when
+        None.
+    network
+        Used instead of loading the model's; of an ensemble networks by member.
+
+    Raises
+    ------
+    UserError
+        When there are too few images, they show what the model does not know, one cannot be read,
+        or optuna is missing.
+    """
+    monitor = monitor or Monitor()
+    # What cannot be done is better refused before the images are segmented.
+    load_optuna()
+    space = space_of(bundle.card, config)
+    if isinstance(space, SecondLevelSpace):
+        Rescorer.check_available()
+    images = tuning_images(dataset, bundle.card, config, monitor)
+    fold = assign_folds(
+        [i.group for i in images], [i.category for i in images], config.folds, config.seed
+    )
+    memory = LookMemory(memory_folder(bundle.card, cache))
+    segmenters = Segmenters(bundle, config.preset, config.device, memory, network)
+    part = SubMonitor(monitor, 0.0, _COLLECTED)
+    trials = collect_trials(dataset, images, space, segmenters, memory, part)
+    tuner = Tuner(space, images, trials, bundle.card.category_names, config)
+    part = SubMonitor(monitor, _COLLECTED, _SEARCHED)
+    by_fold, chosen = tuner.in_folds(fold, part)
+    before, after = _measured(
+        dataset, images, segmenters, memory,
+        [bundle.card] * len(images), [space.changed(by_fold[f]) for f in fold.tolist()],
+        config, SubMonitor(monitor, _SEARCHED, 1.0),
+    )  # fmt: skip
+    monitor.progress("done", 1.0)
+    return TuningResult(
+        bundle,
+        space.changed(chosen),
+        TuningFigures(
+            images={k: round(v) for k, v in _by_category(images, [1.0] * len(images), sum).items()},
+            folds=config.folds,
+            before=_by_category(images, before),
+            after=_by_category(images, after),
+            tuned=_by_category(images, tuner.scores(chosen)),
+            old=_told(space, space.start),
+            new=_told(space, space.start | chosen),
+            trials=tuner.trials_made,
+            trial_seconds=tuner.seconds / max(1, tuner.trials_made),
+            looks=memory.looks,
+            cache=str(memory.folder),
+            cache_bytes=memory.bytes_on_disk,
+        ),
+        config,
+    )
+
+
+class Tuner:
+    """Searches category by category.
+
+    Parameters
+    ----------
+    space
+        What is tuned.
+    images, trials
+        The images, and what scores them.
+    names
+        Categories of the model.
+    config
+        How to search.
+
+    Attributes
+    ----------
+    trials_made, seconds
+        How many combinations were scored, and how long that took.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        images: Sequence[TuningImage],
+        trials: Sequence[TrialImage],
+        names: Sequence[str],
+        config: TuningConfig,
+    ) -> None:
+        self._space = space
+        self._images = images
+        self._trials = trials
+        self._names = names
+        self._config = config
+        self._start = space.start
+        self.trials_made = 0
+        self.seconds = 0.0
+
+    def in_folds(
+        self, fold: NDArray[np.int64], monitor: Monitor
+    ) -> tuple[list[dict[str, Choice]], dict[str, Choice]]:
+        """Choices for each fold, made on the images of all others, and those made on all images."""
+        count = self._config.folds
+        parts = [
+            SubMonitor(monitor, n / (count + 1), (n + 1) / (count + 1)) for n in range(count + 1)
+        ]
+        by_fold = [self.choose(fold != number, parts[number]) for number in range(count)]
+        return by_fold, self.choose(np.ones(len(fold), np.bool_), parts[count])
+
+    def choose(self, use: NDArray[np.bool_], monitor: Monitor) -> dict[str, Choice]:
+        """The best values by category name, judged by the images in `use`, (N,).
+
+        A category that none of them shows has no entry. Where an image may show several
+        categories, each is tuned with those before it as they were tuned.
+        """
+        chosen: dict[str, Choice] = {}
+        for number, name in enumerate(self._names):
+            mine = [
+                trial
+                for image, trial, used in zip(self._images, self._trials, use, strict=True)
+                if used and image.category == name
+            ]
+            monitor.progress(f"searching: {name}", number / len(self._names))
+            if mine:
+                score = partial(self._score, mine, dict(chosen), name)
+                chosen[name], _ = search(
+                    score,
+                    self._space.grid,
+                    self._start[name],
+                    self._config.trials,
+                    self._config.seed,
+                    monitor,
+                )
+        return chosen
+
+    def scores(self, chosen: Mapping[str, Choice]) -> list[float]:
+        """What the images score with these values, when their category is known."""
+        vector = self._vector(chosen)
+        return [trial.score(vector) for trial in self._trials]
+
+    def _score(
+        self,
+        trials: Sequence[TrialImage],
+        others: dict[str, Choice],
+        name: str,
+        choice: Choice,
+    ) -> float:
+        began = time.perf_counter()
+        vector = self._vector({**others, name: choice})
+        score = float(np.mean([trial.score(vector) for trial in trials]))
+        self.seconds += time.perf_counter() - began
+        self.trials_made += 1
+        return score
+
+    def _vector(self, chosen: Mapping[str, Choice]) -> list[Choice]:
+        values = self._start | dict(chosen)
+        return [values[name] for name in self._names]
+
+
+def _measured(
+    dataset: CocoDataset,
+    images: Sequence[TuningImage],
+    segmenters: Segmenters,
+    memory: LookMemory,
+    old: Sequence[AnyCard],
+    new: Sequence[AnyCard],
+    config: TuningConfig,
+    monitor: Monitor,
+) -> tuple[list[float], list[float]]:
+    """Scores of the images, segmented as a user would, with an old and a new card each."""
+    scores: tuple[list[float], list[float]] = ([], [])
+    for number, (image, *cards) in enumerate(zip(images, old, new, strict=True)):
+        monitor.check()
+        monitor.progress(f"measuring image {number + 1} of {len(images)}", number / len(images))
+        pixels = read_annotated(dataset, image.record)
+        with memory.of(pixels):
+            for card, column in zip(cards, scores, strict=True):
+                found = segmenters.whole(card).segment(pixels).instances
+                column.append(competition_score(image.truth, found, config.variant).score)
+    return scores
+
+
+def _by_category(
+    images: Sequence[TuningImage], values: Sequence[float], how: Any = np.mean
+) -> dict[str, float]:
+    """Mean value of the images of each category, and of all."""
+    kinds = [image.category for image in images]
+    table = {
+        name: float(how([v for v, kind in zip(values, kinds, strict=True) if kind == name]))
+        for name in sorted(set(kinds))
+    }
+    return table | {"all": float(how(values))}
+
+
+def _told(space: Space, choices: Mapping[str, Choice]) -> dict[str, dict[str, float]]:
+    return {name: dict(zip(space.grid, choice, strict=True)) for name, choice in choices.items()}
