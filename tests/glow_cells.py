@@ -7,6 +7,7 @@ bright disc is found twice, the second time two pixels to the right and with a l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,6 @@ from napari_sartorius.zoo import ModelBundle, Thresholds
 from tiny_models import save_tiny_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class GlowDetector:
             bright = round(float(image[rows, columns].max()))
             box = np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
             for shift in (0, 2) if rows.stop - rows.start > 2 * CRUMB + 1 else (0,):
-                boxes.append(box + [shift, 0, shift, 0])
+                boxes.append(np.add(box, (shift, 0, shift, 0)))
                 scores.append(bright / 255 - 0.01 * shift)
                 kinds.append(bright % 2)
         score = np.array(scores, np.float32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.evaluation.competition import competition_score
 from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.postprocess.filter_config import ShapeFilter
 from napari_sartorius.training.data import read_annotated
@@ -22,7 +25,9 @@ from napari_sartorius.training.tuning.images import TuningImage
 from napari_sartorius.training.tuning.search import search
 from napari_sartorius.training.tuning.tuning import Tuner, TuningResult, tune
 from napari_sartorius.zoo import ModelBundle, Thresholds, find_bundle
+from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
 from napari_sartorius.zoo.tuned_card import thresholds_in_use
+from tiny_ensembles import bundle_of, categories, ensemble_of, member_card, one_pass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,15 +186,15 @@ def test_noise_does_not_look_like_success() -> None:
             self.seed = seed
 
         def score(self, choices: Sequence[Choice]) -> float:
-            return float(np.random.default_rng([self.seed, hash(choices[0])]).random())
+            return float(
+                np.random.default_rng([self.seed, int(choices[0][0] * 40 + choices[0][1])]).random()
+            )
 
-    class Space:
-        grid: Any = {"score": tuple(range(40)), "mask": tuple(range(40))}
-        start: Any = {"big": (0.0, 0.0)}
-
+    ladder = tuple(map(float, range(40)))
+    space: Any = SimpleNamespace(grid={"score": ladder, "mask": ladder}, start={"big": (0.0, 0.0)})
     trials: Any = [Chance(seed) for seed in range(4)]
     images: Any = [TuningImage(None, str(n), "big", None) for n in range(4)]  # type: ignore[arg-type]
-    tuner = Tuner(Space(), images, trials, ["big"], QUICK.model_copy(update={"trials": 60}))  # type: ignore[arg-type]
+    tuner = Tuner(space, images, trials, ["big"], QUICK.model_copy(update={"trials": 60}))
     fold = np.array([0, 1, 0, 1])
     by_fold, chosen = tuner.in_folds(fold, Monitor())
     held_out = [trial.score([by_fold[f]["big"]]) for trial, f in zip(trials, fold, strict=True)]
@@ -198,7 +203,7 @@ def test_noise_does_not_look_like_success() -> None:
 
 
 def test_networks_look_once(models: Path, tmp_path: Path, data: CocoDataset) -> None:
-    """Stopped and started again, tuned again with another aim, or with another card of the model."""
+    """Stopped and started again, tuned again with another aim, or under another name."""
     bundle, network = glow_bundle(models / "tiny"), GlowDetector()
     with pytest.raises(Cancelled):
         tune(bundle, data, QUICK, Listener(0.4), cache=tmp_path, network=network)
@@ -221,7 +226,7 @@ def test_networks_look_once(models: Path, tmp_path: Path, data: CocoDataset) -> 
 def test_views_are_measured_as_they_are_used(
     models: Path, tmp_path: Path, data: CocoDataset
 ) -> None:
-    """With several views a limit in the network changes means, so figures come from the real thing."""
+    """A limit in the network changes means over views, so figures come from the real thing."""
     bundle = glow_bundle(models / "tiny")
     config = QUICK.model_copy(update={"preset": "balanced", "trials": 5})
     result = tune(bundle, data, config, cache=tmp_path, network=GlowDetector())
@@ -282,3 +287,70 @@ def test_thresholds_of_one_category_models_go_by_no_name(models: Path, tmp_path:
     bundle = ModelBundle(card, models / "tiny")
     result = tune(bundle, data, QUICK, cache=tmp_path, network=GlowDetector())
     assert result.figures.after == {"cell": 1.0, "all": 1.0}
+
+
+def test_limit_of_a_second_level(models: Path, tmp_path: Path) -> None:
+    """Where the preset uses a second level, its limit is tuned, and the thresholds stay."""
+    from napari_sartorius.postprocess.second_level.rescorer import FitSettings, fit_rescorer
+    from napari_sartorius.zoo.rescorer_card import RescorerCard
+    from napari_sartorius.zoo.rescorer_files import put_rescorer
+
+    # Expects of an object as much as it scores, and the true ones score 0.59 or more.
+    score = np.linspace(0, 1, 300)
+    table = {"box_score": score, "mask_area": np.arange(300.0) % 7}
+    rescorer = fit_rescorer(table, score, FitSettings(trees=80, learning_rate=0.3))
+    data_ = rescorer.to_bytes()
+    entry = RescorerCard(sha256=hashlib.sha256(data_).hexdigest(), min_predicted_iou={})
+    fair = Thresholds(score=0.15, mask=TRUE_MASK, nms=0.3, min_size=100)
+    bundle = glow_bundle(models / "tiny", thresholds=dict.fromkeys(NAMES, fair))
+    judging = put_rescorer(bundle, data_, entry, {})
+    data = write_glow(tmp_path, [BIG, BIG])
+    config = QUICK.model_copy(update={"preset": "best"})
+    result = tune(judging, data, config, cache=tmp_path, network=GlowDetector())
+    assert result.figures.before["all"] < 0.7 and result.figures.after["all"] == 1.0
+    assert result.figures.tuned["all"] == 1.0
+    assert list(result.figures.new["big"]) == ["min_predicted_iou"]
+    copy = result.save("copy")
+    assert copy.card.rescorer is not None and copy.card.thresholds == judging.card.thresholds
+    assert 0.42 <= copy.card.rescorer.min_predicted_iou["big"] <= 0.6
+    assert copy.read_rescorer() == data_
+
+
+@pytest.mark.parametrize("strategy", ["mean_of_looks", "weighted_segments"])
+def test_ensembles(tmp_path: Path, strategy: str) -> None:
+    """Each pass gets its own thresholds, also where a strategy fuses finished masks."""
+    members = [
+        member_card(name, categories=categories(*NAMES), thresholds={}, one_category_per_image=True)
+        for name in "abc"
+    ]
+    poor = dict.fromkeys(NAMES, Thresholds(score=0.15, mask=0.5, nms=0.9, min_size=0))
+    passes = (
+        one_pass("a", "b", fusion={"strategy": strategy}, thresholds=poor),
+        one_pass("c", cell_types=("small",), thresholds=poor),
+    )
+    card = ensemble_of(
+        *members, passes=passes, cell_type={"by": "majority"}, categories=categories(*NAMES),
+        thresholds=poor,
+    )  # fmt: skip
+    data = write_glow(tmp_path, [BIG, SMALL, BIG, SMALL])
+    networks = {name: GlowDetector() for name in "abc"}
+    config = QUICK.model_copy(update={"preset": "best"})
+    result = tune(bundle_of(card), data, config, cache=tmp_path, network=networks)
+    general, special = result.card.passes  # type: ignore[union-attr]
+    assert general.thresholds["small"] == poor["small"]
+    assert 0.24 < special.thresholds["small"].score < 0.39
+    assert special.thresholds["small"].mask == TRUE_MASK
+    assert result.figures.after["small"] == result.figures.tuned["small"] == 1.0
+    assert result.figures.tuned["big"] > result.figures.before["big"] + 0.1
+    real = EnsembleSegmenter(
+        EnsembleBundle(result.card, tmp_path),  # type: ignore[arg-type]
+        SegmentConfig(preset="best", device="cpu"),
+        {name: GlowDetector() for name in "abc"},  # type: ignore[misc]
+    )
+    scores = [
+        competition_score(
+            data.instances[record.id], real.segment(read_annotated(data, record)).instances
+        ).score
+        for record in data.images
+    ]
+    assert np.mean(scores) == pytest.approx(result.figures.tuned["all"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import json as jsonlib
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import Annotated, Any
@@ -11,24 +10,9 @@ import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
+from napari_sartorius.cli.evaluate import known_variant
+from napari_sartorius.cli.rescore import PresetChoice
 from napari_sartorius.core.progress import Cancelled
-
-
-class PresetChoice(enum.StrEnum):
-    """How often the model looks at each image."""
-
-    FAST = "fast"
-    BALANCED = "balanced"
-    BEST = "best"
-
-
-class VariantChoice(enum.StrEnum):
-    """How matches are counted."""
-
-    CORRECTED = "corrected"
-    THEOVIEL = "theoviel"
-    T4E = "t4e"
-    A2 = "a2"
 
 
 def tune(
@@ -57,8 +41,8 @@ def tune(
         PresetChoice, typer.Option(help="How the model looks at the images.")
     ] = PresetChoice.BALANCED,
     variant: Annotated[
-        VariantChoice, typer.Option(help="How the competition score counts matches.")
-    ] = VariantChoice.CORRECTED,
+        str, typer.Option(help="How the competition score counts matches; as for evaluate.")
+    ] = "corrected",
     cache: Annotated[
         Path | None, typer.Option(help="Folder in which it is kept what the networks find.")
     ] = None,
@@ -78,7 +62,7 @@ def tune(
         "folds": folds,
         "trials": trials,
         "preset": preset.value,
-        "variant": variant.value,
+        "variant": known_variant(variant),
         "device": device,
     }
     job = TuneJob(model, data, name, None if split == "all" else split, options, cache)

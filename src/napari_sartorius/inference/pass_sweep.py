@@ -18,6 +18,8 @@ from napari_sartorius.inference.prepare import PreparedImage, prepare
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.inference.several_networks import Looker, SeveralNetworks
 from napari_sartorius.inference.sweep import Sweep, overlap_of
+from napari_sartorius.zoo.card import ModelCard
+from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.network_pool import NetworkPool
     from napari_sartorius.inference.result import NoticeBook, Stopwatch
     from napari_sartorius.inference.tile_walk import Eyes
-    from napari_sartorius.zoo.card import ModelCard
-    from napari_sartorius.zoo.ensemble_card import EnsembleCard, PassCard
+    from napari_sartorius.zoo.ensemble_card import AnyCard, EnsembleCard, PassCard
 
 
 class Pictures:
@@ -243,3 +244,20 @@ class PassSetup:
         config = self.one.fusion.model_copy(update={"views": self.one.views})
         network = join(networks, config, inputs, names)  # type: ignore[arg-type]
         return common, pool.runner(tuple(names), network, device, precision, (View(),))
+
+
+def selection_of(card: AnyCard, config: SegmentConfig, cell_type: str) -> Selection:
+    """What is done to the objects of an image of this type, by a model or by a pass.
+
+    Parameters
+    ----------
+    card, config
+        As for a segmenter.
+    cell_type
+        A category, or ``all``.
+    """
+    if isinstance(card, ModelCard):
+        return Selection.of(card, config)
+    passes = card.passes_of(config.preset)
+    setup = PassSetup(card, responsible(passes, cell_type) or passes[0], config)
+    return setup.selection(setup.user_type)

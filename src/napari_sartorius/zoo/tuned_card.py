@@ -43,18 +43,15 @@ def with_thresholds(card: OneCard, preset: str, news: Mapping[str, Thresholds]) 
     plain = {name: one.model_dump() for name, one in news.items()}
     if isinstance(card, ModelCard):
         old = {name: one.model_dump() for name, one in card.thresholds.items()}
-        return cast("OneCard", card.with_changes(thresholds=old | plain))
+        return card.with_changes(thresholds=old | plain)
     wish = card.preset(preset)
     if wish.members is not None:
         changed = wish.model_copy(update={"thresholds": wish.thresholds | dict(news)})
         presets = {**card.presets, cast("PresetName", preset): changed}
-        return cast(
-            "OneCard",
-            card.with_changes(presets={name: _plain(one) for name, one in presets.items()}),
-        )
+        return card.with_changes(presets={name: _plain(one) for name, one in presets.items()})
     owners = {name: responsible(card.passes, name) or card.passes[0] for name in news}
     passes = [_dressed(one, owners, news) for one in card.passes]
-    return cast("OneCard", card.with_changes(passes=[_plain(one) for one in passes]))
+    return card.with_changes(passes=[_plain(one) for one in passes])
 
 
 def _dressed(

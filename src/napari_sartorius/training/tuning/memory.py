@@ -53,17 +53,17 @@ class LookMemory:
 
     @contextmanager
     def of(self, image: NDArray[Any]) -> Iterator[None]:
-        """Remember one image; what is new is written when the block ends without error."""
+        """Remember one image; what is new is written when the block ends, also when stopped."""
         digest = hashlib.sha256(str((image.shape, image.dtype.str)).encode())
         digest.update(np.ascontiguousarray(image).data)
         path = self.folder / f"{digest.hexdigest()[:32]}.npz"
         self._known, self._new = _read(path), False
         try:
             yield
-            if self._new:
-                _write(path, self._known)
         finally:
-            self._known = {}
+            known, self._known = self._known, {}
+            if self._new:
+                _write(path, known)
 
     def recall(self, key: str, limits: DetectLimits) -> list[Found] | None:
         """What was found with these limits or with a lower score; None where it is not known."""
@@ -142,7 +142,8 @@ def _above(found: Found, score: float) -> Found:
 def _read(path: Path) -> dict[str, tuple[float, list[Found]]]:
     """What a file says; nothing where there is none, or a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             index = json.loads(str(file["index"]))
             known = {}
             for number, (key, score, ends) in enumerate(index):

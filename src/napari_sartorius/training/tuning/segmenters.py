@@ -13,14 +13,13 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
 from napari_sartorius.inference.network_pool import NetworkPool
-from napari_sartorius.inference.pass_sweep import PassSetup
+from napari_sartorius.inference.pass_sweep import selection_of
 from napari_sartorius.inference.segmenter import Segmenter
-from napari_sartorius.inference.selection import Selection
+from napari_sartorius.inference.selection import ALL_TYPES, Selection
 from napari_sartorius.training.tuning.memory import LookMemory, RememberingRunner
 from napari_sartorius.zoo.bundle import ModelBundle
 from napari_sartorius.zoo.card import ModelCard
 from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
-from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,12 +150,7 @@ class Segmenters:
 
     def selection(self, card: AnyCard, cell_type: str | None) -> Selection:
         """What is done to the objects of an image of this type, the only one when it is named."""
-        config = self._config(cell_type)
-        if isinstance(card, ModelCard):
-            return Selection.of(card, config)
-        passes = card.passes_of(config.preset)
-        one = responsible(passes, cell_type) or passes[0]
-        return PassSetup(card, one, config).selection(cell_type)
+        return selection_of(card, self._config(cell_type), cell_type or ALL_TYPES)
 
     def _make(self, card: AnyCard, config: SegmentConfig) -> _One | _Several:
         if isinstance(card, ModelCard):
