@@ -23,6 +23,7 @@ import torch
 
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.evaluation.dataset import evaluate_dataset
+from napari_sartorius.evaluation.result_text import as_text
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco
@@ -63,7 +64,7 @@ def main() -> None:
     weights = _weights(arguments.run)
     bundle = save_bundle(arguments.bundle, card, weights)
     metrics = _measure(bundle, truth, arguments.preset)
-    metrics["tuning_score_after"] = round(result.figures.after["all"], 4)
+    metrics["tuning_score_after"] = round(result.figures.expected, 4)
     save_bundle(arguments.bundle, card.with_changes(metrics=metrics), weights)
     _say(json.dumps({"thresholds": result.figures.new, **metrics}, indent=1))
 
@@ -114,7 +115,7 @@ def _measure(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, 
     seconds = (time.perf_counter() - began) / max(1, len(truth))
     predicted = replace(truth, instances=instances)
     result = evaluate_dataset(truth, predicted, monitor=Monitor())
-    _say(result.to_text())
+    _say(as_text(result))
     _say(f"{seconds:.2f} s per image")
     return _figures(result.to_dict())
 

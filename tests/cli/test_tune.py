@@ -33,6 +33,7 @@ def test_tuned_copy_of_a_real_model(run: Run, models: Path, tmp_path: Path) -> N
     command = (
         *("tune", "--model", "neurons", "--data", data, "--preset", "fast", "--folds", 2),
         *("--trials", 10, "--device", "cpu", "--cache", tmp_path / "cache"),
+        "--even-if-worse",
     )
     tuned = run(*command, "--name", "tuned", "--json")
     assert tuned.exit_code == 0, tuned.output

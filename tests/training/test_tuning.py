@@ -165,17 +165,25 @@ def test_figures_are_of_images_not_tuned_on(models: Path, tmp_path: Path) -> Non
     dim = Glow((100, 120, 110), (30, 40), group="dim")
     bright = Glow((200, 240, 220), (100, 120, 110), group="bright")
     data = write_glow(tmp_path, [dim, bright, dim, bright])
-    bundle = glow_bundle(models / "tiny")
+    fair = Thresholds(score=0.15, mask=TRUE_MASK, nms=0.3, min_size=20)
+    bundle = glow_bundle(models / "tiny", thresholds=dict.fromkeys(NAMES, fair))
     listener = Listener()
-    result = tune(bundle, data, QUICK, listener, cache=tmp_path, network=GlowDetector())
+    config = QUICK.model_copy(update={"only_better": False})
+    result = tune(bundle, data, config, listener, cache=tmp_path, network=GlowDetector())
     figures = result.figures
     # Tuned on the dim ones, half of what is found in bright ones is wrong; the other way round
     # nothing is found.
     assert figures.after["all"] == pytest.approx(0.25)
     assert figures.tuned["all"] >= 0.5
     assert "no image shows small" in listener.notices[0]
-    assert "keep the model" in replace(figures, before=figures.after).to_text()
+    assert figures.before["all"] > 0.3 and figures.is_changed and not figures.kept
     assert result.card.thresholds["small"] == bundle.card.thresholds["small"]
+    # No better than before: the model keeps what it has.
+    careful = tune(bundle, data, QUICK, cache=tmp_path, network=GlowDetector())
+    assert careful.card == bundle.card and not careful.figures.is_changed
+    assert careful.figures.kept == ["big"] and careful.figures.after == figures.after
+    assert careful.figures.expected == pytest.approx(figures.before["all"])
+    assert "no better: big" in careful.figures.to_text()
 
 
 def test_noise_does_not_look_like_success() -> None:

@@ -83,6 +83,7 @@ def evaluate(
 
 
 def known_variant(name: str) -> Variant:
+    """A variant of the competition score by its name; anything else is a UserError."""
     from napari_sartorius.evaluation.competition import Variant
 
     for variant in get_args(Variant):

@@ -46,6 +46,13 @@ def tune(
     cache: Annotated[
         Path | None, typer.Option(help="Folder in which it is kept what the networks find.")
     ] = None,
+    even_if_worse: Annotated[
+        bool,
+        typer.Option(
+            "--even-if-worse",
+            help="Take the tuned values also where they were no better on images not tuned on.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -63,6 +70,7 @@ def tune(
         "trials": trials,
         "preset": preset.value,
         "variant": known_variant(variant),
+        "only_better": not even_if_worse,
         "device": device,
     }
     job = TuneJob(model, data, name, None if split == "all" else split, options, cache)
@@ -74,6 +82,11 @@ def tune(
         raise typer.Exit(INTERRUPTED) from None
     figures = result.figures
     typer.echo(jsonlib.dumps(figures.to_dict(), indent=1) if json else figures.to_text())
+    if result.path is None:
+        typer.echo(
+            "Nothing does better on images it was not tuned on: no model was written.", err=json
+        )
+        return
     typer.echo(
         f"The thresholds are in {result.path}: napari-sartorius segment ... --model "
         f"{result.name} --preset {preset.value}",

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A model that has tuned thresholds now.
+    """What became of a model that was tuned.
 
     Attributes
     ----------
     name
-        Its name.
+        Of the model that has the thresholds now.
     path
-        Its folder.
+        Its folder; None where no category did better, and nothing was written.
     figures
         Of images that were not tuned on.
     """
 
     name: str
-    path: Path
+    path: Path | None
     figures: TuningFigures
 
 
@@ -80,5 +80,7 @@ class TuneJob:
         dataset = choose_images(read_coco(self.data), self.split, monitor, harm)
         result = tune(bundle, dataset, config, monitor, cache=self.cache)
         monitor.check()
+        if not result.figures.is_changed:
+            return TunedModel(bundle.card.name, None, result.figures)
         saved = result.save(self.name)
         return TunedModel(saved.card.name, saved.path, result.figures)

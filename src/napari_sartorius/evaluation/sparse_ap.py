@@ -45,7 +45,7 @@ def sparse_average_precision(
     """
     truths = sum(len(comparison.truth_area) for comparison, _ in cases)
     if not truths:
-        return AveragePrecision(*[float("nan")] * 3)
+        return AveragePrecision()
     # Best first within each image, as the matching goes, then over all images.
     orders = [np.argsort(-scores, kind="stable") for _, scores in cases]
     scores = np.concatenate([s[order] for (_, s), order in zip(cases, orders, strict=True)])

@@ -44,6 +44,9 @@ class TuningConfig(BaseModel):
         steps up to half the area of a disc of the typical diameter.
     predicted_ious
         Values tried for the smallest predicted IoU, where the preset uses a second level.
+    only_better
+        A category keeps its values where those tuned on the other folds are no better than them on
+        the fold that was left out. With few images the search finds what suits these by chance.
     seed
         Of folds and search.
     """
@@ -61,6 +64,7 @@ class TuningConfig(BaseModel):
     overlaps: Annotated[tuple[Fraction, ...], Field(min_length=1)] = _steps(0.05, 0.6, 0.05)
     sizes: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     predicted_ious: Annotated[tuple[Fraction, ...], Field(min_length=1)] = _steps(0.0, 0.8, 0.05)
+    only_better: bool = True
     seed: int = 67
 
     def sizes_for(self, diameter: float) -> tuple[int, ...]:

@@ -24,6 +24,8 @@ class TuningFigures:
         expected of new images.
     old, new
         Values by category name, and by name within.
+    kept
+        Categories that keep their values, because tuned ones were no better.
     trials
         Combinations that were scored.
     trial_seconds
@@ -41,11 +43,27 @@ class TuningFigures:
     tuned: dict[str, float]
     old: dict[str, dict[str, float]]
     new: dict[str, dict[str, float]]
+    kept: list[str]
     trials: int
     trial_seconds: float
     looks: int
     cache: str
     cache_bytes: int
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether any value is another one now."""
+        return self.old != self.new
+
+    @property
+    def expected(self) -> float:
+        """Score of all images, those of kept categories as before and the others as tuned."""
+        names = [name for name in self.before if name != "all"]
+        sums = [
+            self.images[name] * (self.before if name in self.kept else self.after)[name]
+            for name in names
+        ]
+        return sum(sums) / self.images["all"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -74,8 +92,11 @@ class TuningFigures:
             f"networks; what they found is kept in {self.cache} ({self.cache_bytes / 1e6:.0f} MB, "
             "can be deleted)",
         ]
-        if self.after["all"] <= self.before["all"]:
-            lines.append("On images not tuned on it is no better than before: keep the model.")
+        if self.kept:
+            lines.append(
+                f"Kept as it was, because on images not tuned on it was no better: "
+                f"{', '.join(self.kept)}."
+            )
         return "\n".join(lines)
 
     def _values(self) -> list[str]:

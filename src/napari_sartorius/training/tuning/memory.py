@@ -157,9 +157,12 @@ def _read(path: Path) -> dict[str, tuple[float, list[Found]]]:
 def _found(file: Any, prefix: str, capped: bool) -> Found:
     names = [name for name in file.files if name.startswith(prefix + _COLUMN)]
     return Found(
-        *(file[prefix + name] for name in ("boxes", "scores", "labels", "mask_probs")),
-        capped,
-        {name.removeprefix(prefix + _COLUMN): file[name] for name in names},
+        boxes=file[prefix + "boxes"],
+        scores=file[prefix + "scores"],
+        labels=file[prefix + "labels"],
+        mask_probs=file[prefix + "mask_probs"],
+        capped=capped,
+        columns={name.removeprefix(prefix + _COLUMN): file[name] for name in names},
     )
 
 

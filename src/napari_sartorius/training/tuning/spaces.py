@@ -8,7 +8,7 @@ limit moves.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.second_level import is_wanted
@@ -159,7 +159,7 @@ class SecondLevelSpace:
     def _with(self, limits: dict[str, float], **changes: object) -> AnyCard:
         assert self.card.rescorer is not None
         own = self.card.rescorer.model_dump() | {"min_predicted_iou": limits} | changes
-        return cast("AnyCard", self.card.with_changes(rescorer=own))
+        return self.card.with_changes(rescorer=own)
 
 
 def thresholds_from(choice: Choice) -> Thresholds:

@@ -81,7 +81,7 @@ class TuningResult:
         changes = {field: new[field] for field in fields if field in new}
         figures = {
             "tuning_score_before": self.figures.before["all"],
-            "tuning_score_after": self.figures.after["all"],
+            "tuning_score_after": self.figures.expected,
         }
         note = (
             f"tuned on {self.figures.images['all']} annotated images ({self.figures.folds} folds, "
@@ -149,18 +149,22 @@ def tune(
         [bundle.card] * len(images), [space.changed(by_fold[f]) for f in fold.tolist()],
         config, SubMonitor(monitor, _SEARCHED, 1.0),
     )  # fmt: skip
+    scores = {"before": _by_category(images, before), "after": _by_category(images, after)}
+    worse = [name for name in chosen if scores["after"][name] <= scores["before"][name]]
+    kept = worse if config.only_better else []
+    final = {name: choice for name, choice in chosen.items() if name not in kept}
     monitor.progress("done", 1.0)
     return TuningResult(
         bundle,
-        space.changed(chosen),
+        space.changed(final),
         TuningFigures(
             images={k: round(v) for k, v in _by_category(images, [1.0] * len(images), sum).items()},
             folds=config.folds,
-            before=_by_category(images, before),
-            after=_by_category(images, after),
-            tuned=_by_category(images, tuner.scores(chosen)),
+            **scores,
+            tuned=_by_category(images, tuner.scores(final)),
             old=_told(space, space.start),
-            new=_told(space, space.start | chosen),
+            new=_told(space, space.start | final),
+            kept=kept,
             trials=tuner.trials_made,
             trial_seconds=tuner.seconds / max(1, tuner.trials_made),
             looks=memory.looks,
