@@ -110,7 +110,7 @@ def all_strategies(scene: Scene) -> list[Row]:
     count = sum(len(look.found) for look in scene.looks)
     for name in STRATEGIES:
         fuse = fusing(scene, name)
-        time = processor_seconds(fuse, 2)
+        time = processor_seconds(fuse, 1.5)
         tracemalloc.start()
         fuse()
         peak = tracemalloc.get_traced_memory()[1] / 1e6
@@ -169,7 +169,7 @@ def originals(scene: Scene) -> list[Row]:
         fuse = fusing(scene, name)
         assert len(fuse()) == len(theirs())
         what = f"{name}, {len(frames)} masks of {len(scene.looks)} looks"
-        rows.append(_row(what, fuse, theirs, 0.05))
+        rows.append(_row(what, fuse, theirs, 0.05 if name == "weighted_segments" else None))
     return rows
 
 
@@ -213,7 +213,7 @@ def growth() -> list[Row]:
     rows = []
     for name in STRATEGIES:
         small = processor_seconds(fusing(few, name), 1) / 5_000
-        large = processor_seconds(fusing(many, name), 4) / 50_000
+        large = processor_seconds(fusing(many, name), 8) / 50_000
         rows.append(
             Row(
                 f"{name}, per object, 50,000 beside 5,000 at the same density",
@@ -293,11 +293,11 @@ def _pycocotools(cases: list[tuple[Instances, Instances]]) -> Any:
     return evaluation.eval["precision"]
 
 
-def _row(what: str, ours: Callable[[], Any], theirs: Callable[[], Any], limit: float) -> Row:
+def _row(what: str, ours: Callable[[], Any], theirs: Callable[[], Any], limit: float | None) -> Row:
     return _against(what, ours, processor_seconds(theirs, 0), limit)
 
 
-def _against(what: str, ours: Callable[[], Any], theirs: float, limit: float) -> Row:
+def _against(what: str, ours: Callable[[], Any], theirs: float, limit: float | None) -> Row:
     mine = processor_seconds(ours)
     return Row(what, f"{mine * 1e3:.1f} ms", f"{theirs * 1e3:.0f} ms", mine / theirs, limit)
 

@@ -188,7 +188,7 @@ def test_combine_and_use(run: Run, models: Path, tmp_path: Path) -> None:
     ]
     assert written["info"]["model"] == "pair"
     assert {"members", "votes", "agreement"} <= set(written["annotations"][0])
-    header = (tmp_path / "out" / "picture.csv").read_text().splitlines()[0]
+    header = next((tmp_path / "out").glob("picture*.csv")).read_text().splitlines()[0]
     assert {"members", "votes", "agreement", "score_spread", "mask_agreement"} <= set(
         header.split(",")
     )

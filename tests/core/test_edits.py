@@ -158,3 +158,24 @@ def test_first_patch_wins_and_no_pixel_is_listed_twice():
 def test_an_area_outside_the_image_is_refused():
     with pytest.raises(ValueError, match="leaves"):
         edits.draw(np.zeros((4, 4), int), np.ones((3, 3), bool), (2, 2), 1)
+
+
+@pytest.mark.parametrize(("overwrite", "area"), [(False, 8), (True, 12)])
+def test_exchange_puts_another_mask_in_an_objects_place(overwrite, area):
+    plane = np.zeros((6, 10), np.uint16)
+    plane[1:5, 1:5] = 1
+    plane[1:5, 5:7] = 2
+    mask = np.ones((4, 3), np.bool_)  # two columns of the object, one of its neighbour
+    patch, found = edits.exchange(plane, BoxIndex(plane), 1, 3, mask, (1, 3), overwrite)
+    patch.apply(plane)
+    assert (plane == 3).sum() == area
+    assert not (plane == 1).any()
+    assert (plane == 2).sum() == (4 if overwrite else 8)
+    assert found == pytest.approx(8 / (16 + area - 8))
+
+
+def test_exchange_with_nothing_free_changes_nothing():
+    plane = np.zeros((4, 4), np.uint16)
+    plane[:2], plane[2:] = 1, 2
+    patch, overlap = edits.exchange(plane, BoxIndex(plane), 1, 3, np.ones((1, 4), bool), (3, 0))
+    assert (len(patch), overlap) == (0, 0.0)

@@ -76,3 +76,42 @@ def test_what_sticks_out_of_the_image_is_cut_off() -> None:
     assert mask.full(0)[:3].all()
     assert not mask.full(0)[3:].any()
     assert not mask.full(1).any()
+
+
+def _walked(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """The rings of a mask by walking along its pixels' sides, one step after the other."""
+    inside = np.pad(mask, 1)
+    steps = {}  # corner and direction (right, down, left, up) by the side of a pixel
+    for y, x in np.argwhere(inside).tolist():
+        for turn, (dy, dx, v, u) in enumerate(
+            ((-1, 0, 0, 0), (0, 1, 0, 1), (1, 0, 1, 1), (0, -1, 1, 0))
+        ):
+            if not inside[y + dy, x + dx]:
+                steps[y + v - 1, x + u - 1, turn] = False
+    rings = []
+    for first in sorted(step for step in steps if step[2] == 0):
+        if steps[first]:
+            continue
+        ring, step, before = [], first, -1
+        while not steps[step]:
+            steps[step] = True
+            y, x, turn = step
+            if turn != before:
+                ring.append((x, y))
+            y, x = y + (0, 1, 0, -1)[turn], x + (1, 0, -1, 0)[turn]
+            options = [(y, x, (turn + change) % 4) for change in (1, 0, 3)]  # right where it can
+            before, step = turn, next(one for one in options if one in steps)
+        rings.append(ring)
+    return rings
+
+
+@pytest.mark.parametrize("density", [0.2, 0.5, 0.8])
+def test_rings_are_those_of_a_walk_point_by_point(density: float) -> None:
+    rng = np.random.default_rng(int(10 * density))
+    full = rng.random((40, 11, 9)) < density
+    full[3] = False
+    found = rings_of(CropMasks.from_full(full))
+    assert [[list(map(tuple, ring.tolist())) for ring in rings] for rings in found] == [
+        _walked(mask) for mask in full
+    ]
+    assert rings_of(CropMasks.from_full(full[:0])) == []

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from fusion_looks import canvas, disc, found, jittered
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.mask_confidence import NAMES as CONFIDENCE
 from napari_sartorius.ensemble.config import FusionConfig, build, read_fusion
 from napari_sartorius.ensemble.looks import COLUMNS, Look
 
@@ -218,3 +219,14 @@ def test_options_are_read_back_and_unknown_ones_refused() -> None:
 def test_options_need_no_torch() -> None:
     code = "import sys, napari_sartorius.ensemble.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["mean_of_looks", "weighted_boxes"])
+def test_averaged_masks_tell_how_sure_they_are(name: str) -> None:
+    looks = jittered(20, 4)
+    assert not set(CONFIDENCE) & set(_fuse(name, looks).columns)
+    objects = _fuse(name, looks, mask_confidence=True)
+    values = [objects.columns[column] for column in CONFIDENCE]
+    assert all(np.isfinite(column).all() for column in values)
+    least, most, mean = (objects.columns[f"mask_prob_{one}"] for one in ("min", "max", "mean"))
+    assert (least <= mean).all() and (mean <= most).all() and (most <= 1 + 1e-6).all()

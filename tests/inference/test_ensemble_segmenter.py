@@ -12,6 +12,8 @@ import torch
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.ensemble.mean_of_looks import MeanOfLooks
+from napari_sartorius.ensemble.stage_config import StageMeansConfig
 from napari_sartorius.inference import ensemble_segmenter as segmenter_module
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.config import SegmentConfig
@@ -406,3 +408,18 @@ def test_stack(disc_detector: Any, scene: Any) -> None:
     counts = [len(r.instances) for r in segmenter.segment_stack([scene, np.zeros_like(scene)])]
     assert counts[0] > 20
     assert counts[1] == 0
+
+
+def test_options_of_a_strategy_count_for_one_member_too(disc_detector: Any, scene: Any) -> None:
+    one = one_pass("a", views=("identity", "vertical"), fusion=MeanOfLooks(iou=0.9))
+    card = ensemble_of(member_card("a"), passes=(one,))
+    result = make(card, {"a": disc_detector()}).segment(scene)
+    assert (result.instances.columns["members"] == 1).all()
+    assert (result.instances.columns["votes"] == 2).mean() > 0.9
+
+
+def test_networks_that_are_joined_cannot_take_turns(disc_detector: Any) -> None:
+    stages = one_pass("a", "b", fusion=StageMeansConfig())
+    cards = member_card("a"), member_card("b")
+    assert make(ensemble_of(*cards), {}).several
+    assert not make(ensemble_of(*cards, passes=(stages,)), {}).several

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,9 @@ from napari_sartorius.core.categories import categories_from_names
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco, write_coco_results
 from napari_sartorius.io.dsb import write_dsb
-from napari_sartorius.io.kaggle import write_submission
+from napari_sartorius.io.geojson import write_geojson
+from napari_sartorius.io.imagej_rois import write_rois
+from napari_sartorius.io.kaggle import write_submission, write_train_csv
 from napari_sartorius.io.labels_tiff import write_labels
 from napari_sartorius.io.overlay import write_overlay
 from napari_sartorius.io.table_csv import write_instances_csv
@@ -37,6 +40,10 @@ def _writers(instances: Instances) -> dict[str, Callable[[Path], None]]:
         "table.csv": lambda path: write_instances_csv(path, instances),
         "overlay.png": lambda path: write_overlay(path, np.eye(30, 50), instances),
         "submission.csv": lambda path: write_submission(path, {"a": instances}),
+        "train.csv": lambda path: write_train_csv(path, dataset),
+        "polygons.json": lambda path: write_coco(path, dataset, shape="polygons"),
+        "rois.zip": lambda path: write_rois(path, instances, dataset.categories),
+        "cells.geojson": lambda path: write_geojson(path, instances, dataset.categories),
         "folder": lambda path: write_dsb(path, empty),
     }
 
@@ -48,6 +55,10 @@ _NAMES = [
     "table.csv",
     "overlay.png",
     "submission.csv",
+    "train.csv",
+    "polygons.json",
+    "rois.zip",
+    "cells.geojson",
     "folder",
 ]
 
@@ -77,4 +88,29 @@ def test_nothing_is_left_behind(
 @pytest.mark.parametrize("name", _NAMES)
 def test_the_same_writers_work_otherwise(tmp_path: Path, overlapping: Instances, name: str) -> None:
     _writers(overlapping)[name](tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize("name", ["out.json", "labels.tif", "rois.zip", "cells.geojson"])
+def test_a_disk_that_is_full_in_the_middle_of_a_file(
+    tmp_path: Path, overlapping: Instances, name: str
+) -> None:
+    """A real limit of this process, reached while the bytes are written: the old file stays."""
+    import resource
+    import signal
+
+    write = _writers(overlapping)[name]
+    write(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+        with pytest.raises(UserError, match="disk is full"):
+            write(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (tmp_path / name).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -20,6 +20,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io import layers_from_dataset
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.io.dsb import write_dsb
+from napari_sartorius.io.exporting import export_dataset
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
 from napari_sartorius.io.layer_table import OVERLAY_KEY
 from napari_sartorius.io.table_csv import write_instances_csv
@@ -405,6 +406,35 @@ def test_dsb_folder_and_train_csv_open(
     layers = _open(plugins, tmp_path / "train.csv")
     assert layers is not None
     assert layers[0][1]["features"]["category"].tolist() == ["cort"]
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+@pytest.mark.parametrize("form", ["rois", "geojson", "zarr"])
+def test_exported_regions_and_zarr_labels_open(
+    plugins: PluginManager, tmp_path: Path, overlapping: Instances, form: str, has_image: bool
+) -> None:
+    if form == "zarr":
+        pytest.importorskip("zarr")
+    dataset = _dataset(tmp_path, overlapping)
+    (tmp_path / "0_overlay.png").write_bytes((tmp_path / "0.png").read_bytes())
+    if not has_image:
+        for picture in tmp_path.glob("*.png"):
+            picture.unlink()
+    export_dataset(dataset, tmp_path, [form])
+    ends = {"rois": "0_rois.zip", "geojson": "0.geojson", "zarr": "0_labels.zarr"}
+    layers = _open(plugins, tmp_path / ends[form])
+    assert layers is not None
+    ((labels, keywords, kind),) = layers
+    assert kind == "labels"
+    wanted = overlapping.masks.to_labels()
+    height, width = labels.shape
+    if has_image or form == "zarr":
+        assert labels.shape == wanted.shape
+    np.testing.assert_array_equal(labels > 0, wanted[:height, :width] > 0)
+    assert not wanted[height:].any()
+    assert not wanted[:, width:].any()
+    if form != "zarr":
+        assert keywords["features"]["category"].tolist() == ["astro", "cort", "cort"]
 
 
 def test_wrong_layers_say_what_is_wrong(plugins: PluginManager, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from napari_sartorius.core.edits import BoxIndex
+from napari_sartorius.core.edits import BoxIndex, Patch
 from napari_sartorius.postprocess.edits import (
     fill_object_holes,
+    one_piece,
     polygon_mask,
     smooth,
     split_by_line,
@@ -153,3 +154,13 @@ def test_a_filled_stroke_holds_its_own_line(points):
 def test_a_drawn_square_is_filled():
     mask, corner = polygon_mask(np.array([[2, 2], [2, 6], [6, 6], [6, 2]]), (20, 20))
     assert corner == (2, 2) and mask.shape == (5, 5) and mask.all()
+
+
+@pytest.mark.parametrize(("at", "kept"), [(None, 6), ((0.5, 0.5), 2), ((3.9, 3.9), 6)])
+def test_one_piece_is_kept_at_a_point_or_the_largest(at, kept):
+    mask = np.zeros((4, 6), np.bool_)
+    mask[0, :2] = True
+    mask[1:3, 2:5] = True  # touches the first piece at a corner only
+    patch = one_piece(Patch.where(mask, (0, 0), 7), at)
+    assert len(patch) == kept
+    assert set(patch.values.tolist()) == {7}

@@ -69,6 +69,7 @@ class FakeClient:
         self.warmed: list[str] = []
         self.submitted = threading.Semaphore(0)
         self.closed = 0
+        self.is_busy = False
 
     def submit(self, job: Any, listener: Any = None) -> FakeHandle:
         if isinstance(job, DescribeDeviceJob):
@@ -89,7 +90,7 @@ class FakeClient:
 
     def wait_for_job(self) -> None:
         """Wait until another job has arrived."""
-        assert self.submitted.acquire(timeout=5), "no job arrived"
+        assert self.submitted.acquire(timeout=60), "no job arrived"  # only a hang takes that long
 
     def say(self, message: Any, job: int = -1) -> None:
         """Tell the listener of a job, from another thread."""

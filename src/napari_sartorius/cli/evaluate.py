@@ -36,13 +36,13 @@ def evaluate(
         ),
     ] = "corrected",
     max_detections: Annotated[
-        int, typer.Option(help="Best objects per image and category that COCO AP looks at.")
+        int, typer.Option(min=1, help="Best objects per image and category that COCO AP looks at.")
     ] = 2000,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for a page with curves and pictures, and tables."),
     ] = None,
-    worst: Annotated[int, typer.Option(help="Worst images that the report shows.")] = 6,
+    worst: Annotated[int, typer.Option(min=0, help="Worst images that the report shows.")] = 6,
     json: Annotated[
         bool, typer.Option("--json", help="Print the figures as JSON on stdout.")
     ] = False,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-
-if TYPE_CHECKING:
-    from napari_sartorius.io.coco import CocoDataset
 
 
 def export(
@@ -41,29 +38,14 @@ def export(
     per pixel only, that is said.
     """
     from napari_sartorius.io.exporting import export_dataset
+    from napari_sartorius.io.importing import read_dataset
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     with ConsoleMonitor() as monitor:
-        dataset = _read(source)
+        dataset = read_dataset(source)
         if split is not None:
             dataset = dataset.split(split)
         written = export_dataset(dataset, output, names, monitor)
     shown = [str(path) for path in written[:5]]
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""
     typer.echo(f"{dataset.object_count} objects of {len(dataset)} images: {', '.join(shown)}{more}")
-
-
-def _read(source: Path) -> CocoDataset:
-    """The dataset of whatever kind of file or folder this is."""
-    from napari_sartorius.io.coco import read_coco
-    from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
-    from napari_sartorius.io.kaggle import read_train_csv
-    from napari_sartorius.io.project import project_dataset
-
-    if source.suffix.lower() == ".csv":
-        return read_train_csv(source)
-    if source.is_dir() and (source / "annotations.json").is_file():
-        return project_dataset(source)
-    if source.is_dir() and is_dsb_folder(source):
-        return read_dsb(source)
-    return read_coco(source)

@@ -12,6 +12,7 @@ from napari_sartorius.cli.doctor import doctor
 from napari_sartorius.cli.errors import SentenceGroup
 from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
+from napari_sartorius.cli.importing import import_annotations
 from napari_sartorius.cli.model_ensembles import models_app
 from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
@@ -57,6 +58,7 @@ app.command()(shapes)
 app.command()(train)
 app.command()(tune)
 app.command()(export)
+app.command("import")(import_annotations)
 app.add_typer(models_app, name="models")
 app.add_typer(rescore_app, name="rescore")
 app.command()(doctor)

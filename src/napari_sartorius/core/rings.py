@@ -6,22 +6,18 @@ cells smaller. A line along the pixels' edges encloses exactly the pixels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.runs import runs_of_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-
-# Steps to the right, down, left and up: a walk with the mask at its right hand (y points down).
-_RIGHT = np.array([1, 0, -1, 0])
-_DOWN = np.array([0, 1, 0, -1])
+Ints: TypeAlias = NDArray[np.int64]
 
 
 def rings_of(masks: CropMasks) -> list[list[Ints]]:
@@ -36,31 +32,33 @@ def rings_of(masks: CropMasks) -> list[list[Ints]]:
     -------
     list of N lists of (K, 2) int64
         Corners x, y of each closed ring in pixel edge coordinates, without repeating the first.
-        Rings around the mask run clockwise on the screen, rings around holes the other way.
+        Rings around the mask run clockwise on the screen, rings around holes the other way; each
+        begins at the left end of its topmost line, and they are in the order of these points.
     """
-    flat, origin, corner, pitch = _padded(masks)
-    pixel = np.flatnonzero(flat)
-    row = pitch[pixel]
-    starts, turns = [], []
-    # Each free side of a pixel is a step; vertices are named by the pixel to their lower right.
-    zero, one = np.zeros_like(row), np.ones_like(row)
-    sides = ((-row, zero), (one, one), (row, row + 1), (-one, row))  # top, right, bottom, left
-    for number, (beside, first) in enumerate(sides):
-        free = ~flat[pixel + beside]
-        starts.append((pixel + first)[free])
-        turns.append(np.full(int(free.sum()), number))
-    start, turn = np.concatenate(starts), np.concatenate(turns)
-    steps = _RIGHT[turn] + _DOWN[turn] * pitch[start]
-    following = _following(start, start + steps, turn)
-
     rings: list[list[Ints]] = [[] for _ in range(len(masks))]
-    owner = np.searchsorted(origin, start, side="right") - 1
-    place = start - origin[owner]
-    x = corner[owner, 0] + place % pitch[start] - 1
-    y = corner[owner, 1] + place // pitch[start] - 1
-    points = np.stack([x, y], axis=1)
-    for ring in _cycles(following, turn):
-        rings[int(owner[ring[0]])].append(points[ring])
+    walls = _walls(masks)
+    left, right = _links(walls)
+    if not len(left):
+        return rings
+    # A wall that runs up is left at its top, one that runs down at its bottom; a link leads from
+    # where one wall is left to where the next is entered.
+    rightwards = walls.is_exit[left]
+    come, go = np.where(rightwards, left, right), np.where(rightwards, right, left)
+    link_after = np.empty(len(left), np.int64)
+    link_after[walls.number[come]] = np.arange(len(left))
+    first, rank = _cycles(link_after[walls.number[go]], rightwards)
+
+    length = np.bincount(first, minlength=len(left))
+    firsts = np.flatnonzero(length)
+    place = (np.cumsum(length) - length)[first] + rank
+    points = np.empty((len(left), 2, 2), np.int64)
+    points[place, 0], points[place, 1] = walls.corner[come], walls.corner[go]
+    corners = points.reshape(-1, 2)
+    stops = 2 * np.cumsum(length[firsts])
+    begin = 0
+    for mask, stop in zip(walls.mask[left[firsts]].tolist(), stops.tolist(), strict=True):
+        rings[mask].append(corners[begin:stop])
+        begin = stop
     return rings
 
 
@@ -102,56 +100,92 @@ def with_holes(rings: Sequence[Ints]) -> list[list[Ints]]:
     return parts
 
 
-def _padded(masks: CropMasks) -> tuple[NDArray[np.bool_], Ints, Ints, Ints]:
-    """All bitmaps with an empty pixel around, back to back.
+class _Walls(NamedTuple):
+    """Both ends of the M straight vertical pieces of all outlines, 2 M in no order.
 
-    Returns the flat pixels, where each mask starts, its corner x and y, and for each pixel how many
-    there are in a row of its mask.
+    Attributes
+    ----------
+    number
+        The piece that an end belongs to.
+    mask
+        The mask that it belongs to.
+    corner
+        (2 M, 2) x and y in pixel edge coordinates.
+    place
+        Ascending by mask, y and x. Where two pixels touch at a corner only, the end that is linked
+        to the left comes before the one that is linked to the right.
+    is_exit
+        Whether a walk with the mask at its right hand leaves the piece here.
     """
+
+    number: Ints
+    mask: Ints
+    corner: Ints
+    place: Ints
+    is_exit: NDArray[np.bool_]
+
+
+def _walls(masks: CropMasks) -> _Walls:
     boxes = masks.boxes.astype(np.int64)
-    wide, high = boxes[:, 2] - boxes[:, 0] + 2, boxes[:, 3] - boxes[:, 1] + 2
-    sizes = wide * high
-    origin = np.cumsum(sizes) - sizes
-    flat = np.zeros(int(sizes.sum()), bool)
-    for i, start in enumerate(origin.tolist()):
-        inside = flat[start : start + int(sizes[i])].reshape(high[i], wide[i])
-        inside[1:-1, 1:-1] = masks.bitmap(i)
-    return flat, origin, boxes[:, :2], np.repeat(wide, sizes)
+    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    rows = runs_of_bits(masks.bits, masks.offsets, wide, np.zeros((len(masks), 2), np.int64))
+    mask = np.repeat(rows.instance, 2)
+    x = np.stack([rows.start, rows.stop], axis=1).reshape(-1)
+    y = np.repeat(rows.line, 2)
+    upwards = np.zeros(len(x), np.bool_)
+    upwards[::2] = True  # at the left side of a run the mask is to the right of the way up
+
+    # The grid of all corners of a mask, with a line above and below, back to back for all masks.
+    sizes = (wide + 1) * (high + 3)
+    origin, pitch = (np.cumsum(sizes) - sizes)[mask], (wide + 1)[mask]
+    at = origin + (y + 1) * pitch + x
+    sides = np.zeros(int(sizes.sum()), np.int8)
+    direction = np.where(upwards, np.int8(1), np.int8(-1))
+    sides[at] = direction
+    top = np.flatnonzero(sides[at - pitch] != direction)
+    bottom = np.flatnonzero(sides[at + pitch] != direction)
+    # Down a column of corners every piece has its top and then its bottom.
+    column = origin + x * (high + 3)[mask] + y
+    top, bottom = top[np.argsort(column[top])], bottom[np.argsort(column[bottom])]
+
+    end = np.concatenate([top, bottom])
+    below = np.repeat([0, 1], len(top))
+    corner = np.stack([x[end], y[end] + below], axis=1) + boxes[mask[end], :2]
+    place = 2 * (at[end] + below * pitch[end]) + upwards[end]
+    number = np.tile(np.arange(len(top)), 2)
+    return _Walls(number, mask[end], corner, place, upwards[end] == (below == 0))
 
 
-def _following(start: Ints, end: Ints, turn: Ints) -> Ints:
-    """Index of the step after each: to the right where it can, so that corners do not join."""
-    key = start * 4 + turn
-    order = np.argsort(key)
-    ordered = key[order]
-    following = np.full(len(start), -1)
-    for change in (3, 0, 1):  # left, straight on, right: the last one that exists wins
-        wanted = end * 4 + (turn + change) % 4
-        place = np.searchsorted(ordered, wanted).clip(max=max(len(ordered) - 1, 0))
-        found = ordered[place] == wanted if len(ordered) else np.zeros(0, bool)
-        following[found] = order[place[found]]
-    return following
+def _links(walls: _Walls) -> tuple[Ints, Ints]:
+    """Left and right end of each horizontal piece, ascending by mask, y and x.
+
+    Along a line of corners every piece has its left end and then its right one.
+    """
+    order = np.argsort(walls.place)
+    return order[::2], order[1::2]
 
 
-def _cycles(following: Ints, turn: Ints) -> list[list[int]]:
-    """Walk until every step was taken; of each round trip the steps at whose start it turns."""
-    after, direction = following.tolist(), turn.tolist()
-    taken = bytearray(len(after))
-    cycles = []
-    for first in range(len(after)):
-        if taken[first]:
-            continue
-        ring, step, before = [], first, -1
-        while not taken[step]:
-            taken[step] = 1
-            if direction[step] != before:
-                ring.append(step)
-                before = direction[step]
-            step = after[step]
-        if direction[first] == before:  # the walk began in the middle of a straight line
-            ring = ring[1:]
-        cycles.append(ring)
-    return cycles
+def _cycles(following: Ints, may_begin: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """For each member of a permutation where its cycle begins and how far behind that it comes.
+
+    A cycle begins with the lowest of its members that may. The distance looked over doubles in
+    each round, so the number of rounds is the logarithm of the longest cycle's length.
+    """
+    count = len(following)
+    first, jump = np.where(may_begin, np.arange(count), count), following
+    while True:
+        found = np.minimum(first, first[jump])
+        if np.array_equal(found, first):
+            break
+        first, jump = found, jump[jump]
+
+    is_last = first == following  # the step after it is the first one
+    jump = np.where(is_last, np.arange(count), following)
+    left = np.where(is_last, 0, 1)
+    while (more := left[jump]).any():
+        left += more
+        jump = jump[jump]
+    return first, left[first] - left
 
 
 def _filled(

@@ -25,7 +25,7 @@ class WarmCache:
         How many objects stay; the one that was not used for longest goes first.
     """
 
-    def __init__(self, capacity: int = 2) -> None:
+    def __init__(self, capacity: int = 3) -> None:
         self._capacity = capacity
         self._items: OrderedDict[Hashable, Any] = OrderedDict()
 

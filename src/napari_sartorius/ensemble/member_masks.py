@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Pixels that are float at one time: products are fast in a cache, and large cells fit into memory.
 _BLOCK_PIXELS = 1 << 20
+_NOTHING = np.zeros(0, np.float32)
 
 
 def vote(
@@ -52,26 +53,27 @@ def vote(
     agreement : (M,) float32
         Mean IoU over all pairs of members; 1 for a single member.
     """
-    bitmaps, boxes, agreement = [np.zeros(0, np.bool_)], [], []
+    bitmaps, boxes, shared = [np.zeros(0, np.bool_)], [], []
     # Exactly as many votes as are needed must not fail by the rounding of 32-bit sums.
-    limit = needed.astype(np.float64) * (1 - 1e-6)
+    least = (needed.astype(np.float64) * (1 - 1e-6)).tolist()
     weight = np.split(weights.astype(np.float32), clusters.first[1:])
+    ends = None if limits is None else limits.tolist()
     for number, ((x0, y0, x1, y1), stack) in enumerate(_windows(masks, clusters)):
-        sums, agree = _lay_over(stack.reshape(len(stack), -1), weight[number])
-        fused = (sums >= limit[number]).reshape(stack.shape[1:])
-        if limits is not None:
-            left, top, right, bottom = limits[number].tolist()
+        sums, both = _lay_over(stack.reshape(len(stack), -1), weight[number])
+        fused = (sums >= least[number]).reshape(stack.shape[1:])
+        if ends is not None:
+            left, top, right, bottom = ends[number]
             left, top = min(max(left, x0), x1), min(max(top, y0), y1)
             right, bottom = max(min(right, x1), left), max(min(bottom, y1), top)
             fused = fused[top - y0 : bottom - y0, left - x0 : right - x0]
             x0, y0, x1, y1 = left, top, right, bottom
         bitmaps.append(fused.reshape(-1))
         boxes.append((x0, y0, x1, y1))
-        agreement.append(agree)
+        shared.append(both)
     fused_masks = CropMasks(
         np.concatenate(bitmaps), np.array(boxes, np.int32).reshape(-1, 4), masks.image_size
     )
-    return fused_masks, np.array(agreement, np.float32)
+    return fused_masks, _mean_iou(shared, masks, clusters)
 
 
 def pairwise_agreement(masks: CropMasks, clusters: Clusters) -> NDArray[np.float32]:
@@ -79,10 +81,30 @@ def pairwise_agreement(masks: CropMasks, clusters: Clusters) -> NDArray[np.float
 
     `masks` are one per member, in the order of ``clusters.members``. Two empty masks agree.
     """
-    agreement = [
+    shared = [
         _lay_over(stack.reshape(len(stack), -1), None)[1] for _, stack in _windows(masks, clusters)
     ]
-    return np.array(agreement, np.float32)
+    return _mean_iou(shared, masks, clusters)
+
+
+def _mean_iou(
+    shared: list[NDArray[np.float32]], masks: CropMasks, clusters: Clusters
+) -> NDArray[np.float32]:
+    """Mean IoU over all pairs of each cluster, from the pixels that its members share, (n, n)."""
+    flat = np.concatenate([np.zeros(0, np.float32), *(both.reshape(-1) for both in shared)])
+    area, sizes = masks.area(), clusters.sizes
+    rows = np.repeat(np.arange(len(area)), np.repeat(sizes, sizes))
+    squares = sizes * sizes
+    first = np.cumsum(squares) - squares
+    within = np.arange(len(flat)) - np.repeat(first, squares)
+    columns = np.repeat(clusters.first, squares) + within % np.repeat(sizes, squares)
+    union = area[rows] + area[columns] - flat
+    # Two empty masks agree.
+    iou = np.where(union > 0, flat / np.maximum(union, 1), 1)
+    total = np.add.reduceat(iou, first) if len(first) else np.zeros(0)
+    pairs = squares - sizes
+    mean = np.where(pairs > 0, (total - sizes) / np.maximum(pairs, 1), 1)
+    return np.asarray(mean, dtype=np.float32)
 
 
 def _windows(
@@ -119,21 +141,18 @@ def _around(masks: CropMasks, clusters: Clusters) -> list[tuple[int, int, int, i
 
 def _lay_over(
     stack: NDArray[np.uint8], weights: NDArray[np.float32] | None
-) -> tuple[NDArray[np.float32], float]:
-    """Weighted sum of flat masks (n, P) at each pixel, (P,), and the mean IoU of their pairs."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weighted sum of flat masks (n, P) at each pixel, (P,), and the pixels they share, (n, n)."""
     count, pixels = stack.shape
+    if stack.size <= _BLOCK_PIXELS:
+        values = stack.astype(np.float32)
+        return _NOTHING if weights is None else weights @ values, values @ values.T
     sums = np.zeros(pixels, np.float32)
-    shared = np.zeros((count, count), np.float64)
-    step = max(_BLOCK_PIXELS // max(count, 1), 1)
+    shared = np.zeros((count, count), np.float32)
+    step = max(_BLOCK_PIXELS // count, 1)
     for start in range(0, pixels, step):
-        block = stack[:, start : start + step].astype(np.float32)
+        values = stack[:, start : start + step].astype(np.float32)
         if weights is not None:
-            np.matmul(weights, block, out=sums[start : start + step])
-        if count > 1:
-            shared += block @ block.T
-    if count < 2:
-        return sums, 1.0
-    area = shared.diagonal()
-    union = area[:, None] + area - shared
-    iou = np.where(union > 0, shared / np.maximum(union, 1), 1)
-    return sums, float((iou.sum() - count) / (count * (count - 1)))
+            sums[start : start + step] = weights @ values
+        shared += values @ values.T
+    return sums, shared

@@ -74,7 +74,9 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         self._passes = card.passes_of(config.preset)
         self._setups = [PassSetup(card, one, config) for one in self._passes]
         self._user_type = self._setups[0].user_type
-        self.several = any(len(one.members) > 1 for one in self._passes)
+        self.several = any(
+            len(one.members) > 1 and not one.is_stage_by_stage for one in self._passes
+        )
 
     def _setup(self, one: PassCard) -> PassSetup:
         return next(setup for setup in self._setups if setup.one is one)
@@ -102,7 +104,9 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         """Load the networks that every image needs now instead of with the first image."""
         device = self._effort.device
         for name in self._needed_first:
-            self._pool.get(name, device, self._pool.precision(name, self.config, device))
+            self._pool.get(
+                name, device, self._setup(self._first).precision(name, self._pool, device)
+            )
 
     @property
     def is_warm(self) -> bool:
@@ -151,7 +155,7 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
             timings=watch.seconds,
             notices=book.notices,
             config=self.config,
-            precision=self._pool.precision(lead, self.config, self._effort.device),
+            precision=self._setup(one).precision(lead, self._pool, self._effort.device),
             tiles=sum(done.tiles for _, done in runs),
             scale=1.0 / scale[0],
             passes=tuple(_told(made) for made, _ in runs),
@@ -168,7 +172,7 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
             for name in missing:
                 monitor.check()
                 monitor.progress(f"loading {name}", 0.0)
-                self._pool.get(name, device, self._pool.precision(name, self.config, device))
+                self._pool.get(name, device, self._setup(one).precision(name, self._pool, device))
 
     def _known_type(self, pictures: Pictures, watch: Stopwatch) -> tuple[str | None, str]:
         """The cell type and what has decided it, before any object is looked for."""

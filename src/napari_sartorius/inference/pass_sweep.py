@@ -12,6 +12,7 @@ import numpy as np
 from napari_sartorius.core.views import View
 from napari_sartorius.ensemble.config import build
 from napari_sartorius.ensemble.looks import Canvas
+from napari_sartorius.ensemble.mean_of_looks import MeanOfLooks
 from napari_sartorius.inference.joined_input import member_inputs
 from napari_sartorius.inference.one_network import OneNetwork
 from napari_sartorius.inference.prepare import PreparedImage, prepare
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.memory import Effort
     from napari_sartorius.inference.network import NetworkRunner
     from napari_sartorius.inference.network_pool import NetworkPool
@@ -149,21 +151,17 @@ class PassSetup:
         selection = replace(self.selection(cell_type), mask_confidence=mask_confidence)
         names = self.one.member_names
         make = partial(self._runner, pool=pool, effort=effort)
+        # Tiles are laid out for the member that sees the image largest and so needs most memory.
+        common = min(names, key=lambda name: max(pictures.of(name).rescaler.to_image))
         if self.one.is_stage_by_stage:
             common, runner = self._joined(pictures, pool, effort)
-            eyes: Eyes = OneNetwork(
-                runner, selection, pictures.of(common), watch, self._labels(common)
-            )
-            stride, growth = runner.detector.size_divisibility, runner.memory_growth
-        elif len(names) == 1 and self.one.fusion.strategy == "mean_of_looks":
-            common = names[0]
-            with make(common) as runner:
-                stride, growth = runner.detector.size_divisibility, runner.memory_growth
-            eyes = OneNetwork(runner, selection, pictures.of(common), watch, self._labels(common))
         else:
-            common = min(names, key=lambda name: max(pictures.of(name).rescaler.to_image))
             with make(common) as runner:
-                stride, growth = runner.detector.size_divisibility, runner.memory_growth
+                pass  # to know its stride
+        if self.one.is_stage_by_stage or self._is_one_model:
+            labels = self._labels(common)
+            eyes: Eyes = OneNetwork(runner, selection, pictures.of(common), watch, labels)
+        else:
             eyes = self._several(cell_type, pictures, common, make, watch, mask_confidence)
         scale = pictures.of(common).rescaler.to_image[0]
         overlaps = [
@@ -177,17 +175,29 @@ class PassSetup:
             pictures.of(common),
             self._config,
             overlap=round(max(overlaps)),
-            stride=stride,
+            stride=runner.detector.size_divisibility,
             whole=usual.short_edge * usual.long_edge if usual is not None else 0,
-            growth=growth,
+            growth=runner.memory_growth,
         )
+
+    @property
+    def _is_one_model(self) -> bool:
+        """Whether it does what a single model does by itself, and so shall do it bit for bit."""
+        return len(self.one.members) == 1 and self.one.fusion == MeanOfLooks()
 
     def _member(self, name: str) -> ModelCard:
         return self._card.member(name).card
 
+    def precision(self, name: str, pool: NetworkPool, device: str) -> Precision:
+        """Arithmetic of a member; networks that are joined share one."""
+        if not self.one.is_stage_by_stage or name not in self.one.member_names:
+            return pool.precision(name, self._config, device)
+        wishes = {pool.precision(one, self._config, device) for one in self.one.member_names}
+        return wishes.pop() if len(wishes) == 1 else "float32"
+
     @contextmanager
     def _runner(self, name: str, pool: NetworkPool, effort: Effort) -> Iterator[NetworkRunner]:
-        precision = pool.precision(name, self._config, effort.device)
+        precision = self.precision(name, pool, effort.device)
         with pool.lend(name, effort.device, precision, one_by_one=effort.one_by_one) as network:
             yield pool.runner((name,), network, effort.device, precision, self._views)
 
@@ -237,7 +247,7 @@ class PassSetup:
 
         names, device = self.one.member_names, effort.device
         common = names[0]
-        precision = pool.precision(common, self._config, device)
+        precision = self.precision(common, pool, device)
         networks = [pool.get(name, device, precision) for name in names]
         cards = [self._member(name) for name in names]
         inputs = member_inputs(cards, [pictures.of(name) for name in names])

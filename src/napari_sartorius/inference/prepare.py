@@ -6,8 +6,8 @@ to the window that is asked for, with numbers measured once for the whole image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,17 @@ _BROWN = (
 _CHECK_ROWS = 512
 
 
+class PartlyRead(Protocol):
+    """Pixels (Y, X, C) that are read where they are asked for, from a file for example."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width, channels."""
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Read a part."""
+
+
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
     """An image that can be read in pixels of the network's input.
@@ -43,7 +54,7 @@ class PreparedImage:
     Attributes
     ----------
     pixels : (Y, X, C)
-        The image in its own pixels and number type.
+        The image in its own pixels and number type; an array, or read part by part.
     channel
         Which channel of it is used.
     channels
@@ -56,7 +67,7 @@ class PreparedImage:
         What the user should know about the chosen scale and the grey levels.
     """
 
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] | PartlyRead
     channel: ChannelChoice
     channels: Literal[1, 3]
     scaling: Scaling
@@ -72,7 +83,7 @@ class PreparedImage:
         """Network input, (height, width, channels) float32, of a part of the rescaled image."""
 
         def read(source: Rectangle) -> NDArray[Any]:
-            crop = self.pixels[source.y0 : source.y1, source.x0 : source.x1]
+            crop = np.asarray(self.pixels[source.y0 : source.y1, source.x0 : source.x1])
             return _choose_channel(crop, self.channel, self.channels)
 
         return self.scaling.apply(self.rescaler.window(read, part))
@@ -83,6 +94,7 @@ class PreparedImage:
         Normalised, so that they mean the same in images of any number type and exposure; of colours
         the mean.
         """
+        assert isinstance(self.pixels, np.ndarray), "only images that are there as a whole"
         pixels = _choose_channel(self.pixels[y, x][None], self.channel, self.channels)
         mean: NDArray[np.float32] = self.scaling.apply(pixels)[0].mean(axis=-1)
         return mean
@@ -125,6 +137,25 @@ def prepare(
     stain = _BROWN if channel == "auto" and channels == 3 and looks_brown(pixels) else None
     notices = tuple(n for n in (scale.notice, _darkness(pixels, card), stain) if n is not None)
     return PreparedImage(pixels, channel, channels, scaling, rescaler, notices)
+
+
+def prepare_parts(
+    image: PartlyRead, card: ModelCard, config: SegmentConfig, pixel_size: float | None = None
+) -> PreparedImage:
+    """As `prepare`, of an image that is read part by part: evenly spaced pixels are looked at now.
+
+    Parameters
+    ----------
+    image
+        (Y, X, C); of an image that is small enough all pixels are looked at.
+    card, config, pixel_size
+        As for `prepare`, as the errors are.
+    """
+    seen = prepare(np.asarray(thinned(image, _SAMPLE)), card, config, pixel_size)  # type: ignore[arg-type]
+    size = image.shape[0], image.shape[1]
+    factor = choose_scale(card, config, pixel_size, size).factor
+    rescaler = Rescaler(size, factor, card.whole_grey_levels, card.input_size)
+    return replace(seen, pixels=image, rescaler=rescaler)
 
 
 def network_view(

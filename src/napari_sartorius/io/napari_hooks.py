@@ -8,28 +8,35 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.coco import read_coco, write_coco
+from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.dataset_from_layers import (
     dataset_from_layers,
     layer_labels,
     layer_pixel_size,
 )
 from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
+from napari_sartorius.io.geojson import read_geojson
+from napari_sartorius.io.imagej_rois import read_rois
+from napari_sartorius.io.images import read_image
+from napari_sartorius.io.importing import image_beside, is_roi_zip
 from napari_sartorius.io.kaggle import read_train_csv
 from napari_sartorius.io.labels_tiff import read_labels, write_labels
 from napari_sartorius.io.layer_table import LayerTable
 from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
+from napari_sartorius.io.ome_zarr_labels import read_zarr_labels
 from napari_sartorius.io.table_csv import read_table, write_table
-
-if TYPE_CHECKING:
-    from napari_sartorius.io.coco_dataset import CocoDataset
 
 Paths: TypeAlias = str | Sequence[str]
 Reader: TypeAlias = Callable[[Paths], list[LayerData]]
+
+_ANYWHERE = (1 << 20, 1 << 20)  # larger than any image that napari shows as one array
 
 
 def get_coco_reader(path: Paths) -> Reader | None:
@@ -50,6 +57,67 @@ def get_dsb_reader(path: Paths) -> Reader | None:
 def get_labels_reader(path: Paths) -> Reader | None:
     """Offer to open label images, as labels with their pixel size instead of as a picture."""
     return read_label_layers if all(p.is_file() for p in _each(path)) else None
+
+
+def get_outlines_reader(path: Paths) -> Reader | None:
+    """Offer to open zips of ImageJ regions and GeoJSON files."""
+    fits = all(p.suffix.lower() == ".geojson" or is_roi_zip(p) for p in _each(path))
+    return read_outline_layers if fits else None
+
+
+def get_zarr_labels_reader(path: Paths) -> Reader | None:
+    """Offer to open the label images that this plugin writes as OME-Zarr."""
+    return read_zarr_layers if all((p / ".zattrs").is_file() for p in _each(path)) else None
+
+
+def read_outline_layers(path: Paths) -> list[LayerData]:
+    """Open regions as labels layers of the size of the image beside the file.
+
+    The image of ``a_rois.zip`` is ``a.tif`` or ``a.png`` in the same folder. Without one the labels
+    reach as far as the regions do; they lie at the right place all the same.
+
+    Raises
+    ------
+    UserError
+        When a file cannot be read.
+    """
+    layers: list[LayerData] = []
+    for file in _each(path):
+        read = read_geojson if file.suffix.lower() == ".geojson" else read_rois
+        picture = image_beside(file)
+        if picture is not None:
+            found, kinds = read(file, read_image(picture).size)
+        else:
+            found, kinds = read(file, _ANYWHERE)
+            x1, y1 = found.masks.boxes[:, 2:].max(axis=0, initial=1).tolist()
+            masks = CropMasks(found.masks.bits, found.masks.boxes, (y1, x1))
+            found = Instances.from_masks(masks, found.scores, found.categories)
+        height, width = found.image_size
+        name = picture.name if picture is not None else f"{file.stem}.tif"
+        record = CocoImage(1, name, width, height)
+        dataset = CocoDataset([record], kinds, {1: found}, {}, file.parent)
+        layers += [one for one in dataset_layers(dataset, record.stem) if one[2] == "labels"]
+    return layers
+
+
+def read_zarr_layers(path: Paths) -> list[LayerData]:
+    """Open OME-Zarr label images as labels layers, in full resolution and in memory.
+
+    Raises
+    ------
+    UserError
+        When zarr is not installed or a folder holds no labels.
+    """
+    layers: list[LayerData] = []
+    for file in _each(path):
+        labels, axes, spacing = read_zarr_labels(file)
+        lead = labels.ndim - 2
+        keywords: dict[str, Any] = {"name": file.stem, "axis_labels": tuple(axes.lower())}
+        if spacing is not None:
+            keywords["scale"] = (1.0,) * lead + spacing
+            keywords["units"] = ("pixel",) * lead + ("um", "um")
+        layers.append((labels, keywords, "labels"))
+    return layers
 
 
 def read_label_layers(path: Paths) -> list[LayerData]:

@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 class EngineClient(Protocol):
     """The part of `engine.client.WorkerClient` that the dock uses."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is running or waiting."""
+
     def submit(self, job: Any, listener: Callable[[JobMessage], None] | None = None) -> Any:
         """Queue a job; the handle it returns has ``cancel()``."""
 

@@ -27,6 +27,11 @@ class LateClient:
         """Process id of the worker, or None while there is none."""
         return self._client.worker_pid if self._client is not None else None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is running or waiting."""
+        return self._client is not None and self._client.is_busy
+
     def submit(self, job: Any, listener: Callable[[JobMessage], None] | None = None) -> Any:
         """Queue a job; the handle it returns has ``cancel()``. From any thread.
 

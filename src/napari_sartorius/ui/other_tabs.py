@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QTabWidget
 
     from napari_sartorius.ui.correct.correct_tab import CorrectTab
+    from napari_sartorius.ui.correct.prompt_bridge import PromptBridge
+    from napari_sartorius.ui.correct.review_section import Onward
     from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab
     from napari_sartorius.ui.job_bridge import JobBridge
@@ -55,6 +58,7 @@ class OtherTabs(QObject):
         self._segment = segment
         self._client = client
         self._make_client = make_client
+        self._prompts: PromptBridge | None = None
         self._correct = LateTab(self._make_correct)
         self._evaluate = LateTab(self._make_evaluate)
         self._train = LateTab(self._make_train, lambda tab: tab.refresh())
@@ -103,12 +107,53 @@ class OtherTabs(QObject):
         for tab in late:
             if tab.is_made:
                 tab.content.stop()
+        if self._prompts is not None:
+            self._prompts.close()
 
     def _make_correct(self) -> CorrectTab:
         from napari_sartorius.ui.correct.correct_tab import CorrectTab
+        from napari_sartorius.ui.correct.model_drawing import ModelChoice
+        from napari_sartorius.ui.correct.prompt_bridge import PromptBridge
         from napari_sartorius.ui.settings import read_keys
 
-        return CorrectTab(self._viewer, read_keys())
+        self._prompts = PromptBridge(self._client, self._make_client, self)
+        segment = self._segment
+        choice = ModelChoice(self._prompts, segment.config, lambda: segment.image.layer)
+        tab = CorrectTab(self._viewer, read_keys(), choice)
+        tab.review.onward = self._next_review
+        tab.review.progressed.connect(self._tell_doubt)
+        return tab
+
+    def _reviewed_project(self) -> ProjectTab | None:
+        """The Project tab, when the Correct tab works on the image that it shows."""
+        if not (self._project.is_made and self._correct.is_made):
+            return None
+        session = self.correct.session
+        shown = self.project.session.labels
+        return self.project if session is not None and session.layer is shown else None
+
+    def _tell_doubt(self) -> None:
+        """Let the list of images know how many doubtful cells the shown one has left."""
+        project, queue = self._reviewed_project(), self.correct.review.queue
+        if project is not None and queue is not None and project.session.current is not None:
+            project.doubt.tell(project.session.current, len(queue.waiting))
+
+    def _next_review(self) -> Onward | None:
+        """Where the review goes on in a project when an image is through."""
+        from napari_sartorius.ui.correct.review_section import Onward
+
+        project = self._reviewed_project()
+        name = project.next_doubtful() if project is not None else None
+        if project is None or name is None:
+            return None
+
+        def go() -> None:
+            project.show_image(name)
+            if project.session.labels is not None:
+                self.correct.layers.choose(project.session.labels)
+                self.correct.review.next()
+
+        return Onward(f"{PurePosixPath(name).name} ({project.doubt.of(name):,} doubtful)", go)
 
     def _make_evaluate(self) -> EvaluateTab:
         from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab

@@ -48,6 +48,12 @@ TOOLTIPS = {
     "project_done": "Marks the shown image as done and shows the next one.",
     "project_segment": "Segments every image whose status is new, with the settings of the Segment "
     "tab, while you go on working. What you corrected stays.",
+    "project_import": "Adds cells that another program wrote to the images of the project: COCO, "
+    "ImageJ regions, GeoJSON, label images, a Data Science Bowl folder. What is there stays.",
+    "project_export": "Writes the cells in the forms that other programs read.",
+    "export_which": "Whether images that you are still working on are written, too.",
+    "export_folder": "Files of the same names are replaced.",
+    "export_start": "Writes the files. The viewer stays free.",
     "train_start": "The model that learns. It keeps its network and its way to look at images.",
     "train_effort": "How long it may take. It ends earlier when it gets no better.",
     "train_name": "What the new model will be called.",
@@ -90,6 +96,7 @@ TOOLTIPS = {
     "table_slider": "Shows only the rows whose value lies between the two handles.",
     "table_copy": "Copies the rows shown, to be pasted into a spreadsheet.",
     "table_csv": "Saves the rows shown, with all their columns, as a file for spreadsheets and R.",
+    "review_again": "Judges all cells again, also those without a label, by what is usual now.",
     "category": "The kind that new cells get. The number keys give a kind to the selected cells.",
     "give_category": "Gives this kind to all selected cells.",
     "overwrite": "Off, drawing and painting leave all other cells as they are.",

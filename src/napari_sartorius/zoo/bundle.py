@@ -91,6 +91,11 @@ class ModelBundle:
     def _place(self) -> str:
         return f"{self.path} ({self.card.name})" if self.inside else str(self.path)
 
+    @property
+    def lead(self) -> ModelBundle:
+        """The bundle itself; of an ensemble its first member that finds objects."""
+        return self
+
     def verify(self) -> int:
         """Compare the weights with the card; returns their bytes. Errors as in `read_weights`."""
         self.read_rescorer()

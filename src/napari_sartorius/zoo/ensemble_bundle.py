@@ -31,6 +31,11 @@ class EnsembleBundle:
         return ModelBundle(self.card.member(name).card, self.path, member_folder(name))
 
     @property
+    def lead(self) -> ModelBundle:
+        """The first member that finds objects."""
+        return self.member(self.card.lead.name)
+
+    @property
     def members(self) -> list[ModelBundle]:
         """All members."""
         return [self.member(name) for name in self.card.member_names]

@@ -10,6 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from canvas_hand import drag, press
 from correction_layers import grid, make_layer
 from napari_sartorius.ui.correct.correct_tab import CorrectTab
 from napari_sartorius.ui.correct.outline_layer import is_overlay
@@ -27,31 +28,6 @@ def tab(viewer, layer, qtbot):
 
 def rows(tab):
     return tab.table.model.labels.tolist()
-
-
-def drag(viewer, *points, modifiers=(), button=1):
-    """Press at the first point, move along the others, release, as napari's canvas does."""
-    event = SimpleNamespace(
-        type="mouse_press", position=points[0], modifiers=modifiers, button=button
-    )
-    started = [callback(viewer, event) for callback in viewer.mouse_drag_callbacks]
-    going = [one for one in started if hasattr(one, "__next__")]
-    for kind, at in [("mouse_press", points[0]), *(("mouse_move", p) for p in points[1:])]:
-        event.type, event.position = kind, at
-        for one in going:
-            next(one, None)
-    event.type = "mouse_release"
-    for one in going:
-        next(one, None)
-
-
-def press(layer, key):
-    """What napari's canvas does with a key while the layer is active."""
-    for known, action in layer.keymap.items():
-        if str(known) == key:
-            action(layer)
-            return
-    raise AssertionError(f"{key} is not bound")
 
 
 def outlined(viewer):
@@ -107,7 +83,7 @@ def test_every_tool_has_a_button_and_a_key(tab, layer):
     keys = {str(key) for key in layer.keymap}
     for tool in TOOLS:
         assert tool.key in keys or tool.key.replace("Shift-", "Shift+") in keys
-        assert tab.panel.buttons[tool.name].isEnabled()
+        assert (tab.panel.buttons | tab.review.buttons)[tool.name].isEnabled()
     assert len({tool.key for tool in TOOLS}) == len(TOOLS)
 
 

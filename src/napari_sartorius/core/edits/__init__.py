@@ -7,7 +7,7 @@ size of the image.
 """
 
 from napari_sartorius.core.edits.boxes import Box, BoxIndex
-from napari_sartorius.core.edits.objects import carve, delete, draw, merge, relabel
+from napari_sartorius.core.edits.objects import carve, delete, draw, exchange, merge, relabel
 from napari_sartorius.core.edits.patch import Patch
 from napari_sartorius.core.edits.size import grow, shrink
 
@@ -18,6 +18,7 @@ __all__ = [
     "carve",
     "delete",
     "draw",
+    "exchange",
     "grow",
     "merge",
     "relabel",

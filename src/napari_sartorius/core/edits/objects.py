@@ -127,6 +127,49 @@ def draw(
     return Patch.where(mask & free, corner, label)
 
 
+def exchange(
+    plane: NDArray[Any],
+    boxes: BoxIndex,
+    label: int,
+    new: int,
+    mask: NDArray[np.bool_],
+    corner: tuple[int, int],
+    overwrite: bool = False,
+) -> tuple[Patch, float]:
+    """Put another mask with another label in the place of an object.
+
+    Parameters
+    ----------
+    plane : (H, W) int
+        The label image.
+    boxes : BoxIndex
+        The boxes of that plane.
+    label, new : int
+        The object that goes, and the one that comes.
+    mask, corner : (h, w) bool, (y, x)
+        The pixels of the new one, inside the plane.
+    overwrite : bool
+        Whether it may take pixels away from further objects.
+
+    Returns
+    -------
+    patch : Patch
+        Empty when nothing would be left of the object.
+    overlap : float
+        IoU, 0..1, of its pixels before and after.
+    """
+    old, old_corner = mask_of(plane, boxes, label)
+    window = _window(plane, mask, corner)
+    taken = mask if overwrite else mask & ((window == 0) | (window == label))
+    count = int(np.count_nonzero(taken))
+    if not count:
+        return Patch.empty(), 0.0
+    shared = int(np.count_nonzero(taken & (window == label)))
+    overlap = shared / (count + int(np.count_nonzero(old)) - shared)
+    coming = Patch.where(taken, corner, new)
+    return Patch.join([coming, Patch.where(old, old_corner, 0)]), overlap
+
+
 def _window(plane: NDArray[Any], mask: NDArray[np.bool_], corner: tuple[int, int]) -> NDArray[Any]:
     y, x = corner
     window = plane[y : y + mask.shape[0], x : x + mask.shape[1]]

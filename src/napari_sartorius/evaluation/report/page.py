@@ -150,6 +150,8 @@ def _legend() -> str:
 
 def _worst(content: PageContent) -> str:
     if not content.pictures:
+        if content.result.competition_score < 1:
+            return ""  # none were asked for
         return _section("worst", "Worst images", "<p>No image has a mistake to show.</p>\n")
     hints = "; ".join(f"<b>{name}</b>: {hint}" for name, hint in _OUTCOME_HINTS.items())
     body = f"{_legend()}\n<p class='quiet'>{hints}. Click a picture to enlarge it.</p>\n"

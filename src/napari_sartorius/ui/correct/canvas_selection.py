@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.ui.correct.outline_layer import OutlineLayer, outlines
-from napari_sartorius.ui.correct.shown_place import go_to, shown_plane
+from napari_sartorius.ui.correct.outline_layer import OutlineLayer, frame, outlines
+from napari_sartorius.ui.correct.shown_place import enlarge, go_to, shown_plane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
+    from napari_sartorius.core.edits import Box
     from napari_sartorius.ui.correct.session import CorrectionSession
 
 _LARGE_SIDE = 2000  # from which thin outlines vanish when the whole image is shown
@@ -51,6 +55,37 @@ class CanvasSelection:
         image = session.layer.data[plane]
         width = 3 if max(image.shape) > _LARGE_SIDE else 1
         self._outline.show(session.layer, outlines(image, session.rows.boxes[plane], labels, width))
+
+    def sketch(self, points: NDArray[np.float64] | None, labels: Sequence[int]) -> None:
+        """Show a closed outline (N, 2) of (y, x), besides those of cells; None takes it away."""
+        session = self.session
+        plane = shown_plane(self._viewer, session.layer) if session is not None else None
+        if session is None or plane is None or points is None:
+            self.draw(labels)
+            return
+        from napari_sartorius.postprocess.edits import stroke_pixels
+
+        image = session.layer.data[plane]
+        drawn = stroke_pixels(
+            np.concatenate([points, points[:1]]), (image.shape[0], image.shape[1])
+        )
+        self._outline.show(session.layer, drawn)
+
+    def enlarge(self, box: Box) -> None:
+        """Zoom in on a box of the layer where it would be too small to judge."""
+        if self.session is not None:
+            enlarge(self._viewer, self.session.layer, max(box[2] - box[0], box[3] - box[1]))
+
+    def show_place(self, plane: tuple[int, ...], box: Box) -> None:
+        """Frame a place of the layer, and bring it into the middle of the canvas."""
+        session = self.session
+        if session is None:
+            return
+        y0, x0, y1, x1 = box
+        go_to(self._viewer, session.layer, plane, (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)
+        enlarge(self._viewer, session.layer, max(y1 - y0, x1 - x0))
+        self._choose_label(session, [])
+        self._outline.show(session.layer, frame(box, session.layer.data.shape[-2:]))
 
     def clear(self) -> None:
         """Leave nothing of it in the viewer."""

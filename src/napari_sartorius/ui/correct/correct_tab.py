@@ -13,15 +13,20 @@ from napari_sartorius.ui.correct import table_export
 from napari_sartorius.ui.correct.canvas_selection import CanvasSelection
 from napari_sartorius.ui.correct.cheat_sheet import CheatSheet
 from napari_sartorius.ui.correct.edited_layer import why_not_correctable
+from napari_sartorius.ui.correct.image_below import pixels_below
 from napari_sartorius.ui.correct.keys import LayerKeys, bindings, table_shortcuts
 from napari_sartorius.ui.correct.layer_categories import add_category, category_names
+from napari_sartorius.ui.correct.model_drawing import ModelDrawing
 from napari_sartorius.ui.correct.object_table import ObjectTable
 from napari_sartorius.ui.correct.outline_layer import is_overlay
 from napari_sartorius.ui.correct.pointer import CanvasPointer
+from napari_sartorius.ui.correct.review_queue import ReviewQueue
+from napari_sartorius.ui.correct.review_section import ReviewSection
 from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import shown_plane
 from napari_sartorius.ui.correct.tool_panel import ToolPanel
 from napari_sartorius.ui.correct.tool_runner import ToolRunner
+from napari_sartorius.ui.correct.tools import BY_NAME, REVIEW
 from napari_sartorius.ui.forms import add_row, new_form, quiet, rule
 from napari_sartorius.ui.layer_choice import LayerChoice
 from napari_sartorius.ui.style import set_role
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
+
+    from napari_sartorius.ui.correct.model_drawing import ModelChoice
+    from napari_sartorius.ui.correct.review_queue import Doubtful
 
 _WELCOME = "Click a cell in the image or in the table. Press ? for all keys."
 _EMPTY = "Segment an image or add labels first: there is nothing to correct."
@@ -55,12 +63,15 @@ class CorrectTab(QWidget):
         Whose label layers are corrected.
     keys : mapping of str to str, optional
         Key by the name of a tool, where the user wants another one than the usual.
+    model : ModelChoice, optional
+        Who draws cells where the user points.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
         keys: Mapping[str, str] | None = None,
+        model: ModelChoice | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -72,9 +83,11 @@ class CorrectTab(QWidget):
         self._sheet: CheatSheet | None = None
         self.layers = LayerChoice(viewer, is_correctable, "no labels yet")
         self.table = ObjectTable()
+        self.review = ReviewSection(self._keys)
         self.panel = ToolPanel(self._keys)
         self.status = quiet()
-        self.runner = ToolRunner(self.table, self.panel, self)
+        self.drawing = ModelDrawing(viewer, model, self)
+        self.runner = ToolRunner(self.table, self.panel, self.drawing, self)
         self._canvas = CanvasSelection(viewer)
         self._build()
         self._connect()
@@ -91,17 +104,24 @@ class CorrectTab(QWidget):
         layout.setSpacing(6)
         layout.addLayout(form)
         layout.addWidget(self.table, 1)
-        for widget in (rule(), self.panel, rule(), self.status):
+        for widget in (rule(), self.review, rule(), self.panel, rule(), self.status):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer)
-        self.table.selection_changed.connect(self._canvas.show)
+        self.table.selection_changed.connect(self._on_selected)
+        self.review.select_asked.connect(self._show_doubtful)
+        self.review.place_asked.connect(self._show_place)
+        self.review.said.connect(self._say)
+        self.review.refused.connect(lambda text: self._say(text, "warning"))
         self.table.copy_asked.connect(lambda: self._say(table_export.copy(self.table.model)))
         self.table.csv_asked.connect(self.save_table)
         self.runner.refused.connect(lambda text: self._say(text, "warning"))
         self.runner.said.connect(self._say)
         self.runner.select_asked.connect(self.select)
+        self.drawing.sketched.connect(
+            lambda points: self._canvas.sketch(points, self.table.selected)
+        )
         self.panel.new_category_asked.connect(self._on_new_category)
         self.panel.sheet_asked.connect(self.show_keys)
         self.panel.overwrite.toggled.connect(self._on_overwrite)
@@ -115,7 +135,7 @@ class CorrectTab(QWidget):
     def _all_keys(self) -> dict[str, Any]:
         return bindings(
             self._keys,
-            self.runner.run,
+            self.run,
             self.give_category_at,
             {
                 "Control-Z": self.runner.undo,
@@ -147,10 +167,18 @@ class CorrectTab(QWidget):
         self.layers.stop()
         self._viewer.dims.events.current_step.disconnect(self._on_slice)
 
+    def run(self, name: str) -> None:
+        """Run a tool by its name, as its key does."""
+        if BY_NAME[name].group == REVIEW:
+            self.runner.end_drawing()
+            self.review.run(name)
+        else:
+            self.runner.run(name)
+
     def select(self, labels: list[int], centre: bool = False) -> None:
         """Select cells in the table and in the image."""
         self.table.select(labels)
-        self._canvas.show(labels, labels[-1] if centre and labels else 0)
+        self._on_selected(labels, labels[-1] if centre and labels else 0)
 
     def give_category_at(self, position: int) -> None:
         """Give the selected cells the category at a position of the list."""
@@ -211,6 +239,7 @@ class CorrectTab(QWidget):
     def _start(self, layer: Labels) -> None:
         session = CorrectionSession(layer, lambda: shown_plane(self._viewer, layer), self)
         session.said.connect(self._say)
+        session.warned.connect(lambda text: self._say(text, "warning"))
         self._session = self._canvas.session = session
         self._pointer = CanvasPointer(self._viewer, layer, self)
         self._pointer.clicked.connect(self._on_clicked)
@@ -218,6 +247,9 @@ class CorrectTab(QWidget):
         self._on_overwrite(self.panel.overwrite.isChecked())
         layer.events.features.connect(self._on_features)
         self.table.set_layer(layer)
+        self.review.set_queue(
+            ReviewQueue(session, lambda plane: pixels_below(self._viewer, layer, plane)), session
+        )
         self.panel.show_categories(category_names(layer))
         self.panel.choose_category(session.rows.default_category)
         self.panel.set_ready(True)
@@ -242,6 +274,7 @@ class CorrectTab(QWidget):
 
     def _detach(self) -> None:
         self._release()
+        self.review.set_queue(None, None)
         self.runner.set_session(None, None)
         self._canvas.session = None
         if self._pointer is not None:
@@ -260,6 +293,19 @@ class CorrectTab(QWidget):
         if self._session is not None and self.isVisible():
             self._viewer.layers.selection.active = self._session.layer
             self.select(self._canvas.after_click(self.table.selected, (y, x), add))
+
+    def _on_selected(self, labels: list[int], go_to: int = 0) -> None:
+        self._canvas.show(labels, go_to)
+        self.review.follow(labels)
+
+    def _show_doubtful(self, label: int) -> None:
+        self.select([label], True)
+        if self.review.current is not None:
+            self._canvas.enlarge(self.review.current.box)
+
+    def _show_place(self, entry: Doubtful) -> None:
+        self.table.select([])
+        self._canvas.show_place(entry.plane, entry.box)
 
     def _on_slice(self, event: object = None) -> None:
         if self.isVisible():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 UNDO_HINT = "Ctrl+Z undoes"
 _PAINTED = "painted"
+_MANY = 5  # cells that come or go at once; more than a stroke of a brush makes
 _PAUSE_MS = 500
 
 
@@ -55,6 +56,9 @@ class EditedLayer(QObject):
 
     said = Signal(str)
     """What was just done, in one sentence."""
+
+    warned = Signal(str)
+    """The same, where many cells went away that the user may not have meant."""
 
     stepped = Signal(object, str)
     """A `PixelStep` or `TableStep` and ``edit``, ``undo`` or ``redo``: all that a journal needs."""
@@ -165,15 +169,23 @@ class EditedLayer(QObject):
         elif how == "redo":
             step.memory = self.rows.swap_kept(step.memory)
         undone = how == "undo"
-        self.rows.follow([one.turned_back() if undone else one for one in step.changes])
+        gone, came = self.rows.follow(
+            [one.turned_back() if undone else one for one in step.changes]
+        )
         if undone:  # only now the rows of what was undone are kept aside, too
             step.memory = self.rows.swap_kept(step.memory)
         if how == "edit":
-            self._log.add(PixelEntry(self._doing or _PAINTED))
-            text = f"{_sentence(self._doing or _PAINTED)}; {UNDO_HINT}."
+            what = self._doing or (f"added {len(came):,} cells" if len(came) >= _MANY else _PAINTED)
+            self._log.add(PixelEntry(what))
+            self.said.emit(f"{_sentence(what)}; {UNDO_HINT}.")
         else:
-            text = _turned_back_text(how, self._log.move_pixels(how))
-        self.said.emit(text)
+            what = self._log.move_pixels(how)
+            self.said.emit(_turned_back_text(how, what))
+            if undone and len(gone) - len(came) >= _MANY:
+                self.warned.emit(
+                    f"Undo took away {len(gone):,} cells (undone: {what}); Ctrl+Shift+Z brings "
+                    "them back."
+                )
         self.stepped.emit(step, how)
 
     def _displace_reused(self, step: PixelStep) -> dict[int, Kept]:

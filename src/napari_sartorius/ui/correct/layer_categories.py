@@ -16,7 +16,8 @@ def category_names(layer: Labels) -> list[str]:
     kept = layer.metadata.get(METADATA_KEY) or {}
     named = [str(one["name"]) for one in kept.get("categories", ())]
     if "category" in layer.features:
-        named += sorted(set(layer.features["category"].astype(str)) - {""})
+        # each name once before it becomes text: this is asked after every correction
+        named += sorted(set(map(str, layer.features["category"].unique())) - {""})
     return list(dict.fromkeys(named))
 
 

@@ -6,7 +6,6 @@ changes its meaning, so whatever brings its pixels back also brings its row back
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,8 @@ class ObjectRows:
 
     def rows(self, labels: Iterable[int]) -> list[Row]:
         """Return what is known about objects that are in the table."""
-        places = {label: at for at, label in enumerate(self.labels.tolist())}
+        labels = list(labels)
+        places = _places(self.labels, labels)
         columns = {str(name): self._layer.features[name].array for name in self._layer.features}
         return [{name: one[places[label]] for name, one in columns.items()} for label in labels]
 
@@ -136,8 +136,8 @@ class ObjectRows:
         ]
         every = set().union(*touched)
         were = {label for label in every if self.planes_of(label)}
-        column = self._layer.features["source"].tolist()
-        says = dict(zip(self.labels.tolist(), map(str, column), strict=True))
+        column = self._layer.features["source"].to_numpy()
+        says = {label: str(column[at]) for label, at in _places(self.labels, every).items()}
         for one, labels in zip(changes, touched, strict=True):
             image, boxes = self._layer.data[one.plane], self.boxes[one.plane]
             self._origins.note(
@@ -156,19 +156,18 @@ class ObjectRows:
         """Write one column of some objects, also of those whose rows are kept aside."""
         wanted = dict(zip(labels, values, strict=True))
         now = self._layer.features[column].to_numpy(copy=True)
-        for position, label in enumerate(self.labels.tolist()):
-            if label in wanted:
-                now[position] = wanted[label]
+        for label, position in _places(self.labels, wanted).items():
+            now[position] = wanted[label]
         for label in wanted.keys() & self._retired.keys():
             self._retired[label][column] = wanted[label]
         self._layer.features = self._layer.features.assign(**{column: now})
 
     def values(self, labels: Iterable[int], column: str) -> list[Any]:
         """Return one column of some objects that are in the table."""
-        features = self._layer.features
-        places = {label: at for at, label in enumerate(self.labels.tolist())}
-        column_values = features[column].tolist()
-        return [column_values[places[label]] for label in labels]
+        labels = list(labels)
+        places = _places(self.labels, labels)
+        found = self._layer.features[column].array[[places[label] for label in labels]]
+        return list(found.tolist())
 
     def area(self, label: int) -> int:
         """Return the number of pixels of an object over all planes."""
@@ -207,6 +206,12 @@ class ObjectRows:
         if set(columns) - set(map(str, features.columns)):
             self._layer.features = pd.DataFrame(columns)
 
+    def ensure_column(self, name: str) -> None:
+        """Add a column of numbers that nobody knows yet, where the table has no such column."""
+        if name not in self._layer.features.columns:
+            empty = np.full(len(self), np.nan, np.float32)
+            self._layer.features = self._layer.features.assign(**{name: empty})
+
     def _apply(self, gone: set[int], new: list[int], changed: list[int]) -> None:
         """Write the table once: rows that go, rows that come, values measured again."""
         features = self._layer.features
@@ -225,10 +230,11 @@ class ObjectRows:
                 name: np.concatenate([column, _as_column([r.get(name) for r in rows], column)])
                 for name, column in columns.items()
             }
-            for label in columns["index"].astype(np.int64).tolist():  # another program's rows, too
-                self._order.setdefault(label, len(self._order))
-            order = [self._order[label] for label in columns["index"].astype(np.int64).tolist()]
-            if any(a > b for a, b in itertools.pairwise(order)):
+            index = columns["index"].astype(np.int64).tolist()
+            for label in [one for one in index if one not in self._order]:
+                self._order[label] = len(self._order)  # another program's rows, too
+            order = np.fromiter(map(self._order.__getitem__, index), np.int64, len(index))
+            if np.any(order[1:] < order[:-1]):
                 sorting = np.argsort(order, kind="stable")
                 columns = {name: column[sorting] for name, column in columns.items()}
         self._measure(columns, [*new, *changed])
@@ -237,7 +243,7 @@ class ObjectRows:
     def _measure(self, columns: dict[str, NDArray[Any]], labels: list[int]) -> None:
         if not labels:
             return
-        places = {label: at for at, label in enumerate(columns["index"].astype(np.int64).tolist())}
+        places = _places(columns["index"].astype(np.int64), labels)
         best: dict[Plane, list[int]] = {}
         for label in labels:
             planes = self.planes_of(label)
@@ -278,6 +284,12 @@ class ObjectRows:
             "source": DRAWN,
             "reviewed": False,
         }
+
+
+def _places(index: NDArray[np.int64], labels: Iterable[int]) -> dict[int, int]:
+    """Return the position of each label that is in `index` (N,), without a walk over all rows."""
+    there = np.flatnonzero(np.isin(index, np.fromiter(labels, np.int64)))
+    return dict(zip(index[there].tolist(), there.tolist(), strict=True))
 
 
 def _as_column(values: list[Any], like: NDArray[Any]) -> NDArray[Any]:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from napari_sartorius.core.edits import BoxIndex
     from napari_sartorius.ui.correct.pixel_watch import PlaneChange
 
-MODEL, EDITED, DRAWN = "model", "edited", "drawn"
-"""What the column ``source`` may say: as a run found it, changed by hand, made by hand."""
+MODEL, EDITED, DRAWN, PROMPTED = "model", "edited", "drawn", "drawn with model"
+"""What the column ``source`` may say: as a run found it, changed by hand, made by hand, drawn by a
+model where a hand pointed. A later run replaces nothing but the first."""
 
 
 @dataclass

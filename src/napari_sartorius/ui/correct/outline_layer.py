@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
-    from napari_sartorius.core.edits import BoxIndex
+    from napari_sartorius.core.edits import Box, BoxIndex
 
 NAME = "selected cells"
 _MOST = 2_000  # outlines; more than these are seen as a change of the table only
@@ -51,6 +51,17 @@ def outlines(image: NDArray[Any], boxes: BoxIndex, labels: Sequence[int], width:
         columns.append(x + left)
     nothing = np.zeros(0, np.int64)
     return np.concatenate([nothing, *rows]), np.concatenate([nothing, *columns])
+
+
+def frame(box: Box, size: tuple[int, int], margin: int = 3) -> Pixels:
+    """Return the pixels of a dashed frame around a box, as far as it lies in an image."""
+    y0, x0, y1, x1 = box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
+    y, x = np.mgrid[y0:y1, x0:x1].reshape(2, -1)
+    border = (y == y0) | (y == y1 - 1) | (x == x0) | (x == x1 - 1)
+    dashed = (y + x) % 6 < 4
+    inside = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
+    kept = border & dashed & inside
+    return y[kept], x[kept]
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CLICK_REACH = 4.0  # screen pixels that the hand may tremble
 _COLOUR = "#f0e442"
 _FEWEST_POINTS = {"line": 2, "area": 3}
+_LESS = {"Control", "Alt"}  # some window managers keep clicks with Alt for themselves
 
 
 class CanvasPointer(QObject):
@@ -38,7 +39,11 @@ class CanvasPointer(QObject):
     """y, x and whether Shift was down, in pixels of the layer."""
 
     drawn = Signal(str, object)
-    """``line`` or ``area`` and its points (N, 2) as (y, x)."""
+    """``line`` or ``area`` and its points (N, 2) as (y, x).
+
+    For a prompt ``box`` and two opposite corners, or one point: ``point``, with Shift ``more``,
+    with Ctrl or Alt ``less``.
+    """
 
     def __init__(self, viewer: ViewerModel, layer: Labels, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -61,7 +66,7 @@ class CanvasPointer(QObject):
             self._viewer.mouse_drag_callbacks.remove(self._on_drag)
 
     def start_drawing(self, stroke: str) -> None:
-        """Let the mouse draw a ``line`` or an ``area`` instead of moving the image."""
+        """Let the mouse draw a ``line``, an ``area`` or a ``prompt``; the image does not move."""
         self.end_drawing()
         self._viewer.layers.selection.active = self._layer
         self._layer.mode = "pan_zoom"
@@ -81,7 +86,9 @@ class CanvasPointer(QObject):
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         if event.button != 1:
             return
-        if self._stroke:
+        if self._stroke == "prompt":
+            yield from self._point(event)
+        elif self._stroke:
             yield from self._draw(event)
         else:
             yield from self._click(event)
@@ -117,6 +124,29 @@ class CanvasPointer(QObject):
         if not given_up and len(points) >= _FEWEST_POINTS[stroke]:
             self.drawn.emit(stroke, np.array(points))
 
+    def _point(self, event: Any) -> Iterator[None]:
+        """Tell a click from a box that is dragged."""
+        begin, modifiers = to_pixels(self._layer, event.position), set(event.modifiers)
+        start, end, moved = np.asarray(event.position, float), begin, 0.0
+        camera = getattr(self._viewer, "scene", self._viewer).camera
+        yield
+        while event.type == "mouse_move" and self._stroke:
+            end = to_pixels(self._layer, event.position)
+            distance = float(np.abs(np.asarray(event.position, float) - start).max())
+            moved = max(moved, distance * camera.zoom)
+            if moved > _CLICK_REACH:
+                self._show_pen(_rectangle(begin, end))
+            yield
+        given_up = self._stroke != "prompt"
+        self._lift_pen()
+        if given_up:
+            return
+        if moved > _CLICK_REACH:
+            self.drawn.emit("box", np.array([begin, end]))
+        else:
+            how = "more" if "Shift" in modifiers else "less" if modifiers & _LESS else "point"
+            self.drawn.emit(how, np.array([begin]))
+
     def _show_pen(self, points: NDArray[np.float64]) -> None:
         """Draw the stroke as far as it is, in a layer that is gone when it ends."""
         if self._pen is None:
@@ -143,3 +173,8 @@ class CanvasPointer(QObject):
         if pen is not None and any(pen is one for one in self._viewer.layers):
             self._viewer.layers.remove(pen)
             self._viewer.layers.selection.active = self._layer
+
+
+def _rectangle(begin: tuple[float, float], end: tuple[float, float]) -> NDArray[np.float64]:
+    (y0, x0), (y1, x1) = begin, end
+    return np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0), (y0, x0)])

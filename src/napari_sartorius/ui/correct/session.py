@@ -13,7 +13,7 @@ import numpy as np
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct.edited_layer import EditedLayer
-from napari_sartorius.ui.correct.origins import EDITED, MODEL
+from napari_sartorius.ui.correct.origins import EDITED, MODEL, PROMPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.edits import BoxIndex, Patch
     from napari_sartorius.postprocess.edits import Split
     from napari_sartorius.ui.correct.object_rows import Row
+    from napari_sartorius.ui.correct.pixel_watch import Plane
 
 
 def cells(count: int) -> str:
@@ -149,6 +150,84 @@ class CorrectionSession(EditedLayer):
         self.rows.stage(label, self.rows.fresh_row(label) | {"category": name})
         self._here(f"drew cell {label}", patch)
         return label
+
+    def add_found(
+        self,
+        plane: Plane,
+        mask: NDArray[np.bool_],
+        corner: tuple[int, int],
+        values: Row,
+        text: str,
+        at: tuple[float, float] | None = None,
+    ) -> int:
+        """Add an object that a model drew and return its label; raises where nothing is free.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            Where; it need not be the plane shown any more.
+        mask, corner : (h, w) bool, (y, x)
+            Its pixels. Of those that are free only the piece at `at`, else the largest, is kept.
+        values : dict
+            Columns of its row.
+        text : str
+            For the status line.
+        at : (y, x), optional
+            In pixel edges.
+        """
+        from napari_sartorius.postprocess.edits import one_piece
+
+        image, label = self.layer.data[plane], self.next_label
+        patch = edits.draw(image, mask, corner, label, self.overwrite)
+        patch = one_piece(patch, at)
+        if not len(patch):
+            raise UserError("Nothing added: other cells cover that place.")
+        self.rows.stage(label, self._prompted_row(self.rows.fresh_row(label), values))
+        self._write(f"added cell {label} {text}", [(plane, patch)])
+        return label
+
+    def replace_by_found(
+        self,
+        plane: Plane,
+        label: int,
+        mask: NDArray[np.bool_],
+        corner: tuple[int, int],
+        values: Row,
+        verb: str,
+        text: str,
+    ) -> int:
+        """Give an object the pixels that a model drew, and a new label; 0 when nothing changes.
+
+        The new label has the old row with other `values`, so that undo brings the old ones back.
+        See `add_found` for the parameters.
+        """
+        if not any(label in boxes for boxes in self.rows.boxes.values()):
+            raise UserError(f"Cell {label} is gone: select another one.")
+        image, new = self.layer.data[plane], self.next_label
+        patch, overlap = edits.exchange(
+            image, self.rows.boxes[plane], label, new, mask, corner, self.overwrite
+        )
+        if not len(patch):
+            raise UserError(f"Cell {label} stays as it is: other cells cover what the model sees.")
+        if overlap == 1.0:
+            self.said.emit(f"The model sees cell {label} just as it is.")
+            return 0
+        (row,) = self.rows.rows([label])
+        elsewhere = [
+            (other, edits.relabel(self.layer.data[other], boxes, {label: new}))
+            for other, boxes in self.rows.boxes.items()
+            if other != plane and label in boxes
+        ]
+        self.rows.stage(new, self._prompted_row(row, values) | {"reviewed": False})
+        text = f"{verb} cell {label}, now {new} {text}; IoU with before {overlap:.2f}"
+        self._write(text, [(plane, patch), *elsewhere])
+        return new
+
+    def _prompted_row(self, row: Row, values: Row) -> Row:
+        """Return a row with values of a model, for which the table gets the columns it lacks."""
+        for name in values:
+            self.rows.ensure_column(name)
+        return row | values | {"source": PROMPTED}
 
     def _reshape(
         self,

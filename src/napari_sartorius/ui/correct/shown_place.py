@@ -45,3 +45,11 @@ def go_to(viewer: ViewerModel, layer: Labels, plane: tuple[int, ...], y: float, 
             viewer.dims.set_point(first + axis, world[axis])
     camera: Any = getattr(viewer, "scene", viewer).camera  # napari < 0.9 has no scene
     camera.center = (*camera.center[:-2], *world[-2:])
+
+
+def enlarge(viewer: ViewerModel, layer: Labels, side: float, least: float = 40.0) -> None:
+    """Zoom in until `side` pixels of a layer take at least `least` pixels of the screen."""
+    camera: Any = getattr(viewer, "scene", viewer).camera  # napari < 0.9 has no scene
+    shown = side * float(layer.scale[-1]) * camera.zoom
+    if 0 < shown < least:
+        camera.zoom *= least / shown

@@ -39,6 +39,8 @@ _HINTS = {
     "reviewed": "Accepted by you.",
 }
 _UNSEEN = ("centroid", "bbox", "axis-")
+_DISPLAY = int(Qt.ItemDataRole.DisplayRole)
+_ALIGNMENT = int(Qt.ItemDataRole.TextAlignmentRole)
 _ALIGN_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ALIGN_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -106,15 +108,16 @@ class ObjectTableModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what to draw in a cell of the table."""
-        if self._layer is None or not index.isValid() or index.row() >= len(self._rows):
+        # Qt asks for a dozen roles of each cell whenever the table is drawn
+        if role not in (_DISPLAY, _ALIGNMENT) or self._layer is None or not index.isValid():
             return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            column, row = self._columns[index.column()], int(self._rows[index.row()])
-            return shown_value(column[row]) if row < len(column) else None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            kind = self._columns[index.column()].dtype.kind
-            return _ALIGN_RIGHT if kind in "iuf" else _ALIGN_LEFT
-        return None
+        column = self._columns[index.column()]
+        if role == _ALIGNMENT:
+            return _ALIGN_RIGHT if column.dtype.kind in "iuf" else _ALIGN_LEFT
+        if index.row() >= len(self._rows):
+            return None
+        row = int(self._rows[index.row()])
+        return shown_value(column[row]) if row < len(column) else None
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -147,7 +150,7 @@ class ObjectTableModel(QAbstractTableModel):
         there = [str(name) for name in self._layer.features]
         first = [name for name in _TITLES if name in there]
         names = first + [n for n in there if n not in first and not n.startswith(_UNSEEN)]
-        self._columns = [self._layer.features[name].array for name in names]  # no copies
+        self._columns = [self._layer.features[name].to_numpy() for name in names]
         return names
 
     def _order(self) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sartorius.ui.correct.tools import TOOLS, shown_key
+from napari_sartorius.ui.correct.tools import REVIEW, TOOLS, shown_key
 from napari_sartorius.ui.forms import Choice, button
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
@@ -53,6 +53,8 @@ class ToolPanel(QWidget):
         grid.setColumnMinimumWidth(0, _GROUP_WIDTH)
         rows: dict[str, QHBoxLayout] = {}
         for tool in TOOLS:
+            if tool.group == REVIEW:
+                continue
             if tool.group not in rows:
                 row = rows[tool.group] = QHBoxLayout()
                 row.setSpacing(4)

@@ -14,6 +14,7 @@ from napari_sartorius.ui.correct.tools import BY_NAME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_sartorius.ui.correct.model_drawing import ModelDrawing
     from napari_sartorius.ui.correct.object_table import ObjectTable
     from napari_sartorius.ui.correct.pointer import CanvasPointer
     from napari_sartorius.ui.correct.session import CorrectionSession
@@ -31,6 +32,8 @@ class ToolRunner(QObject):
         Whose selection the tools act on.
     panel : ToolPanel
         Whose buttons show what waits for a stroke.
+    drawing : ModelDrawing
+        Lets the model draw.
     """
 
     refused = Signal(str)
@@ -42,10 +45,17 @@ class ToolRunner(QObject):
     select_asked = Signal(list, bool)
     """Labels to select, and whether to bring the last one into the middle."""
 
-    def __init__(self, table: ObjectTable, panel: ToolPanel, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        table: ObjectTable,
+        panel: ToolPanel,
+        drawing: ModelDrawing,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self._table = table
         self._panel = panel
+        self._model = drawing
         self._session: CorrectionSession | None = None
         self._pointer: CanvasPointer | None = None
         self._drawing = ""
@@ -53,11 +63,15 @@ class ToolRunner(QObject):
         panel.category_asked.connect(self.give_category)
         panel.undo_asked.connect(self.undo)
         panel.redo_asked.connect(self.redo)
+        drawing.refused.connect(self.refused)
+        drawing.said.connect(self.said)
+        drawing.made.connect(lambda label: self.select_asked.emit([label], False))
 
     def set_session(self, session: CorrectionSession | None, pointer: CanvasPointer | None) -> None:
         """Act on another layer from now on."""
         self.end_drawing()
         self._session, self._pointer = session, pointer
+        self._model.set_session(session)
         if session is not None and pointer is not None:
             session.stepped.connect(self._on_stepped)
             pointer.drawn.connect(self._on_drawn)
@@ -78,6 +92,7 @@ class ToolRunner(QObject):
             "grow": lambda session: session.grow(labels),
             "shrink": lambda session: session.shrink(labels),
             "accept": lambda session: self._accept(session, labels),
+            "opinion": lambda _: self._model.second_opinion(labels),
         }
         self._do(actions[name])
 
@@ -110,8 +125,10 @@ class ToolRunner(QObject):
         self._do(give)
 
     def escape(self) -> None:
-        """End drawing; when nothing is being drawn, select nothing."""
-        if self._drawing:
+        """Wait for the model no more, else end drawing, else select nothing."""
+        if self._model.cancel():
+            self.said.emit("The model was stopped; nothing changed.")
+        elif self._drawing:
             self.end_drawing()
             self.said.emit("Drawing ended.")
         else:
@@ -138,6 +155,8 @@ class ToolRunner(QObject):
         if self._pointer is None or was == name:
             return
         self._drawing = name
+        if name == "prompt":
+            self._model.get_ready()
         self._pointer.start_drawing(BY_NAME[name].stroke)
         self._panel.show_drawing(name)
         self.said.emit(f"{BY_NAME[name].hint} Esc ends.")
@@ -154,6 +173,10 @@ class ToolRunner(QObject):
                 label = session.draw(points, self._panel.chosen_category)
                 if label:
                     self.select_asked.emit([label], False)
+            elif stroke in ("more", "less"):
+                self._model.refine(points[0], stroke == "more", labels)
+            elif self._drawing == "prompt":
+                self._model.add(points, self._panel.chosen_category)
 
         self._do(use)
 

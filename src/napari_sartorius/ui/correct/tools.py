@@ -25,7 +25,8 @@ class Tool:
     hint : str
         What it does, in a sentence.
     stroke : str
-        ``line`` or ``area`` for tools that need something drawn on the image, else empty.
+        ``line``, ``area`` or ``prompt`` for tools that need something drawn on the image, else
+        empty.
     """
 
     name: str
@@ -36,7 +37,26 @@ class Tool:
     stroke: str = ""
 
 
+REVIEW = "Review"
+"""The group of tools that walk through the doubtful cells; their buttons are in `ReviewSection`."""
+
 TOOLS = (
+    Tool("review_back", REVIEW, "Back", "Shift-N", "Goes back to the doubtful cell before."),
+    Tool("review_next", REVIEW, "Next", "N", "Goes to the next doubtful cell."),
+    Tool(
+        "review_accept",
+        REVIEW,
+        "Accept",
+        "Y",
+        "Marks the cell as right and goes to the next doubtful one.",
+    ),
+    Tool(
+        "review_reject",
+        REVIEW,
+        "Reject",
+        "R",
+        "Deletes the cell and goes to the next doubtful one.",
+    ),
     Tool(
         "accept", "Cells", "Accept", "A", "Marks the selected cells as right and goes to the next."
     ),
@@ -48,6 +68,22 @@ TOOLS = (
         "Makes the selected cells one: the largest takes the others.",
     ),
     Tool("delete", "Cells", "Delete", "Delete", "Deletes the selected cells."),
+    Tool(
+        "prompt",
+        "Model",
+        "Add cell",
+        "C",
+        "Click a cell, or drag a box around it: the model draws it. Shift+click adds to the "
+        "selected cell, Ctrl+click takes away from it.",
+        "prompt",
+    ),
+    Tool(
+        "opinion",
+        "Model",
+        "Second opinion",
+        "Shift-C",
+        "Replaces the selected cell by what the model sees there.",
+    ),
     Tool("line", "Split", "By a line", "K", "Draw across a cell to part it.", "line"),
     Tool("seeds", "Split", "At waists", "S", "Parts the selected cells where they are narrow."),
     Tool(

@@ -6,20 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QMenu,
-    QMessageBox,
-    QProgressBar,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.images import IMAGE_SUFFIXES
-from napari_sartorius.io.project.recent import recent_projects
 from napari_sartorius.ui.forms import button, heading, quiet, rule
+from napari_sartorius.ui.project import questions
+from napari_sartorius.ui.project.doubt_counts import DoubtCounts
+from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
@@ -33,6 +26,8 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.engine_bridge import EngineClient
+
+_MANY = 5  # cells that vanish at once; more than a stroke of the eraser takes
 
 _WELCOME = (
     "A project keeps images, their cells and every correction in one folder. Nothing is lost "
@@ -65,16 +60,28 @@ class ProjectTab(QWidget):
         self.session = ProjectSession(viewer, self)
         self.walk = SegmentAll(self.session, client, self)
         self._walked = ""
+        self._shown: str | None = None
         self.title = heading("Project")
         self.where = quiet()
         self.new_button = button("New …", "plain", "project_new")
         self.open_button = button("Open …", "plain", "project_open")
         self.recent_button = button("Recent", "plain", "project_recent")
-        self.recent_button.setMenu(QMenu(self.recent_button))
-        self.recent_button.menu().aboutToShow.connect(self._fill_recent)
-        self.images = ImageList(self.session)
+        self.recent_button.setMenu(questions.RecentMenu(self.open, self.recent_button))
+        self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
+        self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
+        self.images = ImageList(self.session, self.doubt.of)
         self.add_button = button("Add images …", "plain", "project_add")
         self.remove_button = button("Remove", "plain", "project_remove")
+        self.import_button = button("Import cells", "plain", "project_import")
+        self.import_button.setMenu(QMenu(self.import_button))
+        for title, ask in (
+            ("Files …", questions.annotations),
+            ("Folder …", questions.annotations_folder),
+        ):
+            action = self.import_button.menu().addAction(title)
+            action.triggered.connect(lambda _=False, ask=ask: self.import_cells(ask(self)))
+        self.export_button = button("Export …", "plain", "project_export")
+        self.exporting: ExportDialog | None = None
         self.back_button = button("Previous", "plain", "project_previous")
         self.next_button = button("Next", "plain", "project_next")
         self.done_button = button("Done, next image", "primary", "project_done")
@@ -104,6 +111,7 @@ class ProjectTab(QWidget):
         column.addWidget(rule())
         column.addWidget(self.images, 1)
         column.addLayout(_row(self.add_button, self.remove_button))
+        column.addLayout(_row(self.import_button, self.export_button))
         column.addLayout(_row(self.back_button, self.next_button))
         column.addWidget(self.done_button)
         column.addWidget(rule())
@@ -120,10 +128,11 @@ class ProjectTab(QWidget):
         self.message.hide()
 
     def _connect(self) -> None:
-        self.new_button.clicked.connect(self._ask_new)
-        self.open_button.clicked.connect(self._ask_open)
-        self.add_button.clicked.connect(self._ask_images)
-        self.remove_button.clicked.connect(self._ask_remove)
+        self.new_button.clicked.connect(lambda: self.create(questions.new_project(self)))
+        self.open_button.clicked.connect(lambda: self.open(questions.old_project(self)))
+        self.add_button.clicked.connect(lambda: self.add(questions.images(self)))
+        self.remove_button.clicked.connect(self.remove)
+        self.export_button.clicked.connect(self.show_export)
         self.back_button.clicked.connect(lambda: self._step(-1))
         self.next_button.clicked.connect(lambda: self._step(1))
         self.done_button.clicked.connect(self.done)
@@ -131,7 +140,10 @@ class ProjectTab(QWidget):
         self.cancel_button.clicked.connect(self.walk.cancel)
         self.images.chosen.connect(self.show_image)
         self.session.listed.connect(self._show_all)
+        self.session.listed.connect(lambda: self.doubt.restart(self.session.files))
         self.session.shown.connect(self._show_current)
+        self.session.shown.connect(self._count_doubt)
+        self.doubt.counted.connect(self.images.refresh)
         self.session.progressed.connect(self._show_progress)
         self.session.failed.connect(self._complain)
         self.walk.progressed.connect(self._on_walk)
@@ -141,15 +153,42 @@ class ProjectTab(QWidget):
 
     def create(self, folder: str | Path) -> None:
         """Make a project; a sentence says why when it cannot be made."""
-        self._try(lambda: self.session.create(folder))
+        if folder:
+            self._try(lambda: self.session.create(folder))
 
     def open(self, folder: str | Path) -> None:
         """Open a project; a sentence says what was restored, or why it cannot be opened."""
-        self._try(lambda: self.session.open(folder))
+        if folder:
+            self._try(lambda: self.session.open(folder))
 
     def add(self, paths: list[str]) -> None:
         """Add image files; a sentence says which one cannot be read."""
-        self._try(lambda: self.session.add_files(paths))
+        if paths:
+            self._try(lambda: self.session.add_files(paths))
+
+    def import_cells(self, sources: list[str]) -> None:
+        """Add cells that other programs wrote; a sentence says how many, or what went wrong."""
+        if not sources:
+            return
+
+        def bring() -> None:
+            came = self.session.import_annotations(sources)
+            lost = came.known or came.cut
+            self._say(came.sentence(), Tone.WARNING if lost else Tone.QUIET)
+
+        self._try(bring)
+        self.images.fill()
+        self.doubt.count(self.session.files)
+
+    def show_export(self) -> None:
+        """Show the dialog that exports; what is on the screen is recorded first."""
+        if self.session.project is None or not self.session.save():
+            return
+        if self.exporting is not None:
+            self.exporting.wait()
+            self.exporting.deleteLater()
+        self.exporting = ExportDialog(self.session.project.folder, self)
+        self.exporting.show()
 
     def show_image(self, name: str) -> None:
         """Show an image of the project; one that is missing is asked for."""
@@ -158,7 +197,10 @@ class ProjectTab(QWidget):
             return
         missing = not project.image_path(project.planes_of(name)[0]).is_file()
         if missing and project.read_only is None:
-            self._ask_missing(name)
+            found = questions.missing_image(self, name)
+            if found:
+                self._try(lambda: project.find_again(name, found))
+                self.session.listed.emit()
         self._try(lambda: self.session.show(name))
         self.images.show_current()
 
@@ -169,6 +211,21 @@ class ProjectTab(QWidget):
             self._try(lambda: self.session.set_status(name, "done"))
             self.images.refresh(name)
             self._step(1)
+
+    def next_doubtful(self) -> str | None:
+        """The next image, from the one shown on, with doubtful cells that nobody has looked at."""
+        files, current = self.session.files, self.session.current
+        place = files.index(current) + 1 if current in files else 0
+        for name in files[place:] + files[: max(place - 1, 0)]:
+            if self.doubt.of(name) and self.session.status(name) != "done":
+                return name
+        return None
+
+    def remove(self) -> None:
+        """Move the shown image to the trash, when the user says yes."""
+        name = self.session.current
+        if name is not None and questions.may_remove(self, name):
+            self._try(lambda: self.session.remove(name))
 
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
@@ -182,53 +239,11 @@ class ProjectTab(QWidget):
     def stop(self) -> None:
         """Save and close; the dock is going away."""
         self.walk.cancel()
+        if self.exporting is not None:
+            self.exporting.wait()
+        self.doubt.stop()
         self.session.close()
-
-    # -- dialogs ---------------------------------------------------------------------------------
-
-    def _ask_new(self) -> None:
-        folder, _ = QFileDialog.getSaveFileName(self, "Folder of the new project", "project")
-        if folder:
-            self.create(folder)
-
-    def _ask_open(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of the project")
-        if folder:
-            self.open(folder)
-
-    def _ask_images(self) -> None:
-        kinds = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
-        paths, _ = QFileDialog.getOpenFileNames(self, "Images", "", f"Images ({kinds})")
-        if paths:
-            self.add(paths)
-
-    def _ask_missing(self, name: str) -> None:
-        project = self.session.project
-        found, _ = QFileDialog.getOpenFileName(self, f"Where is {Path(name).name}?", "")
-        if found and project is not None:
-            self._try(lambda: project.find_again(name, found))
-            self.session.listed.emit()
-
-    def _ask_remove(self) -> None:
-        project, name = self.session.project, self.session.current
-        if project is None or name is None:
-            return
-        answer = QMessageBox.question(
-            self,
-            "Remove image",
-            f"Remove {Path(name).name} and its cells from the project? They go to the project's "
-            "folder “trash”.",
-        )
-        if answer == QMessageBox.StandardButton.Yes:
-            self._try(lambda: self.session.remove(name))
-
-    def _fill_recent(self) -> None:
-        menu = self.recent_button.menu()
-        menu.clear()
-        for folder in recent_projects():
-            menu.addAction(str(folder)).triggered.connect(lambda _=False, f=folder: self.open(f))
-        if menu.isEmpty():
-            menu.addAction("no project yet").setEnabled(False)
+        self.doubt.stop()  # closing has listed no images
 
     # -- what is shown ---------------------------------------------------------------------------
 
@@ -264,6 +279,8 @@ class ProjectTab(QWidget):
         for one in (self.done_button, self.remove_button):
             one.setEnabled(writable and place >= 0)
         self.add_button.setEnabled(writable)
+        self.import_button.setEnabled(writable and bool(files))
+        self.export_button.setEnabled(bool(files))
         self.segment_button.setEnabled(writable and bool(files) and not self.walk.is_running)
         self.images.show_current()
         self._show_progress()
@@ -273,9 +290,25 @@ class ProjectTab(QWidget):
         if project is None:
             return
         if current is not None:
-            self.images.refresh(current)
+            self._tell_loss(self.images.refresh(current))
         done, count = self.session.count_done(), len(self.session.files)
         self.saved.setText(f"{done} of {count} images done · {project.saved_text()}")
+
+    def _tell_loss(self, cells: int) -> None:
+        """Say so when many cells of the shown image went at once: undo takes a whole run away."""
+        name, before = self._counted
+        self._counted = (self.session.current, cells)
+        if name == self.session.current and before - cells >= _MANY:
+            self._say(
+                f"{before - cells:,} cells went away in one step; Ctrl+Shift+Z brings them back.",
+                Tone.WARNING,
+            )
+
+    def _count_doubt(self) -> None:
+        """Count the image that was shown before, which edits may have changed, and this one."""
+        self.doubt.forget_live()
+        before, self._shown = self._shown, self.session.current
+        self.doubt.count([name for name in (before, self._shown) if name in self.session.files])
 
     def _on_walk(self, name: str, past: int, total: int, fraction: float) -> None:
         self.bar.setRange(0, 1000)
@@ -286,6 +319,7 @@ class ProjectTab(QWidget):
         self.segment_button.setEnabled(False)
         if name != self._walked:  # the one before has its cells now
             self.images.refresh(self._walked)
+            self.doubt.count([file for file in self.session.files if file == self._walked])
             self._walked = name
 
     def _on_walk_ended(self, sentence: str) -> None:
@@ -294,6 +328,7 @@ class ProjectTab(QWidget):
         self._say(sentence)
         for file in self.session.files:
             self.images.refresh(file)
+        self.doubt.count(self.session.files)
         self._show_current()
 
     def _complain(self, sentence: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_sartorius.io.project import Project, Status
+    from napari_sartorius.io.project.imported import Imported
 
 _SAVE_EVERY_MS = 60_000
 
@@ -98,6 +99,29 @@ class ProjectSession(QObject):
         if added and self.current is None:
             self.show(added[0].file_name)
         return len(added)
+
+    def import_annotations(self, sources: Sequence[str | Path]) -> Imported:
+        """Add what other programs wrote to the images of the project, one undo step in the viewer.
+
+        Errors as `read_annotations` and `import_objects`; sources before the one that failed are
+        in the project then.
+        """
+        from napari_sartorius.io.importing import read_annotations
+        from napari_sartorius.io.project.imported import Imported, import_objects
+
+        total = Imported()
+        project = self.project
+        if project is None or (self.recorder is not None and not self.recorder.flush()):
+            return total
+        try:
+            for source in sources:
+                found = read_annotations(source, project.images, project.folder, project.categories)
+                total = total + import_objects(project, found)
+        finally:
+            self.refresh_labels()
+            self.save()
+            self.progressed.emit()
+        return total
 
     def show(self, file_name: str) -> None:
         """Put an image and its objects into the viewer in place of the present ones.

@@ -1,0 +1,115 @@
+"""``napari-sartorius import``: annotations of other programs into a project or a COCO file."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from napari_sartorius.io.coco import CocoDataset
+
+
+def import_annotations(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="COCO file, train.csv, DSB folder, project, ImageJ zip, GeoJSON, label image "
+            "(TIFF, PNG, OME-Zarr), COCO results list or submission.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A project's folder, new or not, or a .json file to write as COCO."
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the images, or one of them, for sources that do not name theirs; by "
+            "default the folder that the source is in."
+        ),
+    ] = None,
+) -> None:
+    """Bring annotations in from the forms of other programs.
+
+    What `export` writes comes back exact to the pixel. A project holds one cell per pixel while it
+    is edited; where cells overlap, that is said. A COCO file keeps them whole.
+    """
+    if output.suffix.lower() == ".json":
+        _to_coco(sources, output, images)
+    else:
+        _to_project(sources, output, images)
+
+
+def _to_coco(sources: list[Path], output: Path, images: Path | None) -> None:
+    from dataclasses import replace
+
+    from napari_sartorius.io.coco import write_coco
+    from napari_sartorius.io.importing import join_datasets, read_annotations
+    from napari_sartorius.io.project.folder import relative_name
+
+    known = _pictures(sources, images)
+    parts = [read_annotations(one, known.images, known.folder or output.parent) for one in sources]
+    joined = join_datasets(parts)
+    records = [
+        replace(image, file_name=relative_name(joined.image_path(image), output.parent))
+        for image in joined.images
+    ]
+    write_coco(output, replace(joined, images=records, folder=output.parent))
+    typer.echo(f"{joined.object_count} objects of {len(joined)} images: {output}")
+
+
+def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
+    from napari_sartorius.io.importing import read_annotations
+    from napari_sartorius.io.project import create_project, open_project
+    from napari_sartorius.io.project.imported import Imported, import_objects
+
+    known = _pictures(sources, images)
+    exists = (output / "annotations.json").is_file()
+    project = open_project(output) if exists else create_project(output, _kinds(sources))
+    try:
+        there = {image.stem for image in project.images}
+        paths = [known.image_path(image) for image in known.images if image.stem not in there]
+        project.add_files(list(dict.fromkeys(path for path in paths if path.is_file())))
+        total = Imported()
+        for source in sources:
+            found = read_annotations(source, project.images, project.folder, project.categories)
+            total = total + import_objects(project, found)
+    finally:
+        project.close()
+    typer.echo(f"{output}: {total.sentence()}")
+
+
+def _pictures(sources: list[Path], images: Path | None) -> CocoDataset:
+    """All images that the sources may be about."""
+    from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+    from napari_sartorius.io.importing import images_in, needs_images, read_dataset
+
+    parts = [images_in(images)] if images is not None else []
+    for source in sources:
+        if images is None:
+            parts.append(images_in(source.parent) if needs_images(source) else read_dataset(source))
+    by_path: dict[str, tuple[CocoImage, Path]] = {}
+    for part in parts:
+        for image in part.images:
+            path = part.image_path(image).absolute()
+            key = f"{path} {image.extra.get('plane', '')}"
+            by_path.setdefault(key, (image, path))
+    found = [
+        CocoImage(n, str(path), image.width, image.height, image.extra)
+        for n, (image, path) in enumerate(by_path.values(), start=1)
+    ]
+    kinds = list({kind.name: kind for part in parts for kind in part.categories}.values())
+    return CocoDataset(found, kinds, {})  # the file names are whole paths
+
+
+def _kinds(sources: list[Path]) -> list[str]:
+    """Categories that a new project begins with."""
+    from napari_sartorius.io.importing import needs_images, read_dataset
+
+    tables = [read_dataset(one).category_names for one in sources if not needs_images(one)]
+    return list(dict.fromkeys(name for names in tables for name in names)) or ["cell"]

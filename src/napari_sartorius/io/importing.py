@@ -1,0 +1,328 @@
+"""Annotations of every form back in: those that name their images, and those that need them given.
+
+A COCO file, a project, ``train.csv`` and a DSB folder say which images they belong to. A zip of
+ImageJ regions, a GeoJSON, a label image, a results list or a submission do not; for them the images
+are given, and found by name: ``a_rois.zip`` belongs to ``a.tif``.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.categories import Category, default_colour
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.io.coco import read_coco, read_coco_results, read_json
+from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
+from napari_sartorius.io.geojson import read_geojson
+from napari_sartorius.io.imagej_rois import read_rois
+from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
+from napari_sartorius.io.kaggle import read_submission, read_train_csv
+from napari_sartorius.io.labels_tiff import read_label_instances
+from napari_sartorius.io.ome_zarr_labels import read_zarr_labels
+from napari_sartorius.io.project.opening import project_dataset
+from napari_sartorius.io.table_csv import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari_sartorius.io.coco_dataset import ImageId
+
+    Reader = Callable[[Path, tuple[int, int]], tuple[Instances, list[Category]]]
+
+_HEAD = 1 << 16  # bytes by which a file's kind is told
+_ENDINGS = ("_labels", "_masks", "_overlay")  # of pictures that are not the image itself
+
+
+def read_dataset(source: str | Path) -> CocoDataset:
+    """Read annotations that say themselves which images they belong to.
+
+    Parameters
+    ----------
+    source
+        A project's folder, a COCO file (also LIVECell's form), ``train.csv`` or a DSB folder.
+
+    Raises
+    ------
+    UserError
+        When it is none of these, or is damaged.
+    """
+    source = Path(source)
+    if source.suffix.lower() == ".csv":
+        return read_train_csv(source)
+    if source.is_dir() and (source / "annotations.json").is_file():
+        return project_dataset(source)
+    if source.is_dir() and is_dsb_folder(source):
+        return read_dsb(source)
+    return read_coco(source)
+
+
+def read_annotations(
+    source: str | Path,
+    images: Sequence[CocoImage],
+    folder: Path,
+    categories: Sequence[Category] = (),
+) -> CocoDataset:
+    """Read annotations of any form for images that are given.
+
+    Parameters
+    ----------
+    source
+        As for `read_dataset`, or a zip of ImageJ regions, a GeoJSON, a label image (TIFF, PNG,
+        OME-Zarr), a COCO results list or a submission. The table ``a_objects.csv`` beside
+        ``a_labels.tif`` brings its categories and scores.
+    images
+        To which the annotations belong, matched by the names of their files. One that shows one
+        image only belongs to the image whose name it begins with, or to the only one there is.
+    folder
+        Where relative file names of `images` start.
+    categories
+        Those that a results list may mean by its ids.
+
+    Returns
+    -------
+    CocoDataset
+        Those of `images` for which there is something, with their ids and file names.
+
+    Raises
+    ------
+    UserError
+        When the source cannot be read, or belongs to none of the images.
+    """
+    source = Path(source)
+    flat = [image for image in images if not any(image.extra.get("plane", ()))]
+    read = _one_image_reader(source)
+    if read is not None:
+        image = _image_of(source, flat)
+        found, kinds = read(source, image.size)
+        return CocoDataset([image], kinds, {image.id: found}, {}, folder)
+    if _is_results(source):
+        whole = CocoDataset(list(images), _result_kinds(source, categories), {}, {}, folder)
+        return _with_objects(read_coco_results(source, whole))
+    if _is_submission(source):
+        sizes = {image.stem: image.size for image in flat}
+        by_name = read_submission(source, sizes)
+        found_by_id = {one.id: by_name[one.stem] for one in flat if one.stem in by_name}
+        some = [image for image in flat if image.id in found_by_id]
+        return CocoDataset(some, [Category(1, "cell")], found_by_id, {}, folder)
+    return _matched(read_dataset(source), images, folder, source)
+
+
+def needs_images(source: str | Path) -> bool:
+    """Whether annotations do not say themselves which images they belong to."""
+    source = Path(source)
+    return _one_image_reader(source) is not None or _is_results(source) or _is_submission(source)
+
+
+def images_in(place: str | Path) -> CocoDataset:
+    """The images of a folder, or a single one, as a dataset without objects.
+
+    Raises
+    ------
+    UserError
+        When there is none, or one cannot be read.
+    """
+    place = Path(place)
+    paths = [place]
+    if place.is_dir():
+        paths = sorted(p for p in place.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        paths = [path for path in paths if not path.stem.endswith(_ENDINGS)]
+    if not paths:
+        raise UserError(f"{place} holds no images: choose the folder that they are in.")
+    images = []
+    for number, path in enumerate(paths, start=1):
+        height, width = read_image(path).size
+        images.append(CocoImage(number, path.name, width, height))
+    empty: dict[ImageId, Instances] = {one.id: Instances.empty(one.size) for one in images}
+    return CocoDataset(images, [], empty, {}, paths[0].parent)
+
+
+def image_beside(annotations: Path) -> Path | None:
+    """The image in the same folder whose name a file of annotations begins with, or None."""
+    if not annotations.parent.is_dir():
+        return None
+    found = [
+        path
+        for path in sorted(annotations.parent.iterdir())
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and annotations.name.startswith(path.stem)
+        and not path.stem.endswith(_ENDINGS)
+    ]
+    return max(found, key=lambda path: len(path.stem), default=None)
+
+
+def join_datasets(parts: Iterable[CocoDataset]) -> CocoDataset:
+    """Several datasets of images in one folder as one; categories are joined by their names."""
+    parts = list(parts)
+    kinds: dict[str, Category] = {}
+    for part in parts:
+        for kind in part.categories:
+            number = len(kinds) + 1
+            kinds.setdefault(kind.name, Category(number, kind.name, kind.colour))
+    names = list(kinds)
+    images: dict[ImageId, CocoImage] = {}
+    found: dict[ImageId, list[Instances]] = {}
+    for part in parts:
+        places = np.array([names.index(kind.name) for kind in part.categories], np.int64)
+        for image in part.images:
+            one = part.instances[image.id]
+            numbers = places[one.categories] if len(one) else one.categories
+            plain = Instances.from_masks(one.masks, one.scores, numbers)
+            images.setdefault(image.id, image)
+            found.setdefault(image.id, []).append(plain)
+    joined = {number: Instances.concatenate(some) for number, some in found.items()}
+    folder = parts[0].folder if parts else None
+    return CocoDataset(list(images.values()), list(kinds.values()), joined, {}, folder)
+
+
+def is_roi_zip(path: Path) -> bool:
+    """Whether a file is a zip with ImageJ regions in it; looks at names only."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.lower().endswith(".roi") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _one_image_reader(source: Path) -> Reader | None:
+    suffix = source.suffix.lower()
+    if suffix == ".zip":
+        return read_rois
+    if suffix == ".geojson" or (suffix == ".json" and _is_geojson(source)):
+        return read_geojson
+    if suffix == ".zarr":
+        return _read_zarr
+    if suffix in IMAGE_SUFFIXES and not source.is_dir():
+        return _read_label_image
+    return None
+
+
+def _read_label_image(path: Path, size: tuple[int, int]) -> tuple[Instances, list[Category]]:
+    found = read_label_instances(path)
+    table = path.with_name(path.stem.removesuffix("_labels") + "_objects.csv")
+    return _checked(found, size, path), _take_table(found, table)
+
+
+def _read_zarr(path: Path, size: tuple[int, int]) -> tuple[Instances, list[Category]]:
+    labels, axes, _ = read_zarr_labels(path)
+    if labels.ndim != 2:
+        raise UserError(f"{path} is a stack ({axes}), expected a single label image.")
+    masks, ids = CropMasks.from_labels(labels)
+    found = Instances.from_masks(masks)
+    found.columns["label"] = ids
+    table = path.with_name(path.stem.removesuffix("_labels") + "_objects.csv")
+    return _checked(found, size, path), _take_table(found, table)
+
+
+def _checked(found: Instances, size: tuple[int, int], path: Path) -> Instances:
+    if found.image_size != size:
+        height, width = found.image_size
+        raise UserError(
+            f"{path} is {width} x {height} pixels but its image is {size[1]} x {size[0]}: choose "
+            "the labels of this image."
+        )
+    return found
+
+
+def _take_table(found: Instances, path: Path) -> list[Category]:
+    """Give objects the scores and categories of a table beside them, when it is theirs."""
+    plain = [Category(1, "cell")]
+    if not path.is_file():
+        return plain
+    table = read_table(path)
+    if not {"index", "category"} <= table.keys():
+        return plain
+    rows = {int(label): row for row, label in enumerate(table["index"].tolist())}
+    labels = found.columns["label"].tolist()
+    if any(label not in rows for label in labels):
+        return plain
+    places = np.array([rows[label] for label in labels], np.int64)
+    names = list(dict.fromkeys(table["category"].astype(str).tolist()))
+    found.categories[:] = [names.index(str(table["category"][row])) for row in places.tolist()]
+    if "score" in table:
+        found.scores[:] = table["score"][places]
+    return [Category(n + 1, name, default_colour(n)) for n, name in enumerate(names)] or plain
+
+
+def _image_of(source: Path, images: Sequence[CocoImage]) -> CocoImage:
+    """The image that a file of annotations belongs to, by its name."""
+    name = source.name
+    fitting = [image for image in images if name.startswith(image.stem)]
+    if not fitting and len(images) == 1:
+        return images[0]
+    if not fitting:
+        raise UserError(
+            f"{source} belongs to none of the images: give it the name of its image in front, "
+            "such as field_1_rois.zip for field_1.tif."
+        )
+    return max(fitting, key=lambda image: len(image.stem))
+
+
+def _matched(
+    dataset: CocoDataset, images: Sequence[CocoImage], folder: Path, source: Path
+) -> CocoDataset:
+    """The objects of a dataset under the ids of other records of the same images."""
+
+    def key(image: CocoImage) -> tuple[str, tuple[int, ...]]:
+        return image.stem, tuple(image.extra.get("plane", ()))
+
+    by_name = {key(image): image for image in dataset.images}
+    found: dict[ImageId, Instances] = {}
+    kept = []
+    for image in images:
+        theirs = by_name.get(key(image))
+        if theirs is None:
+            continue
+        if theirs.size != image.size:
+            raise UserError(
+                f"{source}: {theirs.file_name} is {theirs.width} x {theirs.height} pixels there "
+                f"but {image.width} x {image.height} here: put the right image in its place."
+            )
+        kept.append(image)
+        found[image.id] = dataset.instances[theirs.id]
+    if not kept:
+        raise UserError(f"{source} is about other images: add those first, or choose another file.")
+    return CocoDataset(kept, dataset.categories, found, {}, folder)
+
+
+def _with_objects(dataset: CocoDataset) -> CocoDataset:
+    return dataset.select(lambda image: len(dataset.instances[image.id]) > 0)
+
+
+def _is_geojson(path: Path) -> bool:
+    return re.search(rb'"type"\s*:\s*"Feature(Collection)?"', _head(path)) is not None
+
+
+def _is_results(path: Path) -> bool:
+    head = _head(path) if path.suffix.lower() == ".json" else b""
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") and not _is_geojson(path)
+
+
+def _is_submission(path: Path) -> bool:
+    columns = _head(path).splitlines()[:1] if path.suffix.lower() == ".csv" else []
+    return bool(columns) and {b"id", b"predicted"} <= set(columns[0].strip().split(b","))
+
+
+def _head(path: Path) -> bytes:
+    """How a file begins; nothing where it cannot be read, which whoever reads it all will say."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
+
+
+def _result_kinds(path: Path, known: Sequence[Category]) -> list[Category]:
+    """Categories of a results list, which has their ids only."""
+    content = read_json(path)
+    records = [one for one in content if isinstance(one, dict)] if content else []
+    ids = sorted({n for one in records if isinstance(n := one.get("category_id"), int)})
+    names = {kind.id: kind for kind in known}
+    return [names.get(n, Category(n, f"category {n}", default_colour(n))) for n in ids]

@@ -1,0 +1,122 @@
+"""Reviewing a whole project in the dock: counts in the list, and on to the next image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from correction_layers import grid
+from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.io.project import create_project
+from napari_sartorius.io.project.model_run import edit_of_run
+from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.ui.project.doubt_counts import doubtful_count
+from napari_sartorius.ui.settings import Preferences
+
+from .conftest import FakeClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LABELS = grid()
+DOUBTFUL = {0: [], 1: [2, 5], 2: [7]}  # rows with a low predicted IoU, by image
+
+
+@pytest.fixture
+def dock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_napari_viewer: Any, qtbot: Any
+) -> Iterator[SartoriusDock]:
+    monkeypatch.setenv("SARTORIUS_STATE", str(tmp_path / "state"))
+    project = create_project(tmp_path / "work", ["round"])
+    paths = []
+    for n in range(3):
+        paths.append(tmp_path / f"field_{n}.png")
+        Image.fromarray(np.full(LABELS.shape, 40 * n + 9, np.uint8)).save(paths[-1])
+    for n, image in enumerate(project.add_files(paths)):
+        masks, ids = CropMasks.from_labels(LABELS)
+        fit = np.full(len(ids), 0.9)
+        fit[DOUBTFUL[n]] = 0.3
+        found = Instances.from_masks(masks, np.full(len(ids), 0.8, np.float32))
+        found.columns["predicted_iou"] = fit
+        edit = edit_of_run(project.plane(image.id), image.id, found, ["round"])
+        assert edit is not None
+        project.record(edit)
+        project.set_status(image.id, "segmented")
+    project.close()
+    viewer = make_napari_viewer()
+    made = SartoriusDock(viewer, client=FakeClient(), cards=[], preferences=Preferences())
+    qtbot.addWidget(made)
+    made.show()
+    made.others.project.open(tmp_path / "work")
+    yield made
+    made.shut_down()
+
+
+def _doubt(dock: SartoriusDock) -> list[str]:
+    images = dock.others.project.images
+    return [images.topLevelItem(n).text(2) for n in range(3)]
+
+
+def test_the_list_counts_and_the_review_goes_on_to_the_next_image(
+    dock: SartoriusDock, qtbot: Any
+) -> None:
+    qtbot.waitUntil(lambda: _doubt(dock) == ["", "⚠ 2", "⚠ 1"], timeout=10_000)
+    project, correct = dock.others.project, dock.others.correct
+    dock.tabs.setCurrentWidget(correct.parentWidget())
+    correct.review.next()
+    assert project.session.current == project.session.files[1]
+    assert correct.review.current is not None
+    assert correct.review.current.key == 3
+    correct.review.accept()
+    assert _doubt(dock) == ["", "⚠ 1", "⚠ 1"]
+    correct.review.reject()
+    assert correct.status.text().endswith("N goes on to field_2.png (1 doubtful).")
+    assert _doubt(dock) == ["", "", "⚠ 1"]
+    correct.review.next()
+    assert project.session.current == project.session.files[2]
+    assert correct.review.current.key == 8
+    correct.review.accept()
+    correct.review.next()
+    assert project.session.current == project.session.files[2]
+    qtbot.waitUntil(lambda: _doubt(dock) == ["", "", ""], timeout=10_000)
+    project.show_image(project.session.files[1])
+    rows = correct.session.layer.features
+    assert rows["reviewed"].sum() == 1
+    assert len(rows) == 11
+    qtbot.waitUntil(lambda: not project.doubt._waiting, timeout=10_000)
+
+
+def test_undo_of_a_whole_run_is_told(dock: SartoriusDock, qtbot: Any) -> None:
+    project, correct = dock.others.project, dock.others.correct
+    dock.tabs.setCurrentWidget(correct.parentWidget())
+    layer = project.session.labels
+    free = np.nonzero(np.asarray(layer.data) == 0)
+    y, x = free[0] % 2 == 0, free[1] % 3 == 0
+    some = np.flatnonzero(y & x)[:6]
+    with qtbot.waitSignal(project.session.progressed, timeout=5000):
+        layer.data_setitem((free[0][some], free[1][some]), np.arange(50, 56, dtype=np.uint16))
+    assert correct.status.text() == "Added 6 cells; Ctrl+Z undoes."
+    with qtbot.waitSignal(project.session.progressed, timeout=5000):
+        correct.runner.undo()
+    assert "took away 6 cells" in correct.status.text()
+    assert "brings them back" in correct.status.text()
+    assert project.message.text().startswith("6 cells went away in one step")
+    correct.runner.redo()
+    assert set(range(50, 56)) <= set(np.unique(layer.data).tolist())
+
+
+def test_what_a_person_did_is_not_counted() -> None:
+    rows = {
+        n: {"category": "a", "source": "model", "reviewed": False, "predicted_iou": 0.2}
+        for n in range(1, 13)
+    }
+    assert doubtful_count(LABELS, rows) == 12
+    rows[3]["reviewed"] = True
+    rows[4]["source"] = "edited"
+    assert doubtful_count(LABELS, rows) == 10
+    assert doubtful_count(np.zeros_like(LABELS), {}) == 0
