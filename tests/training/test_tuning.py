@@ -23,7 +23,8 @@ from napari_sartorius.training.data import read_annotated
 from napari_sartorius.training.tuning.config import TuningConfig
 from napari_sartorius.training.tuning.images import TuningImage
 from napari_sartorius.training.tuning.search import search
-from napari_sartorius.training.tuning.tuning import Tuner, TuningResult, tune
+from napari_sartorius.training.tuning.tuner import Tuner
+from napari_sartorius.training.tuning.tuning import TuningResult, tune
 from napari_sartorius.zoo import ModelBundle, Thresholds, find_bundle
 from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
 from napari_sartorius.zoo.tuned_card import thresholds_in_use

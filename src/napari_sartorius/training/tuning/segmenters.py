@@ -158,7 +158,8 @@ class Segmenters:
             bundle = ModelBundle(card, self.bundle.path, self.bundle.inside)
             one = _One(bundle, config, self._network)
             one.memory = self._memory
-            self._network = self._network or _loaded(one)
+            if self._network is None:
+                self._network = _loaded(one)
             one._detector = self._network
             return one
         return _Several(EnsembleBundle(card, self.bundle.path), config, self._pool)
@@ -184,6 +185,9 @@ def memory_folder(card: AnyCard, root: Path | None = None) -> Path:
     names = ("sha256", "architecture", "normalisation", "input_size", "whole_grey_levels")
     facts = [{name: part[name] for name in names} for part in parts]
     if not isinstance(card, ModelCard):
-        facts += [{"fusion": one["fusion"], "views": one["views"]} for one in said["passes"]]
+        # Networks that are joined stage by stage are one network with options of its own.
+        presets = (card.preset(name) for name in ("fast", "balanced", "best"))
+        ways = [*said["passes"], *(one.model_dump(mode="json") for one in presets)]
+        facts += [{name: one[name] for name in ("members", "views", "fusion")} for one in ways]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return (root or user_cache_path("napari-sartorius") / "tuning") / digest[:16]
