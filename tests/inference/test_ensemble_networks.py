@@ -153,6 +153,45 @@ def test_three_passes_of_six_models(
     assert set(result.instances.categories.tolist()) == {("big", "small").index(result.cell_type)}
 
 
+def _by_counts(fusion: str = "stage_means", **counts: Any) -> Any:
+    """Two passes, told apart by proposals; few places are large, the others `dense`."""
+    names = {"large": "big", "small": "small", "dense": "small"}
+    return card_of(
+        3,
+        passes=(
+            one_pass("m0", "m1", fusion=fusion_of(fusion)),
+            one_pass("m2", cell_types=("big",)),
+        ),
+        cell_type={"by": "proposal_counts", "counts": names | counts},
+    )
+
+
+@pytest.mark.parametrize(("most_large", "told"), [(0, "big"), (10**9, "small")])
+def test_the_cell_type_by_counts_of_proposals(
+    networks: list[Network], picture: NDArray[np.uint8], most_large: int, told: str
+) -> None:
+    card = _by_counts(most_large=most_large, probability=1e-6)
+    result = segmenter(card, networks, preset="best").segment(picture)
+    assert (result.cell_type, result.type_by) == (told, "proposal_counts")
+    assert len(result.passes) == 1
+    assert result.passes[0].cell_types == (("big",) if told == "big" else None)
+    assert result.timings["classify"] > 0
+
+
+def test_presets_without_joint_proposals_ask_the_majority(
+    networks: list[Network], picture: NDArray[np.uint8]
+) -> None:
+    result = segmenter(_by_counts(), networks, preset="fast").segment(picture)
+    assert result.type_by in ("majority", "")  # the latter when nothing was found
+
+
+def test_counts_of_proposals_need_joined_networks_and_known_types() -> None:
+    with pytest.raises(ValueError, match="must use stage_means, not mean_of_looks"):
+        _by_counts("mean_of_looks")
+    with pytest.raises(ValueError, match="unknown cell type astro"):
+        _by_counts(large="astro")
+
+
 def test_networks_that_cannot_be_joined(
     networks: list[Network], picture: NDArray[np.uint8], disc_detector: Any
 ) -> None:

@@ -7,10 +7,10 @@ whole Sartorius images (704 x 520 pixels) and five levels of strides 2 to 32.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class CountRule:
+class CountRule(BaseModel):
     """How counts of places are read; the default is the published rule.
 
-    Attributes
+    Parameters
     ----------
     probability
         Objectness above which a place counts, 0..1.
@@ -35,13 +34,20 @@ class CountRule:
         Names of the types.
     """
 
-    probability: float = 0.7
-    most_large: int = 10
-    most_small: int = 4500
-    most_second: int = 750
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    probability: float = Field(default=0.7, gt=0, lt=1)
+    most_large: int = Field(default=10, ge=0)
+    most_small: int = Field(default=4500, ge=0)
+    most_second: int = Field(default=750, ge=0)
     large: str = "astro"
     small: str = "cort"
     dense: str = "shsy5y"
+
+    @property
+    def cell_types(self) -> tuple[str, str, str]:
+        """All types that it tells apart."""
+        return self.large, self.small, self.dense
 
     def cell_type(self, counts: Sequence[int] | NDArray[np.int64]) -> str:
         """Type of an image with so many confident places on each level, finest first.

@@ -11,6 +11,8 @@ from napari_sartorius.inference.tiling import Rectangle
 
 if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
+    from napari_sartorius.ensemble.proposal_counts import CountRule
+    from napari_sartorius.inference.network import NetworkRunner
     from napari_sartorius.inference.prepare import PreparedImage
     from napari_sartorius.nn.classifier import ImageClassifier
 
@@ -36,6 +38,26 @@ def classify(network: ImageClassifier, prepared: PreparedImage, device: str) -> 
     pixels = _whole(prepared)
     batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device)
     return int(network.classify(batch)[0].argmax())
+
+
+def count_proposals(runner: NetworkRunner, prepared: PreparedImage, rule: CountRule) -> str:
+    """Cell type that the joint proposals for a whole image tell.
+
+    Parameters
+    ----------
+    runner
+        Of networks joined by ``stage_means``.
+    prepared
+        The image as their input.
+    rule
+        How counts are read; it speaks of whole images as the published system saw them.
+
+    Raises
+    ------
+    UserError
+        When the networks do not all have the same anchors.
+    """
+    return runner.cell_type(_whole(prepared), rule)
 
 
 def _whole(prepared: PreparedImage) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

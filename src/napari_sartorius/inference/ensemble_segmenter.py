@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.progress import SubMonitor
+from napari_sartorius.ensemble.proposal_counts import CountRule
 from napari_sartorius.inference.attempts import ImageSegmenter
 from napari_sartorius.inference.cell_type import classify, majority
 from napari_sartorius.inference.cost import pass_cost
@@ -126,7 +127,7 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         shares = _shares(self.bundle.card, self._passes, one, decided=cell_type is not None)
         swept = self._sweep(one, cell_type, pictures, watch, SubMonitor(book, 0.0, shares[0]))
         runs = [(one, swept)]
-        if cell_type is None and self.bundle.card.cell_type.by == "majority":
+        if cell_type is None and self.bundle.card.cell_type.by in ("majority", "proposal_counts"):
             names = self.bundle.card.category_names
             cell_type, type_by = majority(swept.instances, names), "majority"
             special = responsible(self._passes, cell_type)
@@ -182,6 +183,11 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         if rule.by == "classifier" and rule.member is not None:
             with watch.measure("classify"):
                 return self._classified(rule.member, pictures), "classifier"
+        if rule.by == "proposal_counts" and self._first.fusion.strategy == "stage_means":
+            setup = self._setup(self._first)
+            with watch.measure("classify"):
+                counts = rule.counts or CountRule()
+                return setup.counted_type(counts, pictures, self._pool, self._effort), rule.by
         return (self._fixed, "fixed") if self._fixed is not None else (None, "")
 
     def _classified(self, name: str, pictures: Pictures) -> str:

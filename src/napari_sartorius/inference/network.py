@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.views import View
 from napari_sartorius.inference.views import look, look_back
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_sartorius.core.found import Found
-    from napari_sartorius.core.views import View
+    from napari_sartorius.ensemble.proposal_counts import CountRule
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.tile_walk import AfterLook
     from napari_sartorius.nn.detector import DetectLimits
@@ -105,6 +107,20 @@ class NetworkRunner:
             for window in range(len(windows))
         ]
 
+    def cell_type(self, window: NDArray[np.float32], rule: CountRule) -> str:
+        """Cell type that joint proposals tell of a (height, width, channels) image.
+
+        Raises
+        ------
+        UserError
+            When the networks do not all have the same anchors.
+        """
+        size = (window.shape[0], window.shape[1])
+        tensor = self._tensor([window], self._padded(View(), size))
+        with self._arithmetic():
+            (told,) = self.detector.cell_types(tensor, rule, [size])  # type: ignore[attr-defined]
+        return str(told)
+
     def _padded(self, view: View, padded: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the batches of a view; divisible as the network wants it."""
         height, width = view.seen_size(padded)
@@ -117,18 +133,29 @@ class NetworkRunner:
         padded: tuple[int, int],
         limits: DetectLimits,
     ) -> list[Found]:
-        import torch
-
         sizes = [(window.shape[0], window.shape[1]) for window in windows]
+        tensor = self._tensor(windows, padded)
+        with self._arithmetic():
+            detections = self.detector.detect(tensor, limits, sizes)
+        return [one.on_host() for one in detections]
+
+    def _tensor(self, windows: Sequence[NDArray[np.float32]], padded: tuple[int, int]) -> Tensor:
+        """A batch on the device; what windows lack is zero."""
+        import torch
 
         # Channels last from the start: convolutions are faster so, and windows already are.
         batch = np.zeros((len(windows), *padded, windows[0].shape[2]), np.float32)
-        for slot, window, (height, width) in zip(batch, windows, sizes, strict=True):
-            slot[:height, :width] = window
-        tensor = torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device)
-        arithmetic: AbstractContextManager[object] = nullcontext()
+        for slot, window in zip(batch, windows, strict=True):
+            slot[: window.shape[0], : window.shape[1]] = window
+        return torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device)
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Inference in the arithmetic of this runner."""
+        import torch
+
+        autocast: AbstractContextManager[object] = nullcontext()
         if self.precision == "bfloat16":
-            arithmetic = torch.autocast(torch.device(self.device).type, torch.bfloat16)
-        with torch.inference_mode(), arithmetic:
-            detections = self.detector.detect(tensor, limits, sizes)
-        return [one.on_host() for one in detections]
+            autocast = torch.autocast(torch.device(self.device).type, torch.bfloat16)
+        with torch.inference_mode(), autocast:
+            yield

@@ -13,6 +13,7 @@ from napari_sartorius.core.views import View
 from napari_sartorius.ensemble.config import build
 from napari_sartorius.ensemble.looks import Canvas
 from napari_sartorius.ensemble.mean_of_looks import MeanOfLooks
+from napari_sartorius.inference.cell_type import count_proposals
 from napari_sartorius.inference.joined_input import member_inputs
 from napari_sartorius.inference.one_network import OneNetwork
 from napari_sartorius.inference.prepare import PreparedImage, prepare
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sartorius.ensemble.proposal_counts import CountRule
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.memory import Effort
@@ -194,6 +196,13 @@ class PassSetup:
             return pool.precision(name, self._config, device)
         wishes = {pool.precision(one, self._config, device) for one in self.one.member_names}
         return wishes.pop() if len(wishes) == 1 else "float32"
+
+    def counted_type(
+        self, rule: CountRule, pictures: Pictures, pool: NetworkPool, effort: Effort
+    ) -> str:
+        """The cell type that the members' joint proposals tell; only for ``stage_means``."""
+        common, runner = self._joined(pictures, pool, effort)
+        return count_proposals(runner, pictures.of(common), rule)
 
     @contextmanager
     def _runner(self, name: str, pool: NetworkPool, effort: Effort) -> Iterator[NetworkRunner]:

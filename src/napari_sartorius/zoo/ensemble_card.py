@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from napari_sartorius.core.views import View
 from napari_sartorius.ensemble.config import FusionConfig
 from napari_sartorius.ensemble.mean_of_looks import MeanOfLooks
+from napari_sartorius.ensemble.proposal_counts import CountRule  # noqa: TC001 - pydantic reads it
 from napari_sartorius.ensemble.stage_config import StageFusionConfig
 from napari_sartorius.zoo.card import Card, ModelCard, Thresholds, _Card
 
@@ -141,17 +142,22 @@ class CellTypeRule(_Card):
     ----------
     by
         ``classifier``: a member that looks at the whole image; ``majority``: of the objects of the
-        pass for all images, each counting by its score; ``fixed``: always `category`; ``none``: an
-        image may show several.
+        pass for all images, each counting by its score; ``proposal_counts``: of how many places of
+        each size that pass proposes an object, before any is scored (its strategy must be
+        ``stage_means``; presets that do not make it ask the majority); ``fixed``: always
+        `category`; ``none``: an image may show several.
     member
         The classifier.
     category
         The one type.
+    counts
+        How counts of proposals are read.
     """
 
-    by: Literal["classifier", "majority", "fixed", "none"] = "majority"
+    by: Literal["classifier", "majority", "proposal_counts", "fixed", "none"] = "majority"
     member: str | None = None
     category: str | None = None
+    counts: CountRule | None = None
 
 
 class EnsembleCard(Card):

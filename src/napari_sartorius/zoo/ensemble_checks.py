@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sartorius.ensemble.proposal_counts import CountRule
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -131,3 +133,13 @@ def _check_general(card: EnsembleCard, rule: CellTypeRule, general: PassCard | N
         raise ValueError(f"cell types decided by {rule.by} need a pass that is for all images")
     if rule.by == "none" and len(card.passes) > 1:
         raise ValueError("passes for cell types need a rule that decides the type of an image")
+    if rule.by == "proposal_counts":
+        if general.fusion.strategy != "stage_means":
+            raise ValueError(
+                "cell types decided by proposal_counts need proposals of all models together: the "
+                f"pass for all images must use stage_means, not {general.fusion.strategy}"
+            )
+        told = (rule.counts or CountRule()).cell_types
+        unknown = [name for name in told if name not in card.category_names]
+        if unknown:
+            raise ValueError(f"proposal_counts tells the unknown cell type {unknown[0]}")
