@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from napari_sartorius.evaluation.competition import Variant
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.tuning.trials import Choice
 
@@ -141,35 +143,29 @@ def tune(
     tuner = Tuner(space, images, trials, bundle.card.category_names, config)
     part = SubMonitor(monitor, _COLLECTED, _SEARCHED)
     by_fold, chosen = tuner.in_folds(fold, part)
-    before, after = _measured(
-        dataset, images, segmenters, memory,
-        [bundle.card] * len(images), [space.changed(by_fold[f]) for f in fold.tolist()],
-        config, SubMonitor(monitor, _SEARCHED, 1.0),
-    )  # fmt: skip
-    scores = {"before": _by_category(images, before), "after": _by_category(images, after)}
-    worse = [name for name in chosen if scores["after"][name] <= scores["before"][name]]
-    kept = worse if config.only_better else []
-    final = {name: choice for name, choice in chosen.items() if name not in kept}
-    monitor.progress("done", 1.0)
-    return TuningResult(
-        bundle,
-        space.changed(final),
-        TuningFigures(
-            images={k: round(v) for k, v in _by_category(images, [1.0] * len(images), sum).items()},
-            folds=config.folds,
-            **scores,
-            tuned=_by_category(images, tuner.scores(final)),
-            old=_told(space, space.start),
-            new=_told(space, space.start | final),
-            kept=kept,
-            trials=tuner.trials_made,
-            trial_seconds=tuner.seconds / max(1, tuner.trials_made),
-            looks=memory.looks,
-            cache=str(memory.folder),
-            cache_bytes=memory.bytes_on_disk,
-        ),
-        config,
+    cards = [space.changed(choices) for choices in by_fold]
+    part = SubMonitor(monitor, _SEARCHED, 1.0)
+    new = [cards[f] for f in fold.tolist()]
+    before, after = _measured(dataset, images, segmenters, memory, new, config.variant, part)
+    worse = [name for name in chosen if after[name] <= before[name]] if config.only_better else []
+    final = {name: choice for name, choice in chosen.items() if name not in worse}
+    figures = TuningFigures(
+        images=_counts(images),
+        folds=config.folds,
+        before=before,
+        after=after,
+        tuned=_by_category(images, tuner.scores(final)),
+        old=_told(space, space.start),
+        new=_told(space, space.start | final),
+        kept=worse,
+        trials=tuner.trials_made,
+        trial_seconds=tuner.seconds / max(1, tuner.trials_made),
+        looks=memory.looks,
+        cache=str(memory.folder),
+        cache_bytes=memory.bytes_on_disk,
     )
+    monitor.progress("done", 1.0)
+    return TuningResult(bundle, space.changed(final), figures, config)
 
 
 def _measured(
@@ -177,34 +173,37 @@ def _measured(
     images: Sequence[TuningImage],
     segmenters: Segmenters,
     memory: LookMemory,
-    old: Sequence[AnyCard],
     new: Sequence[AnyCard],
-    config: TuningConfig,
+    variant: Variant,
     monitor: Monitor,
-) -> tuple[list[float], list[float]]:
-    """Scores of the images, segmented as a user would, with an old and a new card each."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Scores by category, segmented as a user would: with the old card, and a new one for each."""
     scores: tuple[list[float], list[float]] = ([], [])
-    for number, (image, *cards) in enumerate(zip(images, old, new, strict=True)):
+    for number, (image, card) in enumerate(zip(images, new, strict=True)):
         monitor.check()
         monitor.progress(f"measuring image {number + 1} of {len(images)}", number / len(images))
         pixels = read_annotated(dataset, image.record)
         with memory.of(pixels):
-            for card, column in zip(cards, scores, strict=True):
-                found = segmenters.whole(card).segment(pixels).instances
-                column.append(competition_score(image.truth, found, config.variant).score)
-    return scores
+            for one, column in zip((segmenters.bundle.card, card), scores, strict=True):
+                found = segmenters.whole(one).segment(pixels).instances
+                column.append(competition_score(image.truth, found, variant).score)
+    return _by_category(images, scores[0]), _by_category(images, scores[1])
 
 
-def _by_category(
-    images: Sequence[TuningImage], values: Sequence[float], how: Any = np.mean
-) -> dict[str, float]:
+def _by_category(images: Sequence[TuningImage], values: Sequence[float]) -> dict[str, float]:
     """Mean value of the images of each category, and of all."""
     kinds = [image.category for image in images]
     table = {
-        name: float(how([v for v, kind in zip(values, kinds, strict=True) if kind == name]))
+        name: float(np.mean([v for v, kind in zip(values, kinds, strict=True) if kind == name]))
         for name in sorted(set(kinds))
     }
-    return table | {"all": float(how(values))}
+    return table | {"all": float(np.mean(values))}
+
+
+def _counts(images: Sequence[TuningImage]) -> dict[str, int]:
+    """Images of each category, and of all."""
+    counts = Counter(image.category for image in images)
+    return dict(sorted(counts.items())) | {"all": len(images)}
 
 
 def _told(space: Space, choices: Mapping[str, Choice]) -> dict[str, dict[str, float]]:
