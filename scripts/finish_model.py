@@ -4,19 +4,18 @@
         src/napari_sartorius/zoo/bundled/neurons
 
 Thresholds are tuned per category on the validation split with the default preset, then the split
-is segmented again exactly as a user would, and those figures go into the card. The figures are
-therefore slightly optimistic: thresholds and figures share their images.
+is segmented again exactly as a user would, and those figures go into the card. They are therefore
+slightly optimistic: thresholds and figures share their images. ``tuning_score_after`` is not; it is
+the competition score of each fold with thresholds that were tuned on the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +23,20 @@ import torch
 
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.evaluation.dataset import evaluate_dataset
-from napari_sartorius.evaluation.threshold_search import DEFAULT_SCORES, search_thresholds
+from napari_sartorius.evaluation.result_text import as_text
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco
 from napari_sartorius.io.images import planes, read_image
-from napari_sartorius.postprocess.thresholds import majority_category
 from napari_sartorius.training.config import TrainConfig
-from napari_sartorius.zoo import ModelBundle, ModelCard, Thresholds, save_bundle
+from napari_sartorius.training.tuning.config import TuningConfig
+from napari_sartorius.training.tuning.tuning import tune
+from napari_sartorius.zoo import ModelBundle, ModelCard, save_bundle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from napari_sartorius.core.instances import Instances
-    from napari_sartorius.nn.detector import Detections, DetectLimits, Detector
-
-_SCORES = tuple(score for score in DEFAULT_SCORES if score >= 0.1)
+    from napari_sartorius.training.tuning.tuning import TuningResult
 
 
 def main() -> None:
@@ -53,6 +49,7 @@ def main() -> None:
     parser.add_argument("--preset", default="balanced")
     parser.add_argument("--masks", type=float, nargs="+", default=[0.35, 0.4, 0.45, 0.5])
     parser.add_argument("--overlaps", type=float, nargs="+", default=[0.1, 0.2, 0.3, 0.5])
+    parser.add_argument("--trials", type=int, default=150, help="combinations per category, fold")
     parser.add_argument("--images", type=int, default=None, help="tune on this many images only")
     arguments = parser.parse_args()
     bundle = _bundle(arguments.recipe, arguments.run, arguments.bundle)
@@ -61,13 +58,15 @@ def main() -> None:
         step = max(1, len(truth) // arguments.images)
         keep = {image.id for image in truth.images[::step]}
         truth = truth.select(lambda image: image.id in keep)
-    tuned = _tune(bundle, truth, arguments.preset, arguments.masks, arguments.overlaps)
-    card = bundle.card.with_changes(thresholds={k: v.model_dump() for k, v in tuned.items()})
+    result = _tune(bundle, truth, arguments)
+    card = result.card
+    assert isinstance(card, ModelCard)
     weights = _weights(arguments.run)
     bundle = save_bundle(arguments.bundle, card, weights)
     metrics = _measure(bundle, truth, arguments.preset)
+    metrics["tuning_score_after"] = round(result.figures.expected, 4)
     save_bundle(arguments.bundle, card.with_changes(metrics=metrics), weights)
-    _say(json.dumps({"thresholds": {k: v.score for k, v in tuned.items()}, **metrics}, indent=1))
+    _say(json.dumps({"thresholds": result.figures.new, **metrics}, indent=1))
 
 
 def _bundle(recipe: Path, run: Path, folder: Path) -> ModelBundle:
@@ -92,76 +91,17 @@ def _weights(run: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _tune(
-    bundle: ModelBundle, truth: CocoDataset, preset: str, masks: list[float], overlaps: list[float]
-) -> dict[str, Thresholds]:
-    """Best score and mask threshold, overlap limit and smallest size per category.
-
-    The network looks at each image once, with a low score threshold; what is left of its answer
-    is then searched.
-    """
-    best: dict[str, tuple[float, Thresholds]] = {}
-    detector = RememberingDetector(bundle.load_network(for_inference=True))
-    names = bundle.card.category_names
-    for mask, nms in product(masks, overlaps):
-        card = bundle.card.with_changes(
-            thresholds={name: {"mask": mask, "nms": nms} for name in names}
-        )
-        cases = _cases(ModelBundle(card, bundle.path), detector, truth, preset)
-        for category, one in search_thresholds(cases, scores=_SCORES).items():
-            score = one.competition_score
-            _say(f"{names[category]}: mask {mask}, overlap {nms} gives {score:.4f}")
-            if score > best.get(names[category], (-1.0,))[0]:
-                limits = Thresholds(
-                    score=one.score_threshold, min_size=one.min_size, mask=mask, nms=nms
-                )
-                best[names[category]] = (score, limits)
-    return {name: limits for name, (_, limits) in best.items()}
-
-
-class RememberingDetector:
-    """A detector that looks at each picture once, however often it is asked.
-
-    Parameters
-    ----------
-    detector
-        Who answers the first time.
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        self.detector = detector
-        self.size_divisibility = detector.size_divisibility
-        self._known: dict[tuple[bytes, DetectLimits | None], list[Detections]] = {}
-
-    def detect(
-        self,
-        batch: Tensor,
-        limits: DetectLimits | None = None,
-        image_sizes: list[tuple[int, int]] | None = None,
-    ) -> list[Detections]:
-        """Answer as the first time."""
-        key = hashlib.sha256(batch.contiguous().numpy().tobytes()).digest(), limits
-        if key not in self._known:
-            self._known[key] = self.detector.detect(batch, limits, image_sizes)
-        return self._known[key]
-
-
-def _cases(
-    bundle: ModelBundle, detector: Any, truth: CocoDataset, preset: str
-) -> list[tuple[Instances, Instances]]:
-    """Truth and low-threshold prediction of every image, searched for its own cell type."""
-    names = bundle.card.category_names
-    cases = []
-    for name in names:
-        config = SegmentConfig.model_validate(
-            {"preset": preset, "cell_type": name, "min_score": _SCORES[0], "min_size": 0}
-        )
-        segmenter = Segmenter(bundle, config, detector)
-        for image in truth.images:
-            objects = truth.instances[image.id]
-            if names[majority_category(objects) or 0] == name:
-                cases.append((objects, segmenter.segment(_pixels(truth, image)).instances))
-    return cases
+def _tune(bundle: ModelBundle, truth: CocoDataset, arguments: argparse.Namespace) -> TuningResult:
+    """Best thresholds per category, and what they are worth on images they were not tuned on."""
+    config = TuningConfig(
+        preset=arguments.preset,
+        masks=tuple(arguments.masks),
+        overlaps=tuple(arguments.overlaps),
+        trials=arguments.trials,
+    )
+    result = tune(bundle, truth, config, cache=arguments.run / "looks")
+    _say(result.figures.to_text())
+    return result
 
 
 def _measure(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, float]:
@@ -175,7 +115,7 @@ def _measure(bundle: ModelBundle, truth: CocoDataset, preset: str) -> dict[str, 
     seconds = (time.perf_counter() - began) / max(1, len(truth))
     predicted = replace(truth, instances=instances)
     result = evaluate_dataset(truth, predicted, monitor=Monitor())
-    _say(result.to_text())
+    _say(as_text(result))
     _say(f"{seconds:.2f} s per image")
     return _figures(result.to_dict())
 

@@ -17,13 +17,10 @@ from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.io.coco import read_coco
+from napari_sartorius.training.folds import assign_folds
+from napari_sartorius.training.held_out import choose_images
 from napari_sartorius.training.rescoring.config import RescoreConfig
-from napari_sartorius.training.rescoring.fitting import (
-    choose_images,
-    teach_on_samples,
-    teach_rescorer,
-)
-from napari_sartorius.training.rescoring.folds import assign_folds
+from napari_sartorius.training.rescoring.fitting import teach_on_samples, teach_rescorer
 from napari_sartorius.training.rescoring.measuring import measure
 from napari_sartorius.training.rescoring.samples import (
     ImageSample,

@@ -56,7 +56,7 @@ def evaluate(
     from napari_sartorius.evaluation.result_text import as_text
     from napari_sartorius.io.coco import read_coco
 
-    counted = _variant(variant)
+    counted = known_variant(variant)
     if report is not None:
         from napari_sartorius.evaluation.report import require_matplotlib
 
@@ -82,7 +82,8 @@ def evaluate(
         typer.echo(f"Report: {page}", err=json)
 
 
-def _variant(name: str) -> Variant:
+def known_variant(name: str) -> Variant:
+    """A variant of the competition score by its name; anything else is a UserError."""
     from napari_sartorius.evaluation.competition import Variant
 
     for variant in get_args(Variant):

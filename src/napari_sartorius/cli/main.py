@@ -18,6 +18,7 @@ from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.shapes import shapes
 from napari_sartorius.cli.train import train
+from napari_sartorius.cli.tune import tune
 
 app = typer.Typer(
     cls=SentenceGroup,
@@ -55,6 +56,7 @@ app.command()(segment)
 app.command()(evaluate)
 app.command()(shapes)
 app.command()(train)
+app.command()(tune)
 app.command()(export)
 app.command("import")(import_annotations)
 app.add_typer(models_app, name="models")

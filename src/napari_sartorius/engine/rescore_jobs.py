@@ -64,8 +64,9 @@ class TeachRescorerJob:
 
     def run(self, context: WorkerContext) -> RescoredModel:
         """Segment, learn, and write, wholly or not at all."""
+        from napari_sartorius.training.held_out import choose_images
         from napari_sartorius.training.rescoring.config import RescoreConfig
-        from napari_sartorius.training.rescoring.fitting import choose_images, teach_rescorer
+        from napari_sartorius.training.rescoring.fitting import teach_rescorer
 
         config = RescoreConfig.model_validate(self.options)
         bundle = find_bundle(self.model)

@@ -100,7 +100,7 @@ def collect_cases(
         objects = to_true_categories(predicted.instances[match.id], predicted.category_names, names)
         _check_scores(objects, image.file_name)
         places = (truth.image_path(image), predicted.image_path(match))
-        cells, crowds = _apart(truth.instances[image.id])
+        cells, crowds = apart(truth.instances[image.id])
         cases.append(Case(image.file_name, cells, objects, crowds, places))
     return Cases(cases, names, len(truth) - len(cases))
 
@@ -118,7 +118,7 @@ def _of_split(truth: CocoDataset, split: str | None) -> CocoDataset:
     return chosen
 
 
-def _apart(annotated: Instances) -> tuple[Instances, Instances]:
+def apart(annotated: Instances) -> tuple[Instances, Instances]:
     """Return single objects and crowds."""
     is_crowd = annotated.columns.get("iscrowd", np.zeros(len(annotated), np.int64)) > 0
     return annotated[~is_crowd], annotated[is_crowd]

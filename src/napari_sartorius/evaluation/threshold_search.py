@@ -58,7 +58,17 @@ class CategoryThresholds:
     table: NDArray[np.float64]
 
 
-class _MatchedImage(NamedTuple):
+class MatchedImage(NamedTuple):
+    """Objects of one image that share no pixel, best score first, and their true counterparts.
+
+    Attributes
+    ----------
+    truth_count
+        True objects.
+    scores, areas, ious : (N,)
+        Of the objects; IoU with the true one that each is, 0 where it is none.
+    """
+
     truth_count: int
     scores: NDArray[np.float32]
     areas: NDArray[np.int64]
@@ -94,20 +104,21 @@ def search_thresholds(
     dict of int to CategoryThresholds
         By category, for those that occur.
     """
-    images: dict[int, list[_MatchedImage]] = {}
+    images: dict[int, list[MatchedImage]] = {}
     for truth, predicted in cases:
         if not len(truth):
             continue
         category = int(np.bincount(truth.categories).argmax())
         chosen = predicted[predicted.categories == category] if same_category else predicted
-        images.setdefault(category, []).append(_match(truth, chosen))
+        images.setdefault(category, []).append(match_image(truth, chosen))
     return {
         category: _best(category, found, tuple(scores), tuple(sizes))
         for category, found in sorted(images.items())
     }
 
 
-def _match(truth: Instances, predicted: Instances) -> _MatchedImage:
+def match_image(truth: Instances, predicted: Instances) -> MatchedImage:
+    """Leave each pixel to the best object, and find out which true object each is."""
     ordered = predicted.sort_by_score()
     image = painted(ordered.masks)
     true_masks = truth.masks[truth.masks.area() > 0]
@@ -116,18 +127,18 @@ def _match(truth: Instances, predicted: Instances) -> _MatchedImage:
     matches = one_to_one(pairs_with_painted(true_masks, image, float(THRESHOLDS[0])))
     ious = np.zeros(len(ordered), np.float64)
     ious[matches.predicted] = matches.iou
-    return _MatchedImage(len(true_masks), ordered.scores, image.areas, ious)
+    return MatchedImage(len(true_masks), ordered.scores, image.areas, ious)
 
 
 def _best(
     category: int,
-    images: Sequence[_MatchedImage],
+    images: Sequence[MatchedImage],
     scores: tuple[float, ...],
     sizes: tuple[int, ...],
 ) -> CategoryThresholds:
     table = np.zeros((len(scores), len(sizes)), np.float64)
     for image in images:
-        table += _image_table(image, scores, sizes)
+        table += image_table(image, scores, sizes)
     table /= len(images)
     row, column = np.unravel_index(int(table.argmax()), table.shape)
     return CategoryThresholds(
@@ -142,8 +153,8 @@ def _best(
     )
 
 
-def _image_table(
-    image: _MatchedImage, scores: tuple[float, ...], sizes: tuple[int, ...]
+def image_table(
+    image: MatchedImage, scores: Sequence[float], sizes: Sequence[float]
 ) -> NDArray[np.float64]:
     """Return the image's competition score for every combination, (scores, sizes)."""
     # Scores descend: a threshold keeps the first so many.

@@ -118,7 +118,7 @@ class NetworkRunner:
         size = (window.shape[0], window.shape[1])
         tensor = self._tensor([window], self._padded(View(), size))
         with self._arithmetic():
-            (told,) = self.detector.cell_types(tensor, rule, [size])  # type: ignore[attr-defined]
+            (told,) = self.detector.cell_types(tensor, rule, [size])  # type: ignore[operator]
         return str(told)
 
     def _padded(self, view: View, padded: tuple[int, int]) -> tuple[int, int]:

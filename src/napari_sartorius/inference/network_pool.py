@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.device import choose_precision
+from napari_sartorius.inference.network import NetworkRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from napari_sartorius.core.views import View
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.nn.network import Network
@@ -76,6 +78,17 @@ class NetworkPool:
         if one_by_one:
             self._send_home(except_for=name)
         yield self.get(name, device, precision)
+
+    def runner(
+        self,
+        names: tuple[str, ...],
+        network: Network,
+        device: str,
+        precision: Precision,
+        views: tuple[View, ...],
+    ) -> NetworkRunner:
+        """Who runs a network on windows; `names` says which members it was made of."""
+        return NetworkRunner(network, device, precision, views)
 
     def _load(self, name: str, device: str, precision: Precision) -> Network:
         return self.bundle.member(name).load_network(

@@ -15,12 +15,13 @@ from napari_sartorius.ensemble.looks import Canvas
 from napari_sartorius.ensemble.mean_of_looks import MeanOfLooks
 from napari_sartorius.inference.cell_type import count_proposals
 from napari_sartorius.inference.joined_input import member_inputs
-from napari_sartorius.inference.network import NetworkRunner
 from napari_sartorius.inference.one_network import OneNetwork
 from napari_sartorius.inference.prepare import PreparedImage, prepare
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.inference.several_networks import Looker, SeveralNetworks
 from napari_sartorius.inference.sweep import Sweep, overlap_of
+from napari_sartorius.zoo.card import ModelCard
+from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.memory import Effort
+    from napari_sartorius.inference.network import NetworkRunner
     from napari_sartorius.inference.network_pool import NetworkPool
     from napari_sartorius.inference.result import NoticeBook, Stopwatch
     from napari_sartorius.inference.tile_walk import Eyes
-    from napari_sartorius.zoo.card import ModelCard
-    from napari_sartorius.zoo.ensemble_card import EnsembleCard, PassCard
+    from napari_sartorius.zoo.ensemble_card import AnyCard, EnsembleCard, PassCard
 
 
 class Pictures:
@@ -207,7 +208,7 @@ class PassSetup:
     def _runner(self, name: str, pool: NetworkPool, effort: Effort) -> Iterator[NetworkRunner]:
         precision = self.precision(name, pool, effort.device)
         with pool.lend(name, effort.device, precision, one_by_one=effort.one_by_one) as network:
-            yield NetworkRunner(network, effort.device, precision, self._views)
+            yield pool.runner((name,), network, effort.device, precision, self._views)
 
     def _several(
         self,
@@ -261,4 +262,21 @@ class PassSetup:
         inputs = member_inputs(cards, [pictures.of(name) for name in names])
         config = self.one.fusion.model_copy(update={"views": self.one.views})
         network = join(networks, config, inputs, names)  # type: ignore[arg-type]
-        return common, NetworkRunner(network, device, precision, (View(),))
+        return common, pool.runner(tuple(names), network, device, precision, (View(),))
+
+
+def selection_of(card: AnyCard, config: SegmentConfig, cell_type: str) -> Selection:
+    """What is done to the objects of an image of this type, by a model or by a pass.
+
+    Parameters
+    ----------
+    card, config
+        As for a segmenter.
+    cell_type
+        A category, or ``all``.
+    """
+    if isinstance(card, ModelCard):
+        return Selection.of(card, config)
+    passes = card.passes_of(config.preset)
+    setup = PassSetup(card, responsible(passes, cell_type) or passes[0], config)
+    return setup.selection(setup.user_type)

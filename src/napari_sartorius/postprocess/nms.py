@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.instances import Instances
+    from napari_sartorius.core.masks import CropMasks
+
+
+class MaskPairs(NamedTuple):
+    """How the masks of an image overlap each other.
+
+    Attributes
+    ----------
+    rows, cols : (P,) int64
+        Pairs that share pixels.
+    iou : (P,) float64
+        Their intersection over union, above 0 to 1.
+    areas : (N,) int64
+        Pixels of each mask.
+    """
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    areas: NDArray[np.int64]
+
+
+def pairs_of(masks: CropMasks) -> MaskPairs:
+    """Find out how the masks of an image overlap each other."""
+    areas = masks.area()
+    rows, cols, shared = masks.overlaps()
+    return MaskPairs(rows, cols, shared / (areas[rows] + areas[cols] - shared), areas)
 
 
 def mask_nms(
@@ -39,17 +66,28 @@ def mask_nms(
     Instances
         The kept objects, in the order of the input.
     """
-    area = instances.masks.area()
-    rows, cols, shared = instances.masks.overlaps()
+    pairs = pairs_of(instances.masks)
+    kept = without_doubles(instances, pairs, iou, within_category=within_category)
+    return instances[kept & (pairs.areas > 0)]
+
+
+def without_doubles(
+    instances: Instances,
+    pairs: MaskPairs,
+    iou: float | Sequence[float],
+    *,
+    within_category: bool = False,
+) -> NDArray[np.bool_]:
+    """Which objects `mask_nms` keeps, (N,), empty masks too, given how they overlap."""
+    rows, cols, overlap, _ = pairs
     rank = np.empty(len(instances), np.int64)
     rank[np.argsort(-instances.scores, kind="stable")] = np.arange(len(instances))
     better = np.where(rank[rows] < rank[cols], rows, cols)
     worse = rows + cols - better
-    limit = per_object(iou, instances.categories)[worse]
-    conflict = shared / (area[rows] + area[cols] - shared) > limit
+    conflict = overlap > per_object(iou, instances.categories)[worse]
     if within_category:
         conflict &= instances.categories[rows] == instances.categories[cols]
-    return instances[_greedy(better[conflict], worse[conflict], len(instances)) & (area > 0)]
+    return _greedy(better[conflict], worse[conflict], len(instances))
 
 
 def _greedy(better: NDArray[np.int64], worse: NDArray[np.int64], count: int) -> NDArray[np.bool_]:

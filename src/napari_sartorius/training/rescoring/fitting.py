@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius import __version__
-from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer, fit_rescorer
+from napari_sartorius.training.folds import assign_folds
+from napari_sartorius.training.held_out import group_of
 from napari_sartorius.training.rescoring.config import RescoreConfig
 from napari_sartorius.training.rescoring.figures import RescoreFigures
-from napari_sartorius.training.rescoring.folds import assign_folds
 from napari_sartorius.training.rescoring.measuring import (
     fit_settings,
     measure,
@@ -21,7 +21,6 @@ from napari_sartorius.training.rescoring.measuring import (
 from napari_sartorius.training.rescoring.samples import (
     ImageSample,
     collect_samples,
-    group_of,
     join_tables,
 )
 from napari_sartorius.zoo.rescorer_card import RescorerCard
@@ -80,37 +79,6 @@ class TaughtRescorer:
         return copy_with_rescorer(bundle, data, card, metrics, name)
 
 
-def choose_images(dataset: CocoDataset, split: str | None, monitor: Monitor) -> CocoDataset:
-    """The images to teach with, and a word of warning where the model may know them.
-
-    Raises
-    ------
-    UserError
-        When the file has splits but not this one, or there are no images.
-    """
-    known = {str(image.extra["split"]) for image in dataset.images if "split" in image.extra}
-    if split is not None and not known:
-        monitor.notice(
-            "the annotations name no splits, so all images are used; the model must not have been "
-            "trained on them, or the rescorer trusts it too much"
-        )
-    elif split is not None:
-        if split not in known:
-            raise UserError(
-                f"no annotated image belongs to the split {split!r}: choose from "
-                f"{', '.join(sorted(known))}"
-            )
-        dataset = dataset.split(split)
-    if split == "train" or (split is None and "train" in known):
-        monitor.notice(
-            "images of the split train are used; where the model was trained on them its outlines "
-            "fit better than on new images, and the rescorer trusts it too much"
-        )
-    if not dataset.images:
-        raise UserError("there is no annotated image to teach a rescorer with; add some")
-    return dataset
-
-
 def teach_rescorer(
     bundle: AnyBundle,
     dataset: CocoDataset,
@@ -138,7 +106,7 @@ def teach_rescorer(
     monitor = monitor or Monitor()
     # What cannot be done is better refused before the images are segmented.
     Rescorer.check_available()
-    groups = [group_of(record, config) for record in dataset.images]
+    groups = [group_of(record, config.group) for record in dataset.images]
     assign_folds(groups, [""] * len(groups), config.folds)
     samples = collect_samples(bundle, dataset, config, SubMonitor(monitor, 0.0, _COLLECTED))
     return teach_on_samples(bundle, samples, config, monitor)

@@ -9,8 +9,8 @@ import numpy as np
 from napari_sartorius.evaluation.competition import competition_score
 from napari_sartorius.postprocess.second_level.rescorer import FitSettings, fit_rescorer
 from napari_sartorius.postprocess.second_level.rescoring import Rank, rescore
+from napari_sartorius.training.folds import assign_folds
 from napari_sartorius.training.rescoring.figures import FALSE_BELOW, RescoreFigures
-from napari_sartorius.training.rescoring.folds import assign_folds
 from napari_sartorius.training.rescoring.samples import join_tables
 
 if TYPE_CHECKING:

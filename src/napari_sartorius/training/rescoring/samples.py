@@ -13,18 +13,18 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
-from napari_sartorius.inference.pass_sweep import PassSetup
+from napari_sartorius.inference.pass_sweep import selection_of
 from napari_sartorius.inference.second_level import features_in
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.postprocess.thresholds import majority_category
 from napari_sartorius.training.data import read_annotated
+from napari_sartorius.training.held_out import group_of
 from napari_sartorius.zoo import ModelBundle
-from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:
     from napari_sartorius.inference.prepare import PreparedImage
-    from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.rescoring.config import RescoreConfig
     from napari_sartorius.zoo import AnyBundle
 
@@ -102,15 +102,6 @@ def _segmenter(
     return EnsembleSegmenter(bundle, config, judge=recorder)
 
 
-def _selection(bundle: AnyBundle, config: SegmentConfig, cell_type: str) -> Selection:
-    """What is done to the objects of an image of this type."""
-    if isinstance(bundle, ModelBundle):
-        return Selection.of(bundle.card, config)
-    passes = bundle.card.passes_of(config.preset)
-    one = responsible(passes, cell_type) or passes[0]
-    return PassSetup(bundle.card, one, config).selection(None)
-
-
 def collect_samples(
     bundle: AnyBundle,
     dataset: CocoDataset,
@@ -142,22 +133,17 @@ def collect_samples(
         samples.append(
             ImageSample(
                 name=record.file_name,
-                group=group_of(record, config),
+                group=group_of(record, config.group),
                 category="" if category is None else dataset.category_names[category],
                 truth=truth,
                 found=recorder.found,
                 table=recorder.table,
                 iou=best_iou(recorder.found, truth),
-                selection=_selection(bundle, segmenter.config, result.cell_type),
+                selection=selection_of(bundle.card, segmenter.config, result.cell_type),
                 area_factor=recorder.area_factor,
             )
         )
     return samples
-
-
-def group_of(record: CocoImage, config: RescoreConfig) -> str:
-    """Which images an image belongs with; alone when its record does not say."""
-    return str(record.extra.get(config.group, record.file_name))
 
 
 def best_iou(found: Instances, truth: Instances) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Finds the thresholds of a model's card that do best on annotated images."""
