@@ -178,13 +178,17 @@ class Ladder:
         for bundle in (self.bundles[0], *([best] if best is not None else [])):
             networks: Any = self.networks
             one = networks[bundle.card.name] if isinstance(bundle, ModelBundle) else networks
+            preset = "balanced" if isinstance(bundle, ModelBundle) else "best"
             with mock.patch.object(ModelBundle, "load_network", self._known_network()):
-                config = RescoreConfig(preset="best")
+                config = RescoreConfig(preset=preset)
                 taught = teach_rescorer(bundle, self.truth, config).figures
-            yield f"{bundle.card.name}, best, second level in 5 folds", taught.after[config.rank]
-            figures = tune(bundle, self.truth, TuningConfig(preset="best"), network=one).figures
-            yield f"{bundle.card.name}, best, before tuning", figures.before
-            yield f"{bundle.card.name}, best, tuned in 5 folds", figures.after
+            yield (
+                f"{bundle.card.name}, {preset}, second level in 5 folds",
+                taught.after[config.rank],
+            )
+            figures = tune(bundle, self.truth, TuningConfig(preset=preset), network=one).figures
+            yield f"{bundle.card.name}, {preset}, before tuning", figures.before
+            yield f"{bundle.card.name}, {preset}, tuned in 5 folds", figures.after
 
     def _known_network(self) -> Callable[..., Remembering]:
         """In place of loading a network."""
@@ -225,10 +229,11 @@ def main() -> None:
     parser.add_argument("--ensemble", help="ensemble bundle of these members")
     parser.add_argument("--memory", type=Path, default=Path("runs/ladder"))
     parser.add_argument("--look-only", action="store_true")
+    parser.add_argument("--views", type=int, default=4, help="most views: 1, 2 or 4")
     arguments = parser.parse_args()
     ladder = Ladder(arguments.data, arguments.split, arguments.members, arguments.memory)
     if arguments.look_only:
-        ladder.look(FLIPS)
+        ladder.look(FLIPS[: arguments.views])
         return
     rows: list[tuple[str, dict[str, float]]] = []
 
@@ -236,14 +241,16 @@ def main() -> None:
         rows.append((title, figures))
         print(json.dumps({"row": title, **figures}), flush=True)
 
+    most = FLIPS[: arguments.views]
+    several = [FLIPS[:n] for n in (1, 2, 4) if n <= len(most)]
     for number, bundle in enumerate(ladder.bundles):
-        for views in (FLIPS[:1], FLIPS[:2], FLIPS):
+        for views in several:
             row(f"{bundle.card.name}, views: {len(views)}", ladder.single(number, views))
     for title, filters in FILTERS.items():
-        row(f"first model, views: 4, {title}", ladder.single(0, FLIPS, filters=filters))
+        row(f"first model, {title}", ladder.single(0, most, filters=filters))
     if len(ladder.bundles) > 1:
         for strategy in LATE:
-            for views in (FLIPS[:1], FLIPS):
+            for views in several:
                 figures = ladder.ensemble(views, strategy)
                 row(f"all models, {strategy}, views: {len(views)}", figures)
     best = find_bundle(arguments.ensemble) if arguments.ensemble else None

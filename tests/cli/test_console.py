@@ -95,7 +95,8 @@ def test_segment_prints_progress_beside_clean_json(
     result = run("segment", pictures, "-o", tmp_path / "o", "--model", "squares", "--json")
     assert result.exit_code == 0, result.output
     assert len(json.loads(result.stdout)["images"]) == 3
-    lines = result.stderr.splitlines()
+    cost, *lines = result.stderr.splitlines()
+    assert cost == "Balanced with squares: 2 looks, about 2 x the time of Fast."
     assert [line.split("looking")[0] for line in lines] == [
         " 17%  field1.png (1 of 3): ",
         " 50%  field2.png (2 of 3): ",
