@@ -1,4 +1,4 @@
-"""COCO records that the strict reader refuses: each named, and left out so that the rest can be read."""
+"""COCO records that the strict reader refuses: named, and left out so that the rest is read."""
 
 from __future__ import annotations
 

@@ -60,9 +60,7 @@ def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoData
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: image {stem} has no proper size ({error}).") from error
         extra = {key: value for key, value in group[0].items() if key not in _PER_OBJECT}
-        extra |= {
-            k: v for k, v in plate_and_well(extra.get("sample_id", "")).items() if k not in extra
-        }
+        extra = plate_and_well(extra.get("sample_id", "")) | extra
         images.append(CocoImage(stem, f"{image_folder}/{stem}.png", width, height, extra))
         masks = _decode([row["annotation"] for row in group], stem, (height, width), path)
         categories = [names.index(row["cell_type"]) for row in group]

@@ -97,7 +97,7 @@ def find_images(dataset: CocoDataset, folder: str | Path) -> CocoDataset:
 
 
 def with_names_read(dataset: CocoDataset) -> CocoDataset:
-    """Records with what LIVECell's file names say: ``<type>_Phase_<well>_<field>_<time>_<crop>``."""
+    """Records with what LIVECell's names say: ``<type>_Phase_<well>_<field>_<time>_<crop>``."""
 
     def told(image: CocoImage) -> CocoImage:
         parts = image.stem.split("_")

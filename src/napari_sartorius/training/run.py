@@ -12,7 +12,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.nn.build import build_network, refuse_untrainable
-from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.data import train_and_validation
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.recipes import default_config
@@ -70,9 +70,7 @@ def train(
     if not resume and (folder / "last.pt").exists():
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
     examine(dataset, monitor, sides=(config.train_split, config.validation_split))
-    training_part, validation_part = split_dataset(dataset, config, monitor)
-    training = pack_dataset(training_part, config, monitor)
-    validation = pack_dataset(validation_part, config, monitor, config.validate_images)
+    training, validation = train_and_validation(dataset, config, monitor)
     initial = _initial_weights(config, monitor)
     trainer = Trainer(config, training, validation, folder, monitor, initial)
     if trainer.resume():

@@ -86,7 +86,7 @@ def split_in_folds(
     """
     if folds < 2 or not 0 <= held_out < folds:
         raise UserError(
-            f"{folds} folds with number {held_out} held out is no split: give 2 or more"
+            f"{folds} folds, of them number {held_out} held out, are no split: give 2 or more"
         )
     table = _table(dataset, group, kind, seed)
     _refuse_few(dataset, table, folds)
@@ -162,6 +162,13 @@ def group_fields(dataset: CocoDataset) -> tuple[str, ...]:
         if any(name in image.extra for image in dataset.images):
             return (name,)
     return ()
+
+
+def needs_care(dataset: CocoDataset) -> bool:
+    """Whether images are not all alike: they have groups, several kinds, or share files."""
+    files = {image.file_name for image in dataset.images}
+    kinds = {_kind(dataset, image, KIND_FIELD) for image in dataset.images}
+    return bool(group_fields(dataset)) or len(kinds) > 1 or len(files) < len(dataset)
 
 
 def _group(image: CocoImage, fields: Sequence[str]) -> str:

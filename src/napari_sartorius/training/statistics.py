@@ -47,11 +47,11 @@ def _categories(dataset: CocoDataset) -> list[dict[str, Any]]:
     kinds = len(dataset.categories)
     counts = np.zeros((len(images), kinds), np.int64)
     areas: list[list[Any]] = [[] for _ in range(kinds)]
-    for row, image in enumerate(images):
+    for number, image in enumerate(images):
         objects = dataset.instances[image.id]
-        counts[row] = np.bincount(objects.categories, minlength=kinds)
+        counts[number] = np.bincount(objects.categories, minlength=kinds)
         area = objects.masks.area()
-        for kind in np.flatnonzero(counts[row]).tolist():
+        for kind in np.flatnonzero(counts[number]).tolist():
             areas[kind].append(area[objects.categories == kind])
     pixels = np.array([image.width * image.height for image in images], np.float64)
     rows = []

@@ -38,8 +38,9 @@ def examine(
     UserError
         Naming the first error, and how many there are.
     """
-    ignored = ("no training image", "no validation image", "one validation image")
-    ignored += ("group on both sides", "leak") if sides[0] is None else ()
+    ignored: set[str] = set()
+    if sides[0] is None:  # the training makes its own split, whatever the marks are
+        ignored = {"no validation image", "one validation image", "group on both sides", "leak"}
     report = check_dataset(
         dataset,
         monitor=monitor,
@@ -48,8 +49,7 @@ def examine(
         sides=(sides[0] or "train", sides[1] or "val"),
     )
     for kind, found in report.kinds().items():
-        # Without marks the training makes its own split; a missing side it names itself.
-        if (sides[0] is None and kind in ignored) or kind == "no training image":
+        if kind in ignored or kind == "no training image":  # of that the split itself says more
             continue
         if found[0].severity == "error":
             more = len(report.of("error")) - 1

@@ -62,7 +62,8 @@ def fix_dataset(
     config
         Limits, as for the check.
     holes
-        Also fill the holes of masks that are hollow or striped. Not done unasked: a ring may be meant.
+        Also fill the holes of masks that are hollow or striped. Not done unasked: a ring may be
+        meant.
     keep_masks
         Folder of pictures named as the images are; where their first channel is zero, no mask may
         have pixels. Made by people for the faulty astrocytes of the Sartorius competition.
