@@ -34,12 +34,16 @@ class _Counts:
 
     def lines(self) -> list[str]:
         done = {
-            "cut {} masks to their keep-mask": self.cleaned,
-            "filled the holes of {} hollow masks": self.filled,
-            "dropped {} masks without pixels": self.empty,
-            "dropped {} doubled masks": self.doubled,
+            "cut to its keep-mask": self.cleaned,
+            "hollow, filled": self.filled,
+            "without pixels, dropped": self.empty,
+            "doubled, dropped": self.doubled,
         }
-        return [text.format(count) for text, count in done.items() if count]
+        return [
+            f"{count} mask{'s' if count > 1 else ''} {what}"
+            for what, count in done.items()
+            if count
+        ]
 
 
 def fix_dataset(

@@ -68,7 +68,7 @@ def mask_facts(objects: Instances, config: DoctorConfig) -> MaskFacts:
     )
     return MaskFacts(
         area,
-        1 - area / np.maximum(enclosed, 1),
+        (enclosed - area) / np.maximum(enclosed, 1),
         gaps / np.maximum(area, 1),
         doubled_masks(masks, config.doubled_iou, area),
     )
