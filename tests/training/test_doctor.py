@@ -234,6 +234,11 @@ def test_records_that_cannot_be_read_are_each_named(tmp_path: Path) -> None:
 
 
 def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    path, content = _broken(tmp_path)
+    content["images"][0]["width"] = -1
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="expected positive numbers of pixels"):
+        read_for_check(path)
     (tmp_path / "a.json").write_text('{"images": []}')
     with pytest.raises(UserError, match="not a COCO dataset"):
         read_for_check(tmp_path / "a.json")

@@ -58,7 +58,7 @@ def mend(content: Any) -> tuple[Any, list[Fault]]:
         The same without the faulty records (new containers where something changed), and what
         they were. What is no COCO dataset at all comes back as it is, for the reader to refuse.
     """
-    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
+    if not _is_dataset(content):
         return content, []
     images, categories, annotations = (
         _listed(content[key]) for key in ("images", "categories", "annotations")
@@ -80,13 +80,24 @@ def mend(content: Any) -> tuple[Any, list[Fault]]:
 
 
 def without_damaged(content: Any) -> tuple[Any, list[Fault]]:
-    """Leave out annotations whose masks cannot be decoded, found by decoding one by one."""
-    faults, kept = [], []
-    sizes = {r["id"]: r for r in content["images"]}
+    """Leave out annotations whose masks cannot be decoded, found by decoding one by one.
+
+    Parameters
+    ----------
+    content
+        As `mend` gives it; comes back as it is when it is no dataset, or its images have no size.
+    """
+    faults: list[Fault] = []
+    kept = []
+    if not _is_dataset(content):
+        return content, []
+    sizes = {record.get("id"): record for record in content["images"]}
+    if not all(_has_size(record) for record in sizes.values()):
+        return content, []
     for number, record in enumerate(content["annotations"], start=1):
         image = sizes[record["image_id"]]
         try:
-            size = int(image["height"]), int(image["width"])
+            size = image["height"], image["width"]
             decode_segmentations([record["segmentation"]], ["its mask"], size)
         except UserError as error:
             text = str(error).partition(";")[0]
@@ -121,9 +132,9 @@ def _annotation(
     if not isinstance(outline, dict | list) or not outline:
         faults.append(Fault("no outline", file, name, "has no outline"))
         return None
-    width, height = image.get("width"), image.get("height")
-    if not isinstance(width, int) or not isinstance(height, int):
-        return record
+    width, height = image.get("width", 0), image.get("height", 0)
+    if not _has_size(image):
+        return record  # the reader refuses the image's record
     if isinstance(outline, dict) and list(outline.get("size", ())) != [height, width]:
         text = f"has a mask for an image of the size (height, width) {outline.get('size')}"
         faults.append(Fault("other image", file, name, text))
@@ -176,6 +187,15 @@ def _unique(records: list[dict[str, Any]], what: str, faults: list[Fault]) -> li
             kept.append(record)
             seen.add(number)
     return kept
+
+
+def _is_dataset(content: Any) -> bool:
+    return isinstance(content, dict) and {"images", "annotations", "categories"} <= set(content)
+
+
+def _has_size(image: dict[str, Any]) -> bool:
+    sides = image.get("width"), image.get("height")
+    return all(isinstance(side, int) and side > 0 for side in sides)
 
 
 def _key(value: Any) -> Any:

@@ -110,10 +110,12 @@ def pack_dataset(
         chosen = np.linspace(0, len(images) - 1, most).round().astype(int)
         images = [images[i] for i in chosen]
     packed = []
+    depths: set[str] = set()
     for number, record in enumerate(images):
         monitor.check()
         monitor.progress("reading images", number / max(1, len(images)))
         plane = read_annotated(dataset, record)
+        depths.add(str(plane.dtype))
         objects = dataset.instances[record.id]
         packed.append(
             pack_image(
@@ -125,6 +127,11 @@ def pack_dataset(
                 config.architecture.trunk.in_channels,
                 record.extra,
             )
+        )
+    if len(depths) > 1:
+        monitor.notice(
+            f"images of different bit depths ({', '.join(sorted(depths))}): save all in one depth "
+            "if their grey levels should compare"
         )
     return packed
 

@@ -11,6 +11,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import dataset_of, read_json
 from napari_sartorius.io.coco_mending import mend, without_damaged
+from napari_sartorius.io.project.records import NAMESPACE
 from napari_sartorius.io.sources import (
     annotations_file,
     find_images,
@@ -53,15 +54,16 @@ def read_for_check(
     if file is None or file.suffix.lower() != ".json":
         return read_dataset(source, images), []
     content = read_json(file)
-    if isinstance(content, dict) and "sartorius" in (content.get("info") or {}):
+    info = content.get("info") if isinstance(content, dict) else None
+    if source.is_dir() and isinstance(info, dict) and NAMESPACE in info:
         return read_dataset(source, images), []  # a project, whose journal belongs to it
     content, faults = mend(content)
     try:
         dataset = dataset_of(content, file)
     except UserError:
-        if not faults and not isinstance(content, dict):
+        content, more = without_damaged(content)
+        if not more:
             raise
-        content, more = without_damaged(content) if "annotations" in content else (content, [])
         faults += more
         dataset = dataset_of(content, file)
     dataset = with_names_read(dataset)

@@ -101,7 +101,7 @@ def scale_findings(
         for number, diameter in diameters.items():
             factor = max(diameter / usual, usual / diameter)
             if factor > config.scale_factor:
-                text = f"its {kind} cells are {diameter:.0f} px wide, elsewhere {usual:.0f} px"
+                text = f"its objects ({kind}) are {diameter:.0f} px wide, elsewhere {usual:.0f} px"
                 name = records[number].file_name
                 found.append(Finding("wrong scale", "warning", text, name, number, badness=factor))
     areas = [fact.area[fact.area > 0] for fact in facts.values()]
