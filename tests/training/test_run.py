@@ -15,7 +15,8 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
-from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.training.data import pack_dataset, split_dataset, train_and_validation
 from napari_sartorius.training.run import train
 from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint
 from tiny_centermask import tiny_checkpoint, write_tiny
@@ -116,6 +117,48 @@ def test_too_few_images_are_said(tiny_config: TrainConfig, tmp_path: Path) -> No
     training, validation = split_dataset(read_coco(_write(tmp_path, 3)), tiny_config, listener)
     assert (len(training), len(validation)) == (3, 0)
     assert "annotate at least five" in listener.notices[0]
+
+
+def test_of_few_images_a_strip_of_each_validates(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    listener = Listener()
+    data = read_dataset(_write(tmp_path, 3))
+    training, validation = train_and_validation(data, tiny_config, listener)
+    assert [image.pixels.shape[:2] for image in training] == [(96, 72)] * 3
+    assert [image.pixels.shape[:2] for image in validation] == [(96, 24)] * 3
+    assert "a quarter of each is kept apart" in listener.notices[0]
+
+
+def test_without_marks_whole_groups_validate(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = read_dataset(_write(tmp_path, 10))
+    for n, image in enumerate(data.images):
+        image.extra["group"] = n // 2
+    training, validation = split_dataset(data, tiny_config, Monitor())
+    assert len(validation) == 2
+    groups = {image.extra["group"] for image in training.images}
+    assert not groups & {image.extra["group"] for image in validation.images}
+
+    for image in data.images:
+        image.extra["group"] = "one"
+    listener = Listener()
+    assert len(split_dataset(data, tiny_config, listener)[1]) == 2
+    assert "all images are of one group" in listener.notices[0]
+
+
+def test_different_bit_depths_are_told(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = read_dataset(_write(tmp_path, 2))
+    pixels = np.asarray(Image.open(tmp_path / "1.png")).astype(np.uint16) * 256
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    listener = Listener()
+    pack_dataset(data, tiny_config, listener)
+    assert "different bit depths (uint16, uint8)" in listener.notices[0]
+
+
+def test_doubled_category_names_stop_a_training(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    path = _write(tmp_path, 5)
+    path.write_text(path.read_text().replace('"square"', '"disc"'))
+    with pytest.raises(UserError, match="2 categories are called 'disc'; --fix makes them one"):
+        train(path, tmp_path / "run", tiny_config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_wrong_split_name_lists_the_right_ones(tiny_config: TrainConfig, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def export(
     per pixel only, that is said.
     """
     from napari_sartorius.io.exporting import export_dataset
-    from napari_sartorius.io.importing import read_dataset
+    from napari_sartorius.io.sources import read_dataset
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     with ConsoleMonitor() as monitor:

@@ -49,7 +49,8 @@ def _to_coco(sources: list[Path], output: Path, images: Path | None) -> None:
     from dataclasses import replace
 
     from napari_sartorius.io.coco import write_coco
-    from napari_sartorius.io.importing import join_datasets, read_annotations
+    from napari_sartorius.io.importing import read_annotations
+    from napari_sartorius.io.joining import join_datasets
     from napari_sartorius.io.project.folder import relative_name
 
     known = _pictures(sources, images)
@@ -87,7 +88,8 @@ def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
 def _pictures(sources: list[Path], images: Path | None) -> CocoDataset:
     """All images that the sources may be about."""
     from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
-    from napari_sartorius.io.importing import images_in, needs_images, read_dataset
+    from napari_sartorius.io.importing import images_in, needs_images
+    from napari_sartorius.io.sources import read_dataset
 
     parts = [images_in(images)] if images is not None else []
     for source in sources:
@@ -109,7 +111,8 @@ def _pictures(sources: list[Path], images: Path | None) -> CocoDataset:
 
 def _kinds(sources: list[Path]) -> list[str]:
     """Categories that a new project begins with."""
-    from napari_sartorius.io.importing import needs_images, read_dataset
+    from napari_sartorius.io.importing import needs_images
+    from napari_sartorius.io.sources import read_dataset
 
     tables = [read_dataset(one).category_names for one in sources if not needs_images(one)]
     return list(dict.fromkeys(name for names in tables for name in names)) or ["cell"]

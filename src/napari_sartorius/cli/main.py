@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from napari_sartorius import __version__
+from napari_sartorius.cli.data import data_app
 from napari_sartorius.cli.demo import demo
 from napari_sartorius.cli.doctor import doctor
 from napari_sartorius.cli.errors import SentenceGroup
@@ -59,6 +60,7 @@ app.command()(train)
 app.command()(tune)
 app.command()(export)
 app.command("import")(import_annotations)
+app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(rescore_app, name="rescore")
 app.command()(doctor)

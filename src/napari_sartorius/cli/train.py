@@ -30,8 +30,8 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="COCO JSON, whose image files are looked up beside it; or a project's folder, of "
-            "which the images that are done are taken."
+            help="COCO JSON (LIVECell's, too), train.csv, DSB folder, folder with pairs of images "
+            "and labels; or a project's folder, of which the images that are done are taken."
         ),
     ],
     output: Annotated[
@@ -46,6 +46,10 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Model, or checkpoint, whose weights are the start."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Where to look for images that are not where the annotations say."),
     ] = None,
     effort: Annotated[
         Effort | None,
@@ -64,11 +68,11 @@ def train(
 
     try:
         if effort is not None:
-            _finetune(data, output, init, effort, resume)
+            _finetune(_dataset(data, images), output, init, effort, resume)
             return
         with ConsoleMonitor() as monitor:
-            settings = _settings(data, output, config, resume, init)
-            dataset = _dataset(data)
+            dataset = _dataset(data, images)
+            settings = _settings(dataset, output, config, resume, init)
             monitor.notice(f"{len(dataset)} annotated images in {data}")
             bundle = run_training(dataset, output, settings, monitor, resume=resume)
     except (KeyboardInterrupt, Cancelled):
@@ -82,7 +86,9 @@ def train(
     typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
 
 
-def _finetune(data: Path, output: Path, init: str | None, effort: Effort, resume: bool) -> None:
+def _finetune(
+    dataset: CocoDataset, output: Path, init: str | None, effort: Effort, resume: bool
+) -> None:
     from napari_sartorius.training.finetune import finetune
     from napari_sartorius.zoo import find_single
 
@@ -95,7 +101,7 @@ def _finetune(data: Path, output: Path, init: str | None, effort: Effort, resume
     with ConsoleMonitor() as monitor:
         result = finetune(
             find_single(init),
-            _dataset(data),
+            dataset,
             output,
             effort=effort.value,
             name=output.name,
@@ -110,19 +116,18 @@ def _finetune(data: Path, output: Path, init: str | None, effort: Effort, resume
     typer.echo(f"The model is in {path}: napari-sartorius segment ... --model {path}")
 
 
-def _dataset(data: Path) -> CocoDataset:
-    """A COCO file's images, or those of a project that are done."""
+def _dataset(data: Path, images: Path | None) -> CocoDataset:
+    """Annotated images of any source; of a project those that are done."""
     from napari_sartorius.engine.train_jobs import chosen_images
-    from napari_sartorius.io.coco import read_coco
-    from napari_sartorius.io.project import project_dataset
+    from napari_sartorius.io.sources import read_dataset
 
-    if data.is_dir():
-        return chosen_images(project_dataset(data), ("done",))
-    return read_coco(data)
+    dataset = read_dataset(data, images)
+    is_project = data.is_dir() and isinstance(dataset.info.get("sartorius"), dict)
+    return chosen_images(dataset, ("done",)) if is_project else dataset
 
 
 def _settings(
-    data: Path, output: Path, config: Path | None, resume: bool, init: str | None
+    dataset: CocoDataset, output: Path, config: Path | None, resume: bool, init: str | None
 ) -> TrainConfig | None:
     """Build the configuration from the options; None leaves it to the data."""
     from napari_sartorius.training.recipes import default_config
@@ -137,7 +142,6 @@ def _settings(
         return settings
     if settings is None:
         # The network of the model, so that all of its weights but the last layers fit.
-        dataset = _dataset(data)
         start = describe_checkpoint(Path(init)) if is_checkpoint(init) else find_single(init).card
         architecture = start.architecture.model_copy(
             update={"num_classes": len(dataset.categories)}

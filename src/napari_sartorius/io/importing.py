@@ -12,26 +12,20 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.io.coco import read_coco, read_coco_results, read_json
+from napari_sartorius.io.coco import read_coco_results, read_json
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
-from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
 from napari_sartorius.io.geojson import read_geojson
 from napari_sartorius.io.imagej_rois import read_rois
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
-from napari_sartorius.io.kaggle import read_submission, read_train_csv
-from napari_sartorius.io.labels_tiff import read_label_instances
-from napari_sartorius.io.ome_zarr_labels import read_zarr_labels
-from napari_sartorius.io.project.opening import project_dataset
-from napari_sartorius.io.table_csv import read_table
+from napari_sartorius.io.kaggle import read_submission
+from napari_sartorius.io.label_objects import read_label_objects, read_zarr_objects
+from napari_sartorius.io.sources import read_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from napari_sartorius.io.coco_dataset import ImageId
 
@@ -39,29 +33,6 @@ if TYPE_CHECKING:
 
 _HEAD = 1 << 16  # bytes by which a file's kind is told
 _ENDINGS = ("_labels", "_masks", "_overlay")  # of pictures that are not the image itself
-
-
-def read_dataset(source: str | Path) -> CocoDataset:
-    """Read annotations that say themselves which images they belong to.
-
-    Parameters
-    ----------
-    source
-        A project's folder, a COCO file (also LIVECell's form), ``train.csv`` or a DSB folder.
-
-    Raises
-    ------
-    UserError
-        When it is none of these, or is damaged.
-    """
-    source = Path(source)
-    if source.suffix.lower() == ".csv":
-        return read_train_csv(source)
-    if source.is_dir() and (source / "annotations.json").is_file():
-        return project_dataset(source)
-    if source.is_dir() and is_dsb_folder(source):
-        return read_dsb(source)
-    return read_coco(source)
 
 
 def read_annotations(
@@ -158,30 +129,6 @@ def image_beside(annotations: Path) -> Path | None:
     return max(found, key=lambda path: len(path.stem), default=None)
 
 
-def join_datasets(parts: Iterable[CocoDataset]) -> CocoDataset:
-    """Several datasets of images in one folder as one; categories are joined by their names."""
-    parts = list(parts)
-    kinds: dict[str, Category] = {}
-    for part in parts:
-        for kind in part.categories:
-            number = len(kinds) + 1
-            kinds.setdefault(kind.name, Category(number, kind.name, kind.colour))
-    names = list(kinds)
-    images: dict[ImageId, CocoImage] = {}
-    found: dict[ImageId, list[Instances]] = {}
-    for part in parts:
-        places = np.array([names.index(kind.name) for kind in part.categories], np.int64)
-        for image in part.images:
-            one = part.instances[image.id]
-            numbers = places[one.categories] if len(one) else one.categories
-            plain = Instances.from_masks(one.masks, one.scores, numbers)
-            images.setdefault(image.id, image)
-            found.setdefault(image.id, []).append(plain)
-    joined = {number: Instances.concatenate(some) for number, some in found.items()}
-    folder = parts[0].folder if parts else None
-    return CocoDataset(list(images.values()), list(kinds.values()), joined, {}, folder)
-
-
 def is_roi_zip(path: Path) -> bool:
     """Whether a file is a zip with ImageJ regions in it; looks at names only."""
     try:
@@ -198,57 +145,10 @@ def _one_image_reader(source: Path) -> Reader | None:
     if suffix == ".geojson" or (suffix == ".json" and _is_geojson(source)):
         return read_geojson
     if suffix == ".zarr":
-        return _read_zarr
+        return read_zarr_objects
     if suffix in IMAGE_SUFFIXES and not source.is_dir():
-        return _read_label_image
+        return read_label_objects
     return None
-
-
-def _read_label_image(path: Path, size: tuple[int, int]) -> tuple[Instances, list[Category]]:
-    found = read_label_instances(path)
-    table = path.with_name(path.stem.removesuffix("_labels") + "_objects.csv")
-    return _checked(found, size, path), _take_table(found, table)
-
-
-def _read_zarr(path: Path, size: tuple[int, int]) -> tuple[Instances, list[Category]]:
-    labels, axes, _ = read_zarr_labels(path)
-    if labels.ndim != 2:
-        raise UserError(f"{path} is a stack ({axes}), expected a single label image.")
-    masks, ids = CropMasks.from_labels(labels)
-    found = Instances.from_masks(masks)
-    found.columns["label"] = ids
-    table = path.with_name(path.stem.removesuffix("_labels") + "_objects.csv")
-    return _checked(found, size, path), _take_table(found, table)
-
-
-def _checked(found: Instances, size: tuple[int, int], path: Path) -> Instances:
-    if found.image_size != size:
-        height, width = found.image_size
-        raise UserError(
-            f"{path} is {width} x {height} pixels but its image is {size[1]} x {size[0]}: choose "
-            "the labels of this image."
-        )
-    return found
-
-
-def _take_table(found: Instances, path: Path) -> list[Category]:
-    """Give objects the scores and categories of a table beside them, when it is theirs."""
-    plain = [Category(1, "cell")]
-    if not path.is_file():
-        return plain
-    table = read_table(path)
-    if not {"index", "category"} <= table.keys():
-        return plain
-    rows = {int(label): row for row, label in enumerate(table["index"].tolist())}
-    labels = found.columns["label"].tolist()
-    if any(label not in rows for label in labels):
-        return plain
-    places = np.array([rows[label] for label in labels], np.int64)
-    names = list(dict.fromkeys(table["category"].astype(str).tolist()))
-    found.categories[:] = [names.index(str(table["category"][row])) for row in places.tolist()]
-    if "score" in table:
-        found.scores[:] = table["score"][places]
-    return [Category(n + 1, name, default_colour(n)) for n, name in enumerate(names)] or plain
 
 
 def _image_of(source: Path, images: Sequence[CocoImage]) -> CocoImage:

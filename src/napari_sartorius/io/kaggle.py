@@ -36,7 +36,8 @@ def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoData
     Returns
     -------
     CocoDataset
-        Image ids are the competition's; every further column is kept in `CocoImage.extra`.
+        Image ids are the competition's; every further column is kept in `CocoImage.extra`, and
+        ``sample_id`` gives ``plate``, ``well`` and ``plate_well``.
         Doubled and overlapping masks stay as they are.
 
     Raises
@@ -59,11 +60,28 @@ def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoData
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: image {stem} has no proper size ({error}).") from error
         extra = {key: value for key, value in group[0].items() if key not in _PER_OBJECT}
+        extra = plate_and_well(extra.get("sample_id", "")) | extra
         images.append(CocoImage(stem, f"{image_folder}/{stem}.png", width, height, extra))
         masks = _decode([row["annotation"] for row in group], stem, (height, width), path)
         categories = [names.index(row["cell_type"]) for row in group]
         instances[stem] = Instances.from_masks(masks, categories=np.array(categories, np.int64))
     return CocoDataset(images, categories_from_names(names), instances, {}, path.parent)
+
+
+def plate_and_well(sample_id: str) -> dict[str, str]:
+    """Plate and well of a ``sample_id`` such as ``shsy5y[diff]_E10-4_...``.
+
+    Returns
+    -------
+    dict
+        ``plate`` (before the first underscore), ``well`` (``E10``) and ``plate_well``; empty when
+        the text is not of that form.
+    """
+    plate, _, rest = sample_id.partition("_")
+    well, dash, _ = rest.partition("_")[0].rpartition("-")
+    if not plate or not dash or not well:
+        return {}
+    return {"plate": plate, "well": well, "plate_well": f"{plate}_{well}"}
 
 
 def write_train_csv(path: str | Path, dataset: CocoDataset) -> None:

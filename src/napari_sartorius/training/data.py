@@ -10,6 +10,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.planes import planes, read_plane
 from napari_sartorius.training.images import AnnotatedImage, pack_image
+from napari_sartorius.training.keep_apart import keep_apart
+from napari_sartorius.training.splitting import FEWEST_IMAGES, needs_care, split_in_two
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
 
 _VALIDATION_SHARE = 0.2
-_FEWEST_FOR_VALIDATION = 5
 
 
 def split_dataset(
@@ -29,8 +30,9 @@ def split_dataset(
     """Training and validation part.
 
     The file's own ``split`` field decides when it is there; else one image in five, chosen by the
-    seed, is kept for validation. With fewer than five images everything is trained on, and the
-    user is told that nothing measures the result.
+    seed, is kept for validation: whole groups (see `splitting.GROUP_FIELDS`) and every kind of
+    cell in its share. Fewer than five images are not divided, which the user is told;
+    `train_and_validation` keeps a strip of each apart instead.
 
     Raises
     ------
@@ -46,12 +48,22 @@ def split_dataset(
             )
         validation = dataset.split(config.validation_split or "")
         return dataset.split(config.train_split), validation
-    if len(dataset) < _FEWEST_FOR_VALIDATION:
+    if len(dataset) < FEWEST_IMAGES:
         monitor.notice(
-            f"only {len(dataset)} annotated images: all are used for training, so nothing measures "
-            "how good the model is; annotate at least five"
+            f"only {len(dataset)} annotated images: a quarter of each is kept apart to measure the "
+            "result; annotate at least five to measure it better"
         )
         return dataset, dataset.select(lambda _: False)
+    if needs_care(dataset):
+        try:
+            marked = split_in_two(dataset, share=_VALIDATION_SHARE, seed=config.seed)
+        except UserError:  # all images belong together
+            monitor.notice(
+                "all images are of one group: those that validate are like those trained on, so "
+                "the score will flatter"
+            )
+        else:
+            return marked.split("train"), marked.split("val")
     order = np.random.default_rng(config.seed).permutation(len(dataset))
     count = max(2, round(len(dataset) * _VALIDATION_SHARE))
     held_out = {dataset.images[i].id for i in order[:count]}
@@ -59,6 +71,25 @@ def split_dataset(
         dataset.select(lambda image: image.id not in held_out),
         dataset.select(lambda image: image.id in held_out),
     )
+
+
+def train_and_validation(
+    dataset: CocoDataset, config: TrainConfig, monitor: Monitor
+) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
+    """Packed images to train on and to validate with, as `split_dataset` divides them.
+
+    With fewer than five images and none to validate with, a strip of each is kept apart.
+
+    Raises
+    ------
+    UserError
+        As `split_dataset` and `pack_dataset`.
+    """
+    parts = split_dataset(dataset, config, monitor)
+    training = pack_dataset(parts[0], config, monitor)
+    if not len(parts[1]) and len(dataset) < FEWEST_IMAGES:
+        return keep_apart(training)
+    return training, pack_dataset(parts[1], config, monitor, config.validate_images)
 
 
 def pack_dataset(
@@ -79,10 +110,12 @@ def pack_dataset(
         chosen = np.linspace(0, len(images) - 1, most).round().astype(int)
         images = [images[i] for i in chosen]
     packed = []
+    depths: set[str] = set()
     for number, record in enumerate(images):
         monitor.check()
         monitor.progress("reading images", number / max(1, len(images)))
         plane = read_annotated(dataset, record)
+        depths.add(str(plane.dtype))
         objects = dataset.instances[record.id]
         packed.append(
             pack_image(
@@ -94,6 +127,11 @@ def pack_dataset(
                 config.architecture.trunk.in_channels,
                 record.extra,
             )
+        )
+    if len(depths) > 1:
+        monitor.notice(
+            f"images of different bit depths ({', '.join(sorted(depths))}): save all in one depth "
+            "if their grey levels should compare"
         )
     return packed
 

@@ -19,6 +19,7 @@ from napari_sartorius.nn.build import refuse_untrainable
 from napari_sartorius.postprocess.filter_config import unknown_categories
 from napari_sartorius.training.config import AugmentConfig, TrainConfig
 from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.zoo import CategoryCard, ModelBundle, ModelCard, Thresholds, save_bundle
@@ -134,6 +135,12 @@ def finetune(
         )
     config = config or finetune_config(start.card, dataset.category_names, effort)
     refuse_untrainable(config.architecture)
+    examine(
+        dataset,
+        monitor,
+        model_diameter=start.card.cell_diameter,
+        sides=(config.train_split, config.validation_split),
+    )
     training, validation = _prepared(dataset, config, monitor)
     initial = dict(start.load_network().state_dict())
     trainer = Trainer(config, training, validation, folder, monitor, initial)

@@ -10,9 +10,10 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.io.coco import read_coco
+from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.nn.build import build_network, refuse_untrainable
-from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.data import train_and_validation
+from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.recipes import default_config
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
@@ -35,12 +36,13 @@ def train(
     monitor: Monitor | None = None,
     resume: bool = True,
 ) -> ModelBundle:
-    """Train on a COCO dataset and write the best weights as a bundle.
+    """Train on annotated images and write the best weights as a bundle.
 
     Parameters
     ----------
     data
-        Annotated images, or the COCO JSON that holds them; image files are looked up beside it.
+        Annotated images, or where `read_dataset` finds them. They are looked at first: what no
+        training should begin with is an error, what will make the model worse a notice.
     folder
         Run folder: configuration, checkpoints, ``curve.csv`` and the finished bundle ``model``.
         A run that was killed continues from its last checkpoint when started again.
@@ -57,7 +59,7 @@ def train(
         When the data cannot be read, does not fit the configuration, or the folder is taken.
     """
     monitor = monitor or Monitor()
-    dataset = read_coco(data) if isinstance(data, Path) else data
+    dataset = read_dataset(data) if isinstance(data, Path) else data
     config = config or default_config(dataset)
     refuse_untrainable(config.architecture)
     if config.architecture.num_classes != len(dataset.categories):
@@ -67,9 +69,8 @@ def train(
         )
     if not resume and (folder / "last.pt").exists():
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
-    training_part, validation_part = split_dataset(dataset, config, monitor)
-    training = pack_dataset(training_part, config, monitor)
-    validation = pack_dataset(validation_part, config, monitor, config.validate_images)
+    examine(dataset, monitor, sides=(config.train_split, config.validation_split))
+    training, validation = train_and_validation(dataset, config, monitor)
     initial = _initial_weights(config, monitor)
     trainer = Trainer(config, training, validation, folder, monitor, initial)
     if trainer.resume():

@@ -1,0 +1,121 @@
+"""Annotated images from wherever they are: the one function that every verb on data begins with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.coco import dataset_of, read_json
+from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
+from napari_sartorius.io.kaggle import read_train_csv
+from napari_sartorius.io.label_pairs import is_label_pairs, read_label_pairs
+from napari_sartorius.io.project.folder import relative_name
+from napari_sartorius.io.project.opening import project_dataset
+
+if TYPE_CHECKING:
+    from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+
+
+def read_dataset(source: str | Path, images: str | Path | None = None) -> CocoDataset:
+    """Read annotations that say themselves which images they belong to.
+
+    Parameters
+    ----------
+    source
+        A COCO file in any dialect (also LIVECell's, whole and single-cell), ``train.csv`` of the
+        Sartorius competition, a project's folder, a DSB folder, a folder with pairs of images and
+        label images, or a folder with one of these files in it.
+    images
+        Where to look for image files that are not where the annotations say, folders below it
+        included.
+
+    Returns
+    -------
+    CocoDataset
+        Records of LIVECell's images get ``cell_type``, ``well`` and ``field`` of their names,
+        those of the competition ``plate``, ``well`` and ``plate_well`` of their ``sample_id``.
+
+    Raises
+    ------
+    UserError
+        When it is none of these, or is damaged; or when there is no folder `images`.
+    """
+    source = Path(source)
+    dataset = _read(annotations_file(source), source)
+    return dataset if images is None else find_images(dataset, images)
+
+
+def annotations_file(source: Path) -> Path | None:
+    """The file that holds a source's annotations; None for folders of pictures.
+
+    Raises
+    ------
+    UserError
+        When a folder holds several that could be meant.
+    """
+    if not source.is_dir():
+        return source
+    for name in ("annotations.json", "train.csv"):
+        if (source / name).is_file():
+            return source / name
+    if is_dsb_folder(source) or is_label_pairs(source):
+        return None
+    found = sorted(source.glob("*.json"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:4])
+        raise UserError(f"{source} holds several files ({names}): name the one that is meant.")
+    return found[0] if found else None
+
+
+def find_images(dataset: CocoDataset, folder: str | Path) -> CocoDataset:
+    """Records whose files are missing, led to files of the same name in a folder or below it.
+
+    Raises
+    ------
+    UserError
+        When there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder, expected the one that the images are in.")
+    by_name: dict[str, Path] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            by_name.setdefault(name, Path(place, name))
+    start = dataset.folder or Path()
+
+    def led(image: CocoImage) -> CocoImage:
+        there = by_name.get(Path(image.file_name).name)
+        if there is None or dataset.image_path(image).is_file():
+            return image
+        return replace(image, file_name=relative_name(there, start))
+
+    return replace(dataset, images=[led(image) for image in dataset.images])
+
+
+def with_names_read(dataset: CocoDataset) -> CocoDataset:
+    """Records with what LIVECell's names say: ``<type>_Phase_<well>_<field>_<time>_<crop>``."""
+
+    def told(image: CocoImage) -> CocoImage:
+        parts = image.stem.split("_")
+        if len(parts) < 5 or parts[1] != "Phase":
+            return image
+        known = {"cell_type": parts[0], "well": parts[2], "field": f"{parts[2]}_{parts[3]}"}
+        return replace(image, extra=known | image.extra)
+
+    return replace(dataset, images=[told(image) for image in dataset.images])
+
+
+def _read(file: Path | None, source: Path) -> CocoDataset:
+    if file is None:
+        if is_label_pairs(source):
+            return read_label_pairs(source)
+        return read_dsb(source)
+    if file.suffix.lower() == ".csv":
+        return read_train_csv(file)
+    if source.is_dir() and file.name == "annotations.json":
+        return project_dataset(source)
+    return with_names_read(dataset_of(read_json(file), file))

@@ -1,0 +1,122 @@
+"""Faults of a dataset as a whole: categories, splits, groups and scales."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.training.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_sartorius.io.coco_dataset import CocoDataset, ImageId
+    from napari_sartorius.training.doctor.config import DoctorConfig
+    from napari_sartorius.training.doctor.objects import MaskFacts
+
+_SHOWN = 4
+
+
+def category_findings(dataset: CocoDataset) -> list[Finding]:
+    """No objects at all, two categories of one name, categories without an object."""
+    if not dataset.object_count:
+        return [Finding("no objects", "error", "there is no annotated object")]
+    found = []
+    for name, times in Counter(dataset.category_names).items():
+        if times > 1:
+            text = f"{times} categories are called '{name}'"
+            found.append(Finding("same category name", "error", text))
+    counts = np.zeros(len(dataset.categories), np.int64)
+    for objects in dataset.instances.values():
+        counts += np.bincount(objects.categories, minlength=len(counts))
+    unused = [dataset.category_names[n] for n in np.flatnonzero(counts == 0)]
+    if unused:
+        found.append(Finding("unused category", "note", f"no object is {' or '.join(unused)}"))
+    empty = [image.file_name for image in dataset.images if not len(dataset.instances[image.id])]
+    if empty:
+        text = f"{len(empty)} images have no cells, such as {empty[0]}"
+        found.append(Finding("no cells", "note", text))
+    return found
+
+
+def split_findings(
+    dataset: CocoDataset,
+    config: DoctorConfig,
+    training: str = "train",
+    validation: str = "val",
+) -> list[Finding]:
+    """Sides of a split that are empty or too small, and groups on both sides."""
+    sides = Counter(str(i.extra["split"]) for i in dataset.images if "split" in i.extra)
+    if not sides:
+        return []
+    found = []
+    there = ", ".join(f"{n} {name}" for name, n in sides.items())
+    if not sides[training]:
+        text = f"no image is marked '{training}' ({there})"
+        found.append(Finding("no training image", "error", text))
+    if not sides[validation]:
+        text = f"no image is marked '{validation}' ({there})"
+        found.append(Finding("no validation image", "warning", text))
+    elif sides[validation] == 1:
+        text = f"a single image is marked '{validation}'"
+        found.append(Finding("one validation image", "warning", text))
+    return found + _straddling(dataset, config)
+
+
+def _straddling(dataset: CocoDataset, config: DoctorConfig) -> list[Finding]:
+    found = []
+    for name in config.group_fields:
+        sides: dict[str, set[str]] = defaultdict(set)
+        for image in dataset.images:
+            if name in image.extra and "split" in image.extra:
+                sides[str(image.extra[name])].add(str(image.extra["split"]))
+        both = [group for group, where in sides.items() if len(where) > 1]
+        if both:
+            more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
+            text = f"{name} {', '.join(both[:_SHOWN])}{more} is in several splits"
+            found.append(Finding("group on both sides", "warning", text, badness=len(both)))
+    return found
+
+
+def scale_findings(
+    dataset: CocoDataset,
+    facts: Mapping[ImageId, MaskFacts],
+    config: DoctorConfig,
+    model_diameter: float | None = None,
+) -> list[Finding]:
+    """Images whose cells have another size than those of their kind, or than the model's."""
+    by_kind: dict[str, dict[ImageId, float]] = defaultdict(dict)
+    for image in dataset.images:
+        fact = facts.get(image.id)
+        if fact is not None and np.count_nonzero(fact.area) >= config.scale_objects:
+            by_kind[kind_of(dataset, image.id)][image.id] = fact.diameter
+    found = []
+    records = {image.id: image for image in dataset.images}
+    for kind, diameters in by_kind.items():
+        if len(diameters) < config.scale_images:
+            continue
+        usual = float(np.median(list(diameters.values())))
+        for number, diameter in diameters.items():
+            factor = max(diameter / usual, usual / diameter)
+            if factor > config.scale_factor:
+                text = f"its objects ({kind}) are {diameter:.0f} px wide, elsewhere {usual:.0f} px"
+                name = records[number].file_name
+                found.append(Finding("wrong scale", "warning", text, name, number, badness=factor))
+    areas = [fact.area[fact.area > 0] for fact in facts.values()]
+    together = np.concatenate(areas) if areas else np.zeros(0)
+    if model_diameter and len(together):
+        diameter = float(np.sqrt(np.median(together) * 4 / np.pi))
+        if max(diameter / model_diameter, model_diameter / diameter) > config.model_factor:
+            text = f"cells are {diameter:.0f} px wide, the model is for {model_diameter:.0f} px"
+            found.append(Finding("other scale than the model", "warning", text))
+    return found
+
+
+def kind_of(dataset: CocoDataset, image: ImageId) -> str:
+    """Name of the category that most objects of an image have; "" without objects."""
+    categories = dataset.instances[image].categories
+    if not len(categories):
+        return ""
+    return dataset.category_names[int(np.bincount(categories).argmax())]

@@ -1,0 +1,205 @@
+"""Splits that can be trusted: no group on both sides, every kind of cell on each, enough images.
+
+Groups are dealt out one by one, the largest first, each to the side that lacks its kinds of images
+most: the greedy form of iterative stratification (Sechidis et al. 2011) for whole groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+
+    Ints = NDArray[np.int64]
+
+FEWEST_IMAGES = 5
+"""With fewer there is none to spare; strips of each image are kept apart instead."""
+
+FEWEST_VALIDATING = 2
+"""A single image measures its own peculiarities."""
+
+GROUP_FIELDS = ("group", "plate_well", "field")
+KIND_FIELD = "cell_type"
+
+
+def split_in_two(
+    dataset: CocoDataset,
+    *,
+    share: float = 0.2,
+    seed: int = 0,
+    group: Sequence[str] | None = None,
+    kind: str = KIND_FIELD,
+) -> CocoDataset:
+    """Mark each image ``split`` ``train`` or ``val``.
+
+    Parameters
+    ----------
+    dataset
+        Annotated images; stays as it is.
+    share
+        Of the images that validates, 0..1.
+    seed
+        The same seed gives the same split.
+    group
+        Fields of the images' records; images that agree in all of them stay together, and so do the
+        planes of one file. None: the first of `GROUP_FIELDS` that some record has.
+    kind
+        Field by which the split is stratified; where a record lacks it, the category that most of
+        its objects have.
+
+    Raises
+    ------
+    UserError
+        With too few images or groups to split, or when no record has a field of `group`.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"a share of {share} is no split: give one between 0 and 1, such as 0.2")
+    table = _table(dataset, group, kind, seed)
+    _refuse_few(dataset, table, 2)
+    side = deal(table, np.array([1 - share, share]))
+    side = _enough(table, side, min(FEWEST_VALIDATING, len(dataset) - 1))
+    return _marked(dataset, table, [{"split": ("train", "val")[s]} for s in side.tolist()])
+
+
+def split_in_folds(
+    dataset: CocoDataset,
+    folds: int,
+    *,
+    held_out: int = 0,
+    seed: int = 0,
+    group: Sequence[str] | None = None,
+    kind: str = KIND_FIELD,
+) -> CocoDataset:
+    """Give each image its ``fold``, 0 to `folds` - 1; ``split`` is ``val`` for fold `held_out`.
+
+    Parameters and errors as for `split_in_two`.
+    """
+    if folds < 2 or not 0 <= held_out < folds:
+        raise UserError(
+            f"{folds} folds, of them number {held_out} held out, are no split: give 2 or more"
+        )
+    table = _table(dataset, group, kind, seed)
+    _refuse_few(dataset, table, folds)
+    fold = deal(table, np.full(folds, 1 / folds))
+    marks = [
+        {"fold": number, "split": "val" if number == held_out else "train"}
+        for number in fold.tolist()
+    ]
+    return _marked(dataset, table, marks)
+
+
+class _Table:
+    """Which group each image is in, and how many images of each kind the groups have."""
+
+    def __init__(self, group_of: list[str], kind_of: list[str], seed: int) -> None:
+        self.groups, self.index = np.unique(group_of, return_inverse=True)
+        kinds, kind = np.unique(kind_of, return_inverse=True)
+        self.counts: Ints = np.zeros((len(self.groups), len(kinds)), np.int64)
+        np.add.at(self.counts, (self.index, kind), 1)
+        shuffled = np.random.default_rng(seed).permutation(len(self.groups))
+        sizes = self.counts.sum(axis=1)
+        self.order: Ints = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+
+
+def deal(table: _Table, shares: NDArray[np.float64]) -> Ints:
+    """Side (G,) of each group: where its kinds are short of their share most."""
+    totals = table.counts.sum(axis=0)
+    filled = np.zeros((len(shares), table.counts.shape[1]))
+    wanted = shares[:, None] * totals[None, :]
+    side = np.zeros(len(table.groups), np.int64)
+    for group in table.order.tolist():
+        own = table.counts[group]
+        # What the distance to the wanted counts becomes, by kind and for all images together.
+        lack = (own * (2 * (filled - wanted) + own) / totals).sum(axis=1)
+        size, images = own.sum(), totals.sum()
+        lack = lack + size * (2 * (filled - wanted).sum(axis=1) + size) / images
+        best = int(np.argmin(lack))
+        side[group] = best
+        filled[best] += own
+    return side
+
+
+def _enough(table: _Table, side: Ints, fewest: int) -> Ints:
+    """Move the smallest groups over until `fewest` images validate and some are trained on."""
+    sizes = table.counts.sum(axis=1)
+    by_size = np.argsort(sizes, kind="stable")
+    for here, there, least in ((1, 0, fewest), (0, 1, 1)):
+        for group in by_size.tolist():
+            others = int(np.count_nonzero(side == there))
+            if int(sizes[side == here].sum()) >= least or others < 2:
+                break
+            if side[group] == there:
+                side[group] = here
+    return side
+
+
+def _table(dataset: CocoDataset, group: Sequence[str] | None, kind: str, seed: int) -> _Table:
+    fields = group_fields(dataset) if group is None else tuple(group)
+    missing = [f for f in fields if not any(f in image.extra for image in dataset.images)]
+    if missing:
+        known = sorted({key for image in dataset.images for key in image.extra})
+        raise UserError(
+            f"no image has the field '{missing[0]}' to group by: "
+            + (f"choose among {', '.join(known)}" if known else "the records have no fields")
+        )
+    groups = [_group(image, fields) for image in dataset.images]
+    return _Table(groups, [_kind(dataset, image, kind) for image in dataset.images], seed)
+
+
+def group_fields(dataset: CocoDataset) -> tuple[str, ...]:
+    """The field that images are grouped by when nobody says: none or one of `GROUP_FIELDS`."""
+    for name in GROUP_FIELDS:
+        if any(name in image.extra for image in dataset.images):
+            return (name,)
+    return ()
+
+
+def needs_care(dataset: CocoDataset) -> bool:
+    """Whether images are not all alike: they have groups, several kinds, or share files."""
+    files = {image.file_name for image in dataset.images}
+    kinds = {_kind(dataset, image, KIND_FIELD) for image in dataset.images}
+    return bool(group_fields(dataset)) or len(kinds) > 1 or len(files) < len(dataset)
+
+
+def _group(image: CocoImage, fields: Sequence[str]) -> str:
+    values = [str(image.extra[name]) for name in fields if name in image.extra]
+    # An image of which nothing is known is a group of its own, with the other planes of its file.
+    return "group " + " | ".join(values) if values else f"file {image.file_name}"
+
+
+def _kind(dataset: CocoDataset, image: CocoImage, field: str) -> str:
+    if field in image.extra:
+        return str(image.extra[field])
+    categories = dataset.instances[image.id].categories
+    return str(np.bincount(categories).argmax()) if len(categories) else "none"
+
+
+def _refuse_few(dataset: CocoDataset, table: _Table, sides: int) -> None:
+    if len(dataset) < FEWEST_IMAGES:
+        raise UserError(
+            f"{len(dataset)} images are too few to split, expected {FEWEST_IMAGES} or more: train "
+            "without a split, which keeps a quarter of each image apart to measure the result"
+        )
+    if len(table.groups) < sides:
+        raise UserError(
+            f"the images belong to {len(table.groups)} group(s), which cannot be split into "
+            f"{sides} sides: group by another field, or by file_name alone with --group none"
+        )
+
+
+def _marked(dataset: CocoDataset, table: _Table, marks: list[dict[str, str | int]]) -> CocoDataset:
+    images = [
+        replace(image, extra=image.extra | marks[group])
+        for image, group in zip(dataset.images, table.index.tolist(), strict=True)
+    ]
+    return replace(dataset, images=images)
