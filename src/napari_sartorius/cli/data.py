@@ -156,7 +156,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"intensity: mean {grey['mean']}, std {grey['std']} ({grey['images']} images)")
     rows = found["categories"]
     columns = max((list(row) for row in rows), key=len, default=[])
-    table = [[row.get(column, "-") for column in columns] for row in rows]
+    # As text, for numbers of pixels and cells need no four decimals.
+    table = [[str(row.get(column, "-")) for column in columns] for row in rows]
     return [*lines, "", *aligned(columns, table)] if rows else lines
 
 
