@@ -42,8 +42,11 @@ def test_the_stack_is_its_nuclear_channel(monkeypatch):
     assert len(layer[1]["scale"]) == len(layer[1]["units"]) == 3
 
 
-def test_truth_layer_has_a_row_for_every_label():
-    image, truth = napari_samples.phase_contrast()
+@pytest.mark.parametrize(
+    "sample", [napari_samples.phase_contrast, napari_samples.crowded_phase_contrast]
+)
+def test_truth_layer_has_a_row_for_every_label(sample):
+    image, truth = sample()
     assert image[2] == "image"
     assert truth[2] == "labels"
     assert image[0].shape == truth[0].shape

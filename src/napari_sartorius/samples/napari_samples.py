@@ -15,10 +15,19 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 def phase_contrast() -> list[LayerData]:
     """Return the generated scene and its ground truth as a labels layer with features."""
-    image, truth = phase_contrast_scene()
+    return _scene("phase contrast (generated)")
+
+
+def crowded_phase_contrast() -> list[LayerData]:
+    """Return a crowded scene with its ground truth: the bundled model makes mistakes in it."""
+    return _scene("crowded phase contrast (generated)", seed=3, cells=140)
+
+
+def _scene(name: str, **wishes: int) -> list[LayerData]:
+    image, truth = phase_contrast_scene(**wishes)
     features = truth.table(category_names=[category.name for category in CATEGORIES])
     return [
-        (image, {"name": "phase contrast (generated)", "colormap": "gray"}, "image"),
+        (image, {"name": name, "colormap": "gray"}, "image"),
         (
             truth.masks.to_labels(),
             {"name": "ground truth", "features": features, "visible": False},
