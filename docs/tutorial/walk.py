@@ -27,6 +27,7 @@ PATIENCE = 300.0
 NO_CELL, TOO_WIDE = 0.1, 0.6
 """IoU with the truth below which a label is no cell, and below which its outline is put right."""
 
+_NEXT = "Next doubtful cell (N)"
 _CONTROL = Qt.KeyboardModifier.ControlModifier
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -135,24 +136,26 @@ class Walk:
         Returns the tools that were used, in their order.
         """
         used: list[str] = []
-        self._press("Next doubtful cell (N)", Qt.Key.Key_N)
-        for _ in range(len(self.review.queue.waiting)):
+        self._press(_NEXT, Qt.Key.Key_N)
+        for _ in range(2 * len(self.review.queue.waiting)):
             entry = self.review.current
             if entry.is_place and "add" not in used:
                 self._add(truth, entry.box)
                 used.append("add")
-                self._press("Next doubtful cell (N)", Qt.Key.Key_N)
+                self._press(_NEXT, Qt.Key.Key_N)
                 continue
             overlap = 0.0 if entry.is_place else self.overlap(truth, entry.key)
             if overlap < NO_CELL and "reject" not in used:
                 self.shoot("doubtful")
                 self._press("Reject a cell (R)", Qt.Key.Key_R)
                 used.append("reject")
-            elif NO_CELL <= overlap < TOO_WIDE and {"add", "reject"} <= {*used}:
+            elif overlap < NO_CELL or overlap >= TOO_WIDE:
+                self._press("Accept a cell (Y)", Qt.Key.Key_Y)
+            elif len(used) < 2:  # it comes round again
+                self._press(_NEXT, Qt.Key.Key_N)
+            else:
                 self._shrink(truth, entry.key)
                 return [*used, "shrink", "undo"]
-            else:
-                self._press("Accept a cell (Y)", Qt.Key.Key_Y)
         raise AssertionError(f"the queue held no mistakes of three kinds, only {used}")
 
     def _press(self, step: str, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
@@ -175,8 +178,8 @@ class Walk:
         label = int(self.layer.data.max())
         assert label > before, status.text()
         assert self.overlap(truth, label) > 0.5
-        self.canvas.key(Qt.Key.Key_Escape)
         self.shoot("added")
+        self.canvas.key(Qt.Key.Key_Escape)
 
     def _shrink(self, truth: np.ndarray, label: int) -> None:
         """Take pixels away around a cell as long as that is better, and the last one back."""
@@ -208,21 +211,16 @@ class Walk:
 
     def finish_review(self) -> None:
         """Accept what is left in the queue, and mark the image as done."""
-        self.go_to_correct_again()
-        self._press("Next doubtful cell (N)", Qt.Key.Key_N)
+        correct, project = self.dock.others.correct, self.dock.others.project
+        self.dock.tabs.setCurrentWidget(correct.parentWidget())
+        wait(PATIENCE, lambda: correct.session is not None and self.review.queue is not None)
+        wait(1.0)  # places without a label are looked for
+        self._press(_NEXT, Qt.Key.Key_N)
         while self.review.queue.waiting:
             self._press("Accept a cell (Y)", Qt.Key.Key_Y)
         self.shoot("reviewed")
-        tab = self.dock.others.project
-        self.dock.tabs.setCurrentWidget(tab.parentWidget())
-        tab.done_button.click()
-
-    def go_to_correct_again(self) -> None:
-        """Open the Correct tab where no place without a label is left, or some are."""
-        tab = self.dock.others.correct
-        self.dock.tabs.setCurrentWidget(tab.parentWidget())
-        wait(PATIENCE, lambda: tab.session is not None and tab.review.queue is not None)
-        wait(1.0)
+        self.dock.tabs.setCurrentWidget(project.parentWidget())
+        project.done_button.click()
 
     def export(self) -> Path:
         """Export COCO and return the file."""

@@ -299,7 +299,7 @@ def test_recovery_is_told(qtbot: Any, tmp_path: Path, pictures: list[str]) -> No
     assert not tab.content.isVisibleTo(tab)
     tab.open(tmp_path / "work")
     assert tab.content.isVisibleTo(tab)
-    assert tab.message.text() == "1 edit made after the last save restored."
+    assert tab.message.text() == "1 edit made after the last save was restored."
     assert recent_projects() == [tmp_path / "work"]
     tab.stop()
 

@@ -92,7 +92,7 @@ def test_edits_are_there_without_closing(project: Project) -> None:
     project.set_status(2, "done")
     project._lock.give_back()  # what the system does when a process dies
     again = open_project(project.folder)
-    assert again.restored == "3 edits made after the last save restored"
+    assert again.restored == "3 edits made after the last save were restored"
     assert_same(project, again)
     again.save()
     again.close()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.regions import region_table
 from napari_sartorius.io.coco_dataset import CocoDataset
 from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
 
@@ -52,14 +54,21 @@ def file_layers(project: Project, file_name: str) -> list[LayerData]:
 
 
 def file_labels(project: Project, file_name: str) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-    """Label image (planes, Y, X) and table of features of an image file of a project."""
+    """Label image (planes, Y, X) and table of features of an image file of a project.
+
+    Objects of a single plane are measured; in a stack, where one object may be in several planes,
+    only their areas are.
+    """
     planes = [project.plane(record.id) for record in project.planes_of(file_name)]
     labels = np.stack([plane.values for plane in planes])
     rows: dict[int, Row] = {}
     for plane in planes:
         rows |= {label: plane.rows.get(label, {}) for label in np.unique(plane.values).tolist()}
     rows.pop(0, None)
-    return labels, features_of(rows, labels)
+    features = features_of(rows, labels)
+    if len(labels) == 1 and rows:
+        features |= region_table(CropMasks.from_labels(labels[0])[0])
+    return labels, features
 
 
 def features_of(rows: Mapping[int, Row], labels: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,7 @@ def open_project(folder: str | Path) -> Project:
     if isinstance(annotations, dict):
         annotations = list(annotations.values())
     project = Project(folder, dataset, annotations)
+    project.saved_at = datetime.fromtimestamp(path.stat().st_mtime)
     project.take_over()
     if project.read_only is None:
         remove_leftovers(folder)

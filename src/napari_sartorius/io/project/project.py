@@ -133,7 +133,10 @@ class Project:
 
     def saved_text(self) -> str:
         """How much is saved, for a status line: "saved 10:42, 3 edits since"."""
-        when = f"saved {self.saved_at:%H:%M}" if self.saved_at else "not saved yet"
+        when = "not saved yet"
+        if self.saved_at is not None:
+            today = self.saved_at.date() == datetime.now().date()
+            when = f"saved {self.saved_at:{'%H:%M' if today else '%d %b %H:%M'}}"
         if not self.unsaved:
             return when
         return f"{when}, {self.unsaved} edit{'s' if self.unsaved > 1 else ''} since"
@@ -351,7 +354,9 @@ class Project:
         said = []
         if entries:
             count = len(entries)
-            said.append(f"{count} edit{'s' if count > 1 else ''} made after the last save restored")
+            edits = "1 edit" if count == 1 else f"{count:,} edits"
+            verb = "was" if count == 1 else "were"
+            said.append(f"{edits} made after the last save {verb} restored")
         if damaged:
             said.append("the end of the journal was damaged and could not be read")
         self.unsaved = len(entries)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QInputDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QInputDialog, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct import table_export
@@ -99,13 +99,29 @@ class CorrectTab(QWidget):
     def _build(self) -> None:
         form = new_form()
         add_row(form, "Labels", self.layers, "correct_layer")
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(8, 6, 8, 0)
+        column.setSpacing(6)
+        column.addLayout(form)
+        column.addWidget(self.table, 1)
+        for widget in (rule(), self.review, rule(), self.panel):
+            column.addWidget(widget)
+        self.scroll = QScrollArea()  # on a low screen; what was done stays in sight below it
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(inside)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(8, 0, 8, 8)
+        foot.setSpacing(6)
+        foot.addWidget(rule())
+        foot.addWidget(self.status)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 8)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addLayout(form)
-        layout.addWidget(self.table, 1)
-        for widget in (rule(), self.review, rule(), self.panel, rule(), self.status):
-            layout.addWidget(widget)
+        layout.addWidget(self.scroll, 1)
+        layout.addLayout(foot)
 
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer)

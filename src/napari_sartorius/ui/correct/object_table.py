@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QSizePolicy,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -92,7 +93,8 @@ class ObjectTable(QWidget):
         view.horizontalHeader().setMinimumSectionSize(30)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setTabKeyNavigation(False)
-        view.setMinimumHeight(120)
+        view.setMinimumHeight(120)  # on low screens it shrinks to that before the tab scrolls
+        view.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         sliders = QHBoxLayout()
         sliders.setSpacing(6)
         self.column.setMaximumWidth(96)
@@ -140,8 +142,11 @@ class ObjectTable(QWidget):
             set_role(self.count, "error")
             self.count.setText(str(error))
             return
+        columns = self.model.column_names
         with QSignalBlocker(self.view.selectionModel()):
             self.model.refresh(None if kept.all() else kept)
+        if self.model.column_names != columns:
+            self._fit_columns()
         there = set(features["index"].tolist())
         self._selected = [label for label in self._selected if label in there]
         self._show_selection()

@@ -186,7 +186,8 @@ class ExportDialog(QDialog):
                 raise UserError("No image is done yet: mark some, or export all images.")
             written = export_dataset(dataset, Path(folder).expanduser(), formats, listener)
             done = True
-            text = f"{dataset.object_count:,} cells of {len(dataset):,} images: "
+            images = "image" if len(dataset) == 1 else "images"
+            text = f"{dataset.object_count:,} cells of {len(dataset):,} {images}: "
             text += f"{len(written):,} file{'s' if len(written) > 1 else ''} in {folder}."
         except Cancelled:
             text = "Cancelled; the files that were finished stay."

@@ -292,7 +292,8 @@ class ProjectTab(QWidget):
         if current is not None:
             self._tell_loss(self.images.refresh(current))
         done, count = self.session.count_done(), len(self.session.files)
-        self.saved.setText(f"{done} of {count} images done · {project.saved_text()}")
+        images = "image" if count == 1 else "images"
+        self.saved.setText(f"{done} of {count} {images} done · {project.saved_text()}")
 
     def _tell_loss(self, cells: int) -> None:
         """Say so when many cells of the shown image went at once: undo takes a whole run away."""
