@@ -34,8 +34,8 @@ DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "guide" / "tutorial.md"
 PICTURES = DOCS / "images" / "tutorial"
 BEGIN, END = "<!-- times: written by docs/tutorial/session.py -->", "<!-- times: end -->"
-_COLOURS = 128
-_SIZE = 1180, 860
+_COLOURS = 256
+_SIZE = 1180, 800
 _JOURNAL_S = 0.2  # what is promised: an edit is on the disk this long after its end
 
 
