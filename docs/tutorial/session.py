@@ -34,9 +34,18 @@ DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "guide" / "tutorial.md"
 PICTURES = DOCS / "images" / "tutorial"
 BEGIN, END = "<!-- times: written by docs/tutorial/session.py -->", "<!-- times: end -->"
-_COLOURS = 256
+_COLOURS = 256, 160, 96, 64
+_MOST_BYTES = 150_000
 _SIZE = 1180, 800
 _JOURNAL_S = 0.2  # what is promised: an edit is on the disk this long after its end
+
+
+def save_small(picture: Image.Image, path: Path) -> None:
+    """Save a picture with as many colours as fit into the size wished for."""
+    for colours in _COLOURS:
+        picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size <= _MOST_BYTES:
+            break
 
 
 def open_window() -> Walk:
@@ -58,8 +67,7 @@ def open_window() -> Walk:
             path = PICTURES / f"{name}.png"
             dialog.grab().save(str(path))
             picture = Image.open(path).convert("RGB")
-        few = picture.quantize(_COLOURS, dither=Image.Dither.NONE)
-        few.save(PICTURES / f"{name}.png", optimize=True)
+        save_small(picture, PICTURES / f"{name}.png")
 
     walk = Walk(viewer, dock, shoot)
     dock.segment.model.models.select_data("neurons")

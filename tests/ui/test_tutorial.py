@@ -25,11 +25,11 @@ from napari_sartorius.ui.settings import Preferences
 
 from .conftest import NAMES, FakeClient, FakeHandle, FakeResult, make_card
 
-DOCS = Path(__file__).parents[2] / "docs"
-sys.path.insert(0, str(DOCS / "tutorial"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "tutorial"))
 
 from walk import Walk, same_masks
 
+DOCS = Path(__file__).parents[2] / "docs"
 MISSED, WIDE = 5, 63  # cells of the sample
 
 
@@ -74,9 +74,7 @@ def start(make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """Opens a window with the dock in it."""
     monkeypatch.setenv("SARTORIUS_STATE", str(tmp_path / "state"))
     card = make_card("first")
-    monkeypatch.setattr(
-        "napari_sartorius.zoo.find_bundle", lambda name: SimpleNamespace(card=card)
-    )
+    monkeypatch.setattr("napari_sartorius.zoo.find_bundle", lambda name: SimpleNamespace(card=card))
     docks, pictures = [], []
 
     def open_window(truth: np.ndarray) -> Walk:
