@@ -23,8 +23,8 @@ def crowded_phase_contrast() -> list[LayerData]:
     return _scene("crowded phase contrast (generated)", seed=3, cells=140)
 
 
-def _scene(name: str, **wishes: int) -> list[LayerData]:
-    image, truth = phase_contrast_scene(**wishes)
+def _scene(name: str, seed: int = 0, cells: int | None = None) -> list[LayerData]:
+    image, truth = phase_contrast_scene(seed=seed, cells=cells)
     features = truth.table(category_names=[category.name for category in CATEGORIES])
     return [
         (image, {"name": name, "colormap": "gray"}, "image"),
