@@ -93,6 +93,8 @@ def test_edits_are_there_without_closing(project: Project) -> None:
     project._lock.give_back()  # what the system does when a process dies
     again = open_project(project.folder)
     assert again.restored == "3 edits made after the last save were restored"
+    assert again.saved_text().startswith("saved ")
+    assert again.saved_text().endswith(", 3 edits since")
     assert_same(project, again)
     again.save()
     again.close()
