@@ -160,7 +160,7 @@ def _planes(
             for m, plane in zip(memory, flat, strict=True)
         ]
     name = _image_file(path, layer, picture, saved)
-    axes = _lead_axes(layer, len(lead))
+    axes = lead_axes(layer[1], len(lead))
     first = _first_plane(layer, picture, len(lead))
     found = []
     for n, index in enumerate(np.ndindex(*lead)):
@@ -170,9 +170,9 @@ def _planes(
     return found
 
 
-def _lead_axes(layer: LayerData, count: int) -> str:
+def lead_axes(meta: Mapping[str, Any], count: int) -> str:
     """Letters of the axes in front of (Y, X): the layer's own when it calls them t and z."""
-    named = "".join(str(label).upper() for label in (layer[1].get("axis_labels") or ())[:count])
+    named = "".join(str(label).upper() for label in (meta.get("axis_labels") or ())[:count])
     if len(named) == count and set(named) <= set("TZ") and len(set(named)) == count:
         return named
     return {1: "T", 2: "TZ"}.get(count, "")

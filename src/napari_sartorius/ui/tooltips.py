@@ -41,7 +41,8 @@ TOOLTIPS = {
     "project_new": "Makes a folder for images, their cells and every correction.",
     "project_open": "Opens a project's folder where you left off.",
     "project_recent": "Projects that were open last.",
-    "project_add": "Adds image files; each becomes a row of the list.",
+    "project_add": "Adds image files, a folder with all below it, or image layers of the viewer "
+    "with their cells; each becomes a row of the list.",
     "project_remove": "Moves the shown image and its cells to the project's trash folder.",
     "project_previous": "Shows the image above.",
     "project_next": "Shows the image below.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.coco_dataset import CocoImage
 from napari_sartorius.io.images import plane_axes, plane_shape, read_image
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def records_of_files(
-    paths: Sequence[Path], folder: Path, first_id: int, *, copy: bool
+    paths: Sequence[Path],
+    folder: Path,
+    first_id: int,
+    *,
+    copy: bool,
+    unreadable: list[str] | None = None,
 ) -> list[CocoImage]:
     """Records for image files, one for every plane of each.
 
@@ -33,13 +39,24 @@ def records_of_files(
         Id of the first record.
     copy
         Copy the files into the project's folder ``images``; otherwise records point to them.
+    unreadable
+        Takes a sentence for each file that is no readable image; the others get their records.
 
     Raises
     ------
     UserError
-        Naming the first file that is no readable image; nothing is copied then.
+        Naming the first file that is no readable image, without `unreadable`; nothing is copied
+        then.
     """
-    drafts = [(path, _planes(path)) for path in paths]
+    drafts = []
+    for path in paths:
+        try:
+            drafts.append((path, _planes(path)))
+        except UserError as error:
+            if unreadable is None:
+                raise
+            unreadable.append(str(error))
+    own = (folder / names.IMAGES).resolve()
     records: list[CocoImage] = []
     for path, (size, axes, places) in drafts:
         target = path
@@ -48,8 +65,9 @@ def records_of_files(
             with atomic_write(target) as temporary:
                 shutil.copyfile(path, temporary)
         name = names.relative_name(target, folder)
+        mine = copy or target.resolve().parent == own  # goes to the trash when it is removed
         for place in places:
-            extra: dict[str, Any] = {NAMESPACE: {"status": "new", "copied": copy}}
+            extra: dict[str, Any] = {NAMESPACE: {"status": "new", "copied": mine}}
             if axes:
                 extra |= {"plane": list(place), "plane_axes": axes}
             records.append(CocoImage(first_id + len(records), name, size[1], size[0], extra))

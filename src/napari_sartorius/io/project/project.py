@@ -143,6 +143,14 @@ class Project:
 
     # -- changing --------------------------------------------------------------------------------
 
+    def check_writable(self) -> None:
+        """Refuse to go on when nothing can be changed: UserError says why."""
+        if self.read_only is not None:
+            raise UserError(
+                f"the project {self.folder} cannot be changed because {self.read_only}; "
+                "close the other one or make a copy of the folder"
+            )
+
     def record(self, edit: LabelEdit) -> None:
         """Make an edit: it is on the disk when this returns.
 
@@ -153,7 +161,7 @@ class Project:
         ValueError
             When the edit does not fit its image.
         """
-        self._check_writable()
+        self.check_writable()
         self.plane(edit.image).check(edit)
         for row in edit.rows.values():
             if row is not None and row.get("category") is not None:
@@ -177,7 +185,13 @@ class Project:
         self.categories.append(category)
         return category
 
-    def add_files(self, paths: Iterable[str | Path], *, copy: bool = False) -> list[CocoImage]:
+    def add_files(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        copy: bool = False,
+        unreadable: list[str] | None = None,
+    ) -> list[CocoImage]:
         """Add image files, each plane of a stack as an image of its own.
 
         Parameters
@@ -186,6 +200,8 @@ class Project:
             PNG, JPEG or TIFF files; one that is in the project already is passed over.
         copy
             Copy the files into the project's folder ``images`` instead of pointing to them.
+        unreadable
+            Takes a sentence for each file that is no readable image; the others are added.
 
         Returns
         -------
@@ -195,13 +211,15 @@ class Project:
         Raises
         ------
         UserError
-            Naming the first file that is no readable image; nothing is added then.
+            Naming the first file that is no readable image, without `unreadable`; nothing is
+            added then.
         """
-        self._check_writable()
+        self.check_writable()
         known = {(self.folder / image.file_name).resolve() for image in self.images}
         unknown = [path for path in map(Path, paths) if path.resolve() not in known]
         first = 1 + max([0, *(i.id for i in self.images if isinstance(i.id, int))])
-        added = records_of_files(list(dict.fromkeys(unknown)), self.folder, first, copy=copy)
+        fresh = list(dict.fromkeys(unknown))
+        added = records_of_files(fresh, self.folder, first, copy=copy, unreadable=unreadable)
         for image in added:
             self.images.append(image)
             self._stored.replace(image.id, [])
@@ -224,7 +242,7 @@ class Project:
         list of str
             File names that were missing and are found now, by their old names.
         """
-        self._check_writable()
+        self.check_writable()
         path = Path(path)
         if not path.is_file():
             raise UserError(f"{path} does not exist: choose the file that is missing.")
@@ -248,7 +266,7 @@ class Project:
         Path
             The folder in the trash; its ``annotations.json`` is a COCO dataset of its own.
         """
-        self._check_writable()
+        self.check_writable()
         image = self.image(number)
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{image.stem}"
         place = names.free_name(self.folder / names.TRASH, name)
@@ -272,7 +290,7 @@ class Project:
         UserError
             When it cannot be written; the old file and the journal stay as they are.
         """
-        self._check_writable()
+        self.check_writable()
         write_text(self.folder / names.ANNOTATIONS, self._text(self.images))
         self.unsaved = 0
         self.saved_at = datetime.now()
@@ -302,15 +320,8 @@ class Project:
         self.read_only = self._lock.take()
         self._replay()
 
-    def _check_writable(self) -> None:
-        if self.read_only is not None:
-            raise UserError(
-                f"the project {self.folder} cannot be changed because {self.read_only}; "
-                "close the other one or make a copy of the folder"
-            )
-
     def _journaled(self, kind: str, content: dict[str, Any]) -> None:
-        self._check_writable()
+        self.check_writable()
         self._journal.append(
             {"kind": kind, "time": f"{datetime.now():%Y-%m-%dT%H:%M:%S}"} | content
         )

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QVBoxLayout, QWidge
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.forms import button, heading, quiet, rule
 from napari_sartorius.ui.project import questions
+from napari_sartorius.ui.project.adding import AddMenu
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
 from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.project.adding import Added
 
 _MANY = 5  # cells that vanish at once; more than a stroke of the eraser takes
 
@@ -70,7 +72,9 @@ class ProjectTab(QWidget):
         self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
         self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
         self.images = ImageList(self.session, self.doubt.of)
-        self.add_button = button("Add images …", "plain", "project_add")
+        self.add_button = button("Add images", "plain", "project_add")
+        self.adding = AddMenu(self, viewer)
+        self.add_button.setMenu(self.adding)
         self.remove_button = button("Remove", "plain", "project_remove")
         self.import_button = button("Import cells", "plain", "project_import")
         self.import_button.setMenu(QMenu(self.import_button))
@@ -130,7 +134,6 @@ class ProjectTab(QWidget):
     def _connect(self) -> None:
         self.new_button.clicked.connect(lambda: self.create(questions.new_project(self)))
         self.open_button.clicked.connect(lambda: self.open(questions.old_project(self)))
-        self.add_button.clicked.connect(lambda: self.add(questions.images(self)))
         self.remove_button.clicked.connect(self.remove)
         self.export_button.clicked.connect(self.show_export)
         self.back_button.clicked.connect(lambda: self._step(-1))
@@ -165,6 +168,15 @@ class ProjectTab(QWidget):
         """Add image files; a sentence says which one cannot be read."""
         if paths:
             self._try(lambda: self.session.add_files(paths))
+
+    def bring(self, action: Callable[[], Added]) -> None:
+        """Add images from elsewhere; a sentence says what came and what was left out."""
+
+        def tell() -> None:
+            came = action()
+            self._say(came.sentence(), Tone.WARNING if came.left_out else Tone.QUIET)
+
+        self._try(tell)
 
     def import_cells(self, sources: list[str]) -> None:
         """Add cells that other programs wrote; a sentence says how many, or what went wrong."""

@@ -34,6 +34,11 @@ def images(parent: QWidget) -> list[str]:
     return list(QFileDialog.getOpenFileNames(parent, "Images", "", f"Images ({kinds})")[0])
 
 
+def images_folder(parent: QWidget) -> str:
+    """Ask for a folder of images."""
+    return str(QFileDialog.getExistingDirectory(parent, "Folder of images"))
+
+
 def annotations(parent: QWidget) -> list[str]:
     """Ask for files with cells of other programs."""
     return list(QFileDialog.getOpenFileNames(parent, "Cells", "", _ANNOTATIONS)[0])

@@ -95,10 +95,18 @@ class ProjectSession(QObject):
         if self.project is None:
             return 0
         added = self.project.add_files(paths, copy=copy)
-        self.listed.emit()
-        if added and self.current is None:
-            self.show(added[0].file_name)
+        self.list_added([image.file_name for image in added])
         return len(added)
+
+    def list_added(self, files: Sequence[str]) -> None:
+        """Tell that image files were added; the first of them is shown if none is."""
+        self.listed.emit()
+        if files and self.current is None:
+            self.show(files[0])
+
+    def owns(self, layer: Layer) -> bool:
+        """Whether a layer shows the project's present image or its cells."""
+        return any(layer is one for one in self._layers)
 
     def import_annotations(self, sources: Sequence[str | Path]) -> Imported:
         """Add what other programs wrote to the images of the project, one undo step in the viewer.
