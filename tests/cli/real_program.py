@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parents[2] / "src"
-_CODE = "from napari_sartorius.cli.main import app; app(prog_name='napari-sartorius')"
+# A job in the background of a shell ignores Ctrl+C, and so would the processes that it starts.
+_CODE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from napari_sartorius.cli.main import app; app(prog_name='napari-sartorius')"
+)
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
