@@ -5,14 +5,21 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.postprocess.filter_config import FilterConfig, unknown_categories
 from napari_sartorius.zoo.rescorer_card import RescorerCard
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import Architecture
+    from napari_sartorius.postprocess.filter_config import FilterConfig
 
 
 class _Card(BaseModel):
@@ -106,7 +113,7 @@ class Card(_Card):
     description: str
     categories: tuple[CategoryCard, ...] = Field(min_length=1)
     thresholds: dict[str, Thresholds] = Field(default_factory=dict)
-    filters: tuple[FilterConfig, ...] = ()
+    filters: tuple[Any, ...] = ()
     rescorer: RescorerCard | None = None
     licence: str
     citation: str = ""
@@ -116,13 +123,30 @@ class Card(_Card):
     metrics_command: str = ""
     known_failures: tuple[str, ...] = ()
 
+    @field_validator("filters", mode="before")
+    @classmethod
+    def _read_filters(cls, value: Any) -> tuple[FilterConfig, ...]:
+        """Most cards have none, and a list of cards is shown without knowing all filters."""
+        if not value:
+            return ()
+        from napari_sartorius.postprocess.filter_config import read_filters
+
+        try:
+            return read_filters(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ValueError(f"{place}: {first['msg']}") from error
+
     @model_validator(mode="after")
     def _categories_have_names_of_their_own(self) -> Self:
         names = self.category_names
         if len(set(names)) != len(names):
             raise ValueError("two categories have the same name")
         self._check_thresholds(self.thresholds)
-        named = unknown_categories(self.filters, names)
+        named: set[str] = set().union(*(one.named_categories() for one in self.filters)) - set(
+            names
+        )
         if self.rescorer is not None:
             named |= set(self.rescorer.min_predicted_iou) - set(names)
         if named:
