@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import FAILED
 from napari_sartorius.core.errors import UserError
@@ -104,19 +105,8 @@ def _fix(
 
 
 def _config(path: Path | None) -> DoctorConfig:
-    from pydantic import ValidationError
-
     from napari_sartorius.training.doctor.config import DoctorConfig
 
     if path is None:
         return DoctorConfig()
-    try:
-        return DoctorConfig.model_validate_json(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path} holds no limits of the check ({place}: {first['msg']}): correct it."
-        ) from error
+    return read_config(path, DoctorConfig, "holds no limits of the check", "correct it.")

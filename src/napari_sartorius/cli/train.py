@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
+from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
 from napari_sartorius.core.errors import UserError
@@ -155,14 +155,9 @@ def _settings(
 def _read_config(path: Path) -> TrainConfig:
     from napari_sartorius.training.config import TrainConfig
 
-    try:
-        return TrainConfig.read(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path} is not a training configuration ({place}: {first['msg']}): correct it, or "
-            "start from the config.json of an earlier run."
-        ) from error
+    return read_config(
+        path,
+        TrainConfig,
+        "is not a training configuration",
+        "correct it, or start from the config.json of an earlier run.",
+    )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.engine_news import emit, failure_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,12 +164,8 @@ class EngineBridge(QObject):
             self._emit(self.noticed, message.text)
         elif isinstance(message, messages.FinishedMessage):
             self._compose(message, request, ticket)
-        elif isinstance(message, messages.FailedMessage):
-            logger.error("%s\n%s", message.sentence, message.traceback_text)
-            self._end_ticket(ticket, self.failed, message.sentence)
-        elif isinstance(message, messages.CrashedMessage):
-            logger.error("%s\n%s", message.sentence, message.log_tail)
-            self._end_ticket(ticket, self.failed, message.sentence)
+        elif (sentence := failure_in(message)) is not None:
+            self._end_ticket(ticket, self.failed, sentence)
         elif isinstance(message, messages.CancelledMessage):
             self._end_ticket(ticket, self.cancelled)
 
@@ -196,9 +193,5 @@ class EngineBridge(QObject):
         self._emit(signal, *values)
 
     def _emit(self, signal: Any, *values: object) -> None:
-        if self._closed:
-            return
-        try:
-            signal.emit(*values)
-        except RuntimeError:  # the dock was destroyed between two messages
-            logger.debug("the dock is gone; a message was dropped")
+        if not self._closed:
+            emit(signal, *values)

@@ -6,21 +6,19 @@ segment an image, nor lose a loaded network by cancelling it. The worker ends wi
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.engine_news import emit, failure_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sartorius.engine.messages import JobMessage
     from napari_sartorius.ui.engine_bridge import EngineClient
-
-logger = logging.getLogger(__name__)
 
 
 class JobBridge(QObject):
@@ -93,17 +91,13 @@ class JobBridge(QObject):
         if ticket != self._ticket:
             return
         if isinstance(message, messages.ProgressMessage):
-            self._emit(self.progressed, message.stage, message.fraction, message.seconds_left)
+            emit(self.progressed, message.stage, message.fraction, message.seconds_left)
         elif isinstance(message, messages.NoticeMessage):
-            self._emit(self.noticed, message.text)
+            emit(self.noticed, message.text)
         elif isinstance(message, messages.FinishedMessage):
             self._end(ticket, self.finished, message.result)
-        elif isinstance(message, messages.FailedMessage):
-            logger.error("%s\n%s", message.sentence, message.traceback_text)
-            self._end(ticket, self.failed, message.sentence)
-        elif isinstance(message, messages.CrashedMessage):
-            logger.error("%s\n%s", message.sentence, message.log_tail)
-            self._end(ticket, self.failed, message.sentence)
+        elif (sentence := failure_in(message)) is not None:
+            self._end(ticket, self.failed, sentence)
         elif isinstance(message, messages.CancelledMessage):
             self._end(ticket, self.cancelled)
 
@@ -115,10 +109,4 @@ class JobBridge(QObject):
             client, self._client, self._handle = self._client, None, None
         if client is not None:  # a thread of its own: the client cannot end in its own thread
             threading.Thread(target=client.close, name="sartorius-close", daemon=True).start()
-        self._emit(signal, *values)
-
-    def _emit(self, signal: Any, *values: object) -> None:
-        try:
-            signal.emit(*values)
-        except RuntimeError:  # the dock was destroyed between two messages
-            logger.debug("the dock is gone; a message was dropped")
+        emit(signal, *values)

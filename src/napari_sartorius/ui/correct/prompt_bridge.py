@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.engine_news import emit, failure_in
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.messages import JobMessage
@@ -159,12 +160,8 @@ class PromptBridge(QObject):
             self._emit(self.progressed, message.stage)
         elif isinstance(message, messages.FinishedMessage):
             self._end(ticket, self.answered, question.about, message.result)
-        elif isinstance(message, messages.FailedMessage):
-            logger.error("%s\n%s", message.sentence, message.traceback_text)
-            self._end(ticket, self.failed, question.about, message.sentence)
-        elif isinstance(message, messages.CrashedMessage):
-            logger.error("%s\n%s", message.sentence, message.log_tail)
-            self._end(ticket, self.failed, question.about, message.sentence)
+        elif (sentence := failure_in(message)) is not None:
+            self._end(ticket, self.failed, question.about, sentence)
         elif isinstance(message, messages.CancelledMessage):
             self._end(ticket, self.failed, question.about, "Cancelled.")
 
@@ -176,9 +173,5 @@ class PromptBridge(QObject):
         self._next()
 
     def _emit(self, signal: Any, *values: object) -> None:
-        if self._closed:
-            return
-        try:
-            signal.emit(*values)
-        except RuntimeError:  # the dock was destroyed between two messages
-            logger.debug("the dock is gone; a message was dropped")
+        if not self._closed:
+            emit(signal, *values)
