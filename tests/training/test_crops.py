@@ -13,6 +13,7 @@ from napari_sartorius.nn.targets import mask_targets
 from napari_sartorius.training.config import AugmentConfig
 from napari_sartorius.training.crops import CropSampler
 from napari_sartorius.training.images import pack_image, sampling_weights
+from napari_sartorius.training.sampling import FixedSampling, MixedSampling
 
 if TYPE_CHECKING:
     from napari_sartorius.training.images import AnnotatedImage
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 PLAIN = AugmentConfig(scale=(1, 1), contrast=0, brightness=0, gamma=1, noise=0)
 
 
-def _even(images: list[AnnotatedImage]) -> np.ndarray:
-    return np.full(len(images), 1 / len(images))
+def _even(images: list[AnnotatedImage]) -> FixedSampling:
+    return FixedSampling(np.ones(len(images)))
 
 
 def test_same_step_same_batch(discs: list[AnnotatedImage]) -> None:
@@ -77,7 +78,9 @@ def test_an_image_without_objects_gives_an_empty_truth() -> None:
         Normalisation(),
         1,
     )
-    _, target = CropSampler([empty], np.ones(1), 64, PLAIN, 0).draw(np.random.default_rng(0))
+    _, target = CropSampler([empty], FixedSampling(np.ones(1)), 64, PLAIN, 0).draw(
+        np.random.default_rng(0)
+    )
     assert target.boxes.shape == (0, 4)
     found = mask_targets(target, target.boxes, torch.zeros(0, dtype=torch.long), 28)
     assert found.shape == (0, 28, 28)
@@ -140,9 +143,15 @@ def test_colour_mixing_moves_colours_and_leaves_grey() -> None:
         image = pack_image(
             "x", pixels, CropMasks.from_full(mask), np.zeros(1, np.int64), Normalisation(), 3
         )
-        sampler = CropSampler([image], np.ones(1), 64, config, 0)
-        plain = CropSampler([image], np.ones(1), 64, PLAIN, 0)
+        sampler = CropSampler([image], FixedSampling(np.ones(1)), 64, config, 0)
+        plain = CropSampler([image], FixedSampling(np.ones(1)), 64, PLAIN, 0)
         drawn = [
             float(s.draw(np.random.default_rng(1))[0].std(dim=(1, 2))[0]) for s in (sampler, plain)
         ]
         assert (abs(drawn[0] - drawn[1]) > 0.05) == moves
+
+
+def test_share_of_second_set_follows_step() -> None:
+    mixed = MixedSampling(np.ones(2), np.array([1.0, 3.0]), lambda step: 0.4 if step < 5 else 0.0)
+    np.testing.assert_allclose(mixed.probabilities(0), [0.3, 0.3, 0.1, 0.3])
+    np.testing.assert_allclose(mixed.probabilities(5), [0.5, 0.5, 0, 0])

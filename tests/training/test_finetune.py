@@ -19,10 +19,10 @@ from napari_sartorius.engine.train_jobs import FineTuneJob
 from napari_sartorius.io.coco import CocoDataset, CocoImage
 from napari_sartorius.io.project import create_project
 from napari_sartorius.io.project.model_run import edit_of_run
-from napari_sartorius.training.config import STOP_FILE
 from napari_sartorius.training.data import pack_dataset
 from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
 from napari_sartorius.training.keep_apart import keep_apart
+from napari_sartorius.training.run_files import STOP_FILE
 from napari_sartorius.zoo import find_bundle
 from tiny_models import save_tiny_bundle
 

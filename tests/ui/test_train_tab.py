@@ -16,7 +16,7 @@ from napari_sartorius.engine.messages import (
     ProgressMessage,
 )
 from napari_sartorius.engine.train_jobs import FineTuneJob, TrainedModel
-from napari_sartorius.training.config import STOP_FILE
+from napari_sartorius.training.run_files import STOP_FILE
 from napari_sartorius.ui.train.curve import CurvePlot, read_curve
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_folder
 from napari_sartorius.io.project import project_dataset
-from napari_sartorius.training.config import STOP_FILE
+from napari_sartorius.training.run_files import STOP_FILE
 from napari_sartorius.zoo import find_single, list_bundles, user_models_folder
 
 if TYPE_CHECKING:

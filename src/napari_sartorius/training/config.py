@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-STOP_FILE = "stop"
-"""A file of this name in a run's folder ends the run after the present step; its best stays."""
-
-
 class AugmentConfig(BaseModel):
     """Random changes of a training crop. Flips and quarter turns are always on.
 
@@ -48,6 +44,24 @@ class AugmentConfig(BaseModel):
     invert: float = Field(default=0.0, ge=0, le=1)
 
 
+class FreezeConfig(BaseModel):
+    """Weights that a run leaves as they are.
+
+    Parameters
+    ----------
+    trunk_stages
+        Stages of the trunk from the stem on: 0 none, 1 the stem, 2 the stem and the first stage...
+    normalisation
+        Statistics, weights and biases of every batch normalisation: with one or two crops per step
+        the statistics of a batch say little.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    trunk_stages: int = Field(default=0, ge=0, le=5)
+    normalisation: bool = False
+
+
 class TrainConfig(BaseModel):
     """Everything that decides a training run.
 
@@ -72,8 +86,28 @@ class TrainConfig(BaseModel):
     validate_first
         Also validate the weights that the run starts from: when training makes them no better, they
         are the result.
+    accumulate
+        Batches whose gradients are added up for one step: `batch_size` times this many crops are
+        seen per step in the memory of `batch_size`.
+    schedule, decay_steps, decay_factor
+        How the rate falls after the warm-up: ``cosine`` to one hundredth, ``linear`` to zero, or
+        ``steps``, times `decay_factor` after each of `decay_steps`.
+    momentum
+        Of SGD.
+    loss_weights
+        Factor of each loss by its name (as in the columns ``loss_*`` of the curve); 1 where it is
+        not named.
+    loss_decay
+        Lets the losses of classes and boxes fall during the run, so that it ends on the mask's
+        (11th place of the Sartorius challenge).
+    freeze
+        Which weights stay as they are.
+    select_by
+        Which validation figure says what is best: the ``competition`` score, mask ``ap50`` or mask
+        ``ap`` (COCO), each 0..1.
     precision
-        ``auto`` uses bfloat16 where the device computes it faster.
+        ``auto`` uses bfloat16 where the device computes it faster; ``float16`` scales the loss and
+        needs a CUDA device.
     initial_weights
         A bundle (name, folder or zip), or a checkpoint of any format that can be imported, whose
         fitting tensors are the start.
@@ -86,11 +120,19 @@ class TrainConfig(BaseModel):
     augment: AugmentConfig = AugmentConfig()
     crop: int = Field(default=256, ge=64, multiple_of=32)
     batch_size: int = Field(default=4, ge=1)
+    accumulate: int = Field(default=1, ge=1)
     steps: int = Field(default=3000, ge=1)
     optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=4e-4, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
+    schedule: Literal["cosine", "linear", "steps"] = "cosine"
+    decay_steps: tuple[int, ...] = ()
+    decay_factor: float = Field(default=0.1, gt=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    loss_weights: dict[str, float] = {}
+    loss_decay: bool = False
+    freeze: FreezeConfig = FreezeConfig()
     gradient_clip: float = Field(default=5.0, gt=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
     balance: Literal["category", "image", "group"] = "category"
@@ -102,7 +144,8 @@ class TrainConfig(BaseModel):
     patience: int = Field(default=20, ge=1)
     validate_first: bool = False
     checkpoint_every: int = Field(default=100, ge=1)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    select_by: Literal["competition", "ap50", "ap"] = "competition"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     threads: int | None = None
     seed: int = 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.masks import CropMasks
     from napari_sartorius.training.config import AugmentConfig
     from napari_sartorius.training.images import AnnotatedImage
+    from napari_sartorius.training.sampling import Sampling
 
 # A cell cut by the crop to fewer pixels than this cannot be recognised and is not taught.
 _SMALLEST_AREA = 12
@@ -29,8 +30,8 @@ class CropSampler:
 
     Parameters
     ----------
-    images, weights
-        Packed images and the probability of drawing each.
+    images, sampling
+        Packed images and the probability of drawing each at any step.
     crop
         Side of a crop in network pixels.
     augment
@@ -42,23 +43,24 @@ class CropSampler:
     def __init__(
         self,
         images: Sequence[AnnotatedImage],
-        weights: NDArray[np.float64],
+        sampling: Sampling,
         crop: int,
         augment: AugmentConfig,
         seed: int,
     ) -> None:
-        self.images, self.weights = images, weights
+        self.images, self.sampling = images, sampling
         self.crop, self.augment, self.seed = crop, augment, seed
 
     def batch(self, step: int, size: int) -> tuple[Tensor, list[Target]]:
         """Batch (B, C, S, S) float32 and its truth."""
         rng = np.random.default_rng((self.seed, step))
-        pairs = [self.draw(rng) for _ in range(size)]
+        pairs = [self.draw(rng, step) for _ in range(size)]
         return torch.stack([image for image, _ in pairs]), [target for _, target in pairs]
 
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Target]:
+    def draw(self, rng: np.random.Generator, step: int = 0) -> tuple[Tensor, Target]:
         """One crop (C, S, S) and its truth."""
-        image = self.images[rng.choice(len(self.images), p=self.weights)]
+        chances = self.sampling.probabilities(step)
+        image = self.images[rng.choice(len(self.images), p=chances)]
         height, width = image.pixels.shape[:2]
         low, high = self.augment.scale
         scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))

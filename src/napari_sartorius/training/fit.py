@@ -19,10 +19,11 @@ from napari_sartorius.io.atomic import atomic_write, remove_leftovers, write_tex
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from napari_sartorius.training.config import STOP_FILE
 from napari_sartorius.training.crops import CropSampler
 from napari_sartorius.training.images import AnnotatedImage, sampling_weights
 from napari_sartorius.training.optimiser import learning_rate, make_optimiser
+from napari_sartorius.training.run_files import STOP_FILE
+from napari_sartorius.training.sampling import FixedSampling
 from napari_sartorius.training.validate import validate
 from napari_sartorius.training.weights import transfer_weights
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.network import Network
     from napari_sartorius.nn.targets import Target
     from napari_sartorius.training.config import TrainConfig
+    from napari_sartorius.training.sampling import Sampling
 
 _MOST_BAD_STEPS = 20
 
@@ -66,6 +68,8 @@ class Trainer:
         Progress, notices and cancel.
     initial
         Weights to start from where they fit.
+    sampling
+        Probability of each training image at any step; as `config.balance` says when None.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Trainer:
         folder: Path,
         monitor: Monitor,
         initial: dict[str, Tensor] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         if not training:
             raise UserError("there is no annotated image to train on; check the split names")
@@ -91,18 +96,19 @@ class Trainer:
         if choice.fallback:
             monitor.notice(choice.reason)
         self.device = torch.device(choice.device)
-        precision = choose_precision(config.precision, choice.device)
-        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.dtype = _dtype(config, choice.device)
         self.network: Network = build_network(config.architecture)
         if initial is not None:
             monitor.notice(transfer_weights(self.network, initial).sentence())
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, config.ema)
         self.optimiser = make_optimiser(self.network, config)
-        weights = sampling_weights(
-            training, config.balance, config.balance_field, config.architecture.num_classes
+        sampling = sampling or FixedSampling(
+            sampling_weights(
+                training, config.balance, config.balance_field, config.architecture.num_classes
+            )
         )
-        self.sampler = CropSampler(training, weights, config.crop, config.augment, config.seed)
+        self.sampler = CropSampler(training, sampling, config.crop, config.augment, config.seed)
         self.progress = Progress()
 
     def resume(self) -> bool:
@@ -204,6 +210,14 @@ class Trainer:
         save_checkpoint(
             self.folder / "last.pt", self.network, self.average, self.optimiser, self.progress
         )
+
+
+def _dtype(config: TrainConfig, device: str) -> torch.dtype:
+    """Arithmetic of a step."""
+    if config.precision == "float16":
+        return torch.float16
+    precision = choose_precision(config.precision, device)
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
 def _rounded(row: dict[str, float]) -> dict[str, float]:

@@ -178,7 +178,7 @@ class TrainTab(QWidget):
         """End the run after the present step with the best that it has."""
         if self._job is None:
             return
-        from napari_sartorius.training.config import STOP_FILE
+        from napari_sartorius.training.run_files import STOP_FILE
 
         self.stop_button.setEnabled(False)
         self.stage.setText("Stopping after this step …")

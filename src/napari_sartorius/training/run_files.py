@@ -1,0 +1,30 @@
+"""Names of the files in a run's folder: trainer, command line and dock agree here."""
+
+from __future__ import annotations
+
+STOP_FILE = "stop"
+"""A file of this name ends the run after the present step; its best stays."""
+
+PAUSE_FILE = "pause"
+"""While a file of this name exists the run waits, with a fresh checkpoint and an idle processor."""
+
+STATE_FILE = "state.json"
+"""What the run is doing and how to go on with it (`RunState`)."""
+
+CONFIG_FILE = "config.json"
+"""The whole configuration."""
+
+CURVE_FILE = "curve.csv"
+"""One row per validation."""
+
+LAST_FILE = "last.pt"
+"""Everything that a killed run needs to go on."""
+
+BEST_FILE = "best.pt"
+"""Averaged weights of the best validation."""
+
+MODEL_FOLDER = "model"
+"""The finished bundle."""
+
+PICTURES_FOLDER = "pictures"
+"""Validation images with truth and prediction, ``NAME-before.png`` and ``NAME-now.png``."""
