@@ -18,6 +18,7 @@ from families import FAMILIES
 from ours import DETECTIONS, PRECISIONS, Ours, picture
 from parts import PartWatch, now
 from report import Row, keep
+from stock_trained import TRAINED_CELLS, TRAINED_CLASSES, trained_state
 from yardsticks import Depth, yardstick
 
 from napari_sartorius.inference.device import choose_precision
@@ -67,11 +68,15 @@ def alternate(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 def stock_rows(depth: Depth, edge: int, device: str, rounds: int) -> list[Row]:
     """One stock network in every arithmetic beside the other program with the same weights."""
     torch.manual_seed(0)
-    tree = stock_mask_rcnn(depth, _CLASSES)
-    state = build_network(tree).state_dict()
-    name, other = yardstick(depth, _CLASSES, DETECTIONS, state, device)
+    trained = trained_state(depth)
+    classes = _CLASSES if trained is None else TRAINED_CLASSES
+    tree = stock_mask_rcnn(depth, classes)
+    state = build_network(tree).state_dict() if trained is None else trained
+    name, other = yardstick(depth, classes, DETECTIONS, state, device)
     on_card = device != "cpu"
-    images = [picture()] * (_BATCH_CUDA if on_card else 1)
+    images = [picture() if trained is None else picture(cells=TRAINED_CELLS)] * (
+        _BATCH_CUDA if on_card else 1
+    )
     ours = {precision: Ours(tree, state, precision, device) for precision in PRECISIONS}
     sides: dict[str, Callable[[], object]] = {"other": lambda: other(images, edge)}
     for precision, one in ours.items():
@@ -79,7 +84,7 @@ def stock_rows(depth: Depth, edge: int, device: str, rounds: int) -> list[Row]:
     times = alternate(sides, rounds)
     wanted = ours["float32"].find(images, edge)[0][1]
     theirs = other(images, edge)[0]
-    what = f"R{depth}-FPN, 704 x 520 at {edge} px"
+    what = f"R{depth}-FPN, {'random' if trained is None else 'trained'}, 704 x 520 at {edge} px"
     what += f", batch of {_BATCH_CUDA} on the graphics card" if on_card else ""
     rows = []
     for precision, one in ours.items():
@@ -94,7 +99,8 @@ def stock_rows(depth: Depth, edge: int, device: str, rounds: int) -> list[Row]:
             )
         )
         if precision != "float32":
-            rows.append(agreement(f"{what}, {precision} beside float32", mine, wanted, None))
+            limit = None if trained is None else _LIMIT_MASKS
+            rows.append(agreement(f"{what}, {precision} beside float32", mine, wanted, limit))
     return rows
 
 

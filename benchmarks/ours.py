@@ -73,7 +73,7 @@ class Ours:
         return found
 
 
-def picture(channels: int = 3) -> Tensor:
+def picture(channels: int = 3, cells: int | None = None) -> Tensor:
     """A generated field of cells, (channels, 520, 704) float32 of 0..255."""
-    grey, _ = phase_contrast_scene()
+    grey, _ = phase_contrast_scene(cells=cells)
     return torch.from_numpy(grey.astype(np.float32)).expand(channels, -1, -1).contiguous()

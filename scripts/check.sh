@@ -24,11 +24,12 @@ check "import contracts" env PYTHONPATH=src "$bin/lint-imports" --no-logo
 check "napari manifest" "$bin/npe2" validate src/napari_sartorius/napari.yaml
 
 if [ "$what" = all ]; then
-    # More threads than cores only make small networks wait for each other, and threads that spin
-    # while they wait take the cores from the worker processes that some tests start.
+    # One process per core, each with one thread: small networks gain little from more, and threads
+    # that spin while they wait take the cores from the worker processes that some tests start.
     cores=$("$bin/python" -c 'import os; print(min(os.cpu_count() or 1, 4))')
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$cores} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
-    check "pytest" scripts/with_display.sh "$bin/python" "$bin/python" -m pytest "$@"
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+    check "pytest" scripts/with_display.sh "$bin/python" \
+        "$bin/python" -m pytest --numprocesses "$cores" --dist loadgroup "$@"
 fi
 
 echo

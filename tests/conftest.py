@@ -42,7 +42,20 @@ def shared_golden() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip whole viewers where Qt draws into memory: that has no OpenGL for their canvas."""
+    """Give each test its place among several processes, and skip what cannot run here."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    _skip_viewers_without_canvas(items)
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests that run in one process: those with windows, which share one screen's focus; a file."""
+    file = item.path.relative_to(_REPOSITORY / "tests")
+    return "windows" if file.parts[0] == "ui" else file.as_posix()
+
+
+def _skip_viewers_without_canvas(items: list[pytest.Item]) -> None:
+    """Where Qt draws into memory there is no OpenGL for a viewer's canvas."""
     if os.environ.get("QT_QPA_PLATFORM") != "offscreen":
         return
     skip = pytest.mark.skip(reason="a viewer's canvas needs OpenGL; install Xvfb to run this")
