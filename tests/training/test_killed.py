@@ -14,7 +14,7 @@ import torch
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_anywhere_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    program = Path(__file__).with_name("killed_runs.py")
+    program = Path(__file__).parents[1] / "killed_runs.py"
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, check=False
     )

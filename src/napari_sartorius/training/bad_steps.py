@@ -34,9 +34,12 @@ class BadSteps:
         self._told = self._bad = self._overflows = 0
 
     @property
-    def in_a_row(self) -> int:
-        """How many of the last steps changed nothing; a checkpoint now might hold what broke."""
-        return self._bad + self._overflows
+    def in_doubt(self) -> bool:
+        """Whether the weights may be the reason, so that they are no place to go on from.
+
+        A few overflows are how float16 finds its scale.
+        """
+        return self._bad > 0 or self._overflows >= _MOST
 
     def note(self, step: int, outcome: StepOutcome, kept: int | None) -> None:
         """Hear of a step, by its 0-based number.
@@ -63,7 +66,7 @@ class BadSteps:
         if self._bad < _MOST and self._overflows < _MOST_OVERFLOWS:
             self._tell(step, outcome)
             return
-        first = step + 2 - self.in_a_row
+        first = step + 2 - self._bad - self._overflows
         weights = "no weights were saved yet" if kept is None else f"those of step {kept} are kept"
         raise UserError(
             f"the loss was not a number in steps {first} to {step + 1}, the last with crops of "

@@ -229,8 +229,12 @@ class Trainer:
         asked_to_stop = self._requests.stop_asked()
         at_end = step == config.steps or asked_to_stop
         stop = asked_to_stop
-        if step % config.validate_every == 0 or at_end:
+        if at_end:
             stop = self._validate() or asked_to_stop
+        elif self._bad_steps.in_doubt:
+            pass  # what is on the disk stays the place to go on from
+        elif step % config.validate_every == 0:
+            stop = self._validate()
         elif step % config.checkpoint_every == 0:
             self._save()
         if asked_to_stop:
@@ -285,12 +289,9 @@ class Trainer:
             ) from error
 
     def _save(self, is_best: bool = False) -> None:
-        progress = self.progress
-        if self._bad_steps.in_a_row and not is_best and progress.step < self.config.steps:
-            return  # weights that give no numbers are no place to go on from
         state, network = self.step.state(), self.average.network
-        if self._checkpoints.save(state, progress, network, is_best=is_best):
-            self._saved = progress.step
+        if self._checkpoints.save(state, self.progress, network, is_best=is_best):
+            self._saved = self.progress.step
 
     def _write_curve(self) -> None:
         try:

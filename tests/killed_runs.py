@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import faster_coco_eval  # noqa: F401  here, not again in every attempt
 import torch
-from tiny_runs import squares, tiny_run
 
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io import atomic
 from napari_sartorius.training.fit import Trainer
+from tiny_runs import squares, tiny_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
