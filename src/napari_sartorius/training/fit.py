@@ -191,6 +191,7 @@ class Trainer:
                 stopped = self.group.decide(partial(self._after_step, outcome))
         if self.group.is_first:
             self._checkpoints.finish()
+            self._requests.forget_stop()
         return FitResult(
             self.folder / BEST_FILE,
             progress.best_step,
@@ -226,22 +227,26 @@ class Trainer:
         self.monitor.check()
         self._bad_steps.note(step - 1, outcome, self._saved)
         self.monitor.progress(f"training, step {step} of {config.steps}", step / config.steps)
-        asked_to_stop = self._requests.stop_asked()
-        at_end = step == config.steps or asked_to_stop
-        stop = asked_to_stop
-        if at_end:
-            stop = self._validate() or asked_to_stop
-        elif self._bad_steps.in_doubt:
-            pass  # what is on the disk stays the place to go on from
-        elif step % config.validate_every == 0:
-            stop = self._validate()
-        elif step % config.checkpoint_every == 0:
+        if step == config.steps:
+            return self._validate()
+        if self._routine(step):
+            return True
+        self._requests.wait_while_paused(step, self._save)
+        if not self._requests.stop_asked():
+            return False
+        if not self.progress.rows or self.progress.rows[-1]["step"] < step:
+            self._validate()
+        return True
+
+    def _routine(self, step: int) -> bool:
+        """Validate or save when it is time to; True when nothing improves any more."""
+        if self._bad_steps.in_doubt:
+            return False  # what is on the disk stays the place to go on from
+        if step % self.config.validate_every == 0:
+            return self._validate()
+        if step % self.config.checkpoint_every == 0:
             self._save()
-        if asked_to_stop:
-            self._requests.stopped()
-        elif not at_end:
-            self._requests.wait_while_paused(step, self._save)
-        return stop
+        return False
 
     @property
     def _figure(self) -> str:

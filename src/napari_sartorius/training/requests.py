@@ -35,8 +35,8 @@ class Requests:
         """Whether the run shall end after this step."""
         return self._stop.exists()
 
-    def stopped(self) -> None:
-        """Take the request away once it was obeyed, so that the run can go on later."""
+    def forget_stop(self) -> None:
+        """Take the request away when the run has ended, so that it can go on later."""
         self._stop.unlink(missing_ok=True)
 
     def wait_while_paused(self, step: int, save: Callable[[], None]) -> None:
