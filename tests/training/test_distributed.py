@@ -13,7 +13,8 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
-from napari_sartorius.training.distributed import Group, Place, join
+from napari_sartorius.training.distributed import Group, join
+from napari_sartorius.training.place import Place
 from two_processes import exact_config, fit, usual_config
 
 if TYPE_CHECKING:

@@ -192,13 +192,8 @@ class Trainer:
         if self.group.is_first:
             self._checkpoints.finish()
             self._requests.forget_stop()
-        return FitResult(
-            self.folder / BEST_FILE,
-            progress.best_step,
-            progress.best_score,
-            progress.step,
-            stopped,
-        )
+        best = self.folder / BEST_FILE
+        return FitResult(best, progress.best_step, progress.best_score, progress.step, stopped)
 
     def _begin(self) -> bool:
         """Write what a run begins with; True when it had already ended."""
