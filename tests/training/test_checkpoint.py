@@ -114,11 +114,33 @@ def test_best_weights_that_cannot_be_written_at_the_end_are_an_error(tmp_path: P
     checkpoints.finish()
 
 
+def test_resuming_puts_right_what_a_kill_between_the_two_files_left(tmp_path: Path) -> None:
+    network = torch.nn.Linear(3, 3)
+    checkpoints = Checkpoints(tmp_path, Monitor())
+    _save(checkpoints, network, 2, is_best=True)
+    earlier = (tmp_path / "best.pt").read_bytes()
+    with torch.no_grad():
+        network.weight += 1
+    _save(checkpoints, network, 4, is_best=True)
+    (tmp_path / "best.pt").write_bytes(earlier)  # as if the second file had not been written
+    assert Checkpoints(tmp_path, Monitor()).load() is not None
+    torch.testing.assert_close(torch.load(tmp_path / "best.pt"), dict(network.state_dict()))
+    # Later checkpoints are about other weights and leave the best alone.
+    best = (tmp_path / "best.pt").read_bytes()
+    with torch.no_grad():
+        network.weight += 1
+    _save(checkpoints, network, 6)
+    Checkpoints(tmp_path, Monitor()).load()
+    assert (tmp_path / "best.pt").read_bytes() == best
+
+
 def _save(
     checkpoints: Checkpoints, network: nn.Module, step: int, *, is_best: bool = False
 ) -> bool:
     state = {"average": network.state_dict()}
-    return checkpoints.save(state, Progress(step=step), network, is_best=is_best)
+    best = step if is_best else 0
+    progress = Progress(step=step, best_step=best, rows=[{"step": float(step)}])
+    return checkpoints.save(state, progress, network, is_best=is_best)
 
 
 def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:

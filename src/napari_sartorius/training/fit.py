@@ -136,8 +136,8 @@ class Trainer:
         self.network: Network = build_network(config.architecture)
         if initial is not None:
             monitor.notice(transfer_weights(self.network, initial).sentence())
-        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.group.same_weights(self.network)
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.step = TrainingStep(self.network, config, self.device, self.dtype, self.group, monitor)
         self.average, self.optimiser = self.step.average, self.step.optimiser
         sampling = sampling or FixedSampling(
