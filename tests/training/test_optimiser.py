@@ -87,7 +87,7 @@ def test_the_average_is_to_the_bit_that_of_one_tensor_after_the_other() -> None:
             for parameter in network.parameters():
                 parameter += torch.randn_like(parameter)
         network(torch.randn(2, 1, 5, 5))
-        average.update(step)
+        average.update(network, step)
         decay = min(0.9, (1 + step) / (10 + step))
         for name, value in network.state_dict().items():
             if value.dtype.is_floating_point:

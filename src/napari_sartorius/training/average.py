@@ -17,7 +17,7 @@ class WeightAverage(Generic[Network]):
     Parameters
     ----------
     network
-        The network that is trained; its tensors may change, but not be replaced by others.
+        The network that is trained.
     decay
         Share of the past that each step keeps; smaller during the first steps, so that the random
         start is forgotten quickly.
@@ -28,17 +28,16 @@ class WeightAverage(Generic[Network]):
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
         self.decay = decay
-        theirs = network.state_dict()
-        pairs = [(mine, theirs[name].detach()) for name, mine in self.network.state_dict().items()]
-        self._averaged = [pair for pair in pairs if pair[0].dtype.is_floating_point]
-        self._copied = [pair for pair in pairs if not pair[0].dtype.is_floating_point]
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
+    def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards the network after optimiser step number `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        mine, theirs = zip(*self._averaged, strict=True)
+        theirs = network.state_dict()
+        pairs = [(mine, theirs[name].detach()) for name, mine in self.network.state_dict().items()]
+        averaged = [pair for pair in pairs if pair[0].dtype.is_floating_point]
         # One call for all tensors, which a graphics card does in a few kernels.
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
-        for own, value in self._copied:
-            own.copy_(value)
+        torch._foreach_lerp_([a for a, _ in averaged], [b for _, b in averaged], 1 - decay)
+        for mine, value in pairs:
+            if not mine.dtype.is_floating_point:
+                mine.copy_(value)

@@ -219,7 +219,6 @@ class Trainer:
     def _after_step(self, outcome: StepOutcome) -> bool:
         """All that the first process does between two steps; True when it is time to stop."""
         config, step = self.config, self.progress.step
-        self.monitor.check()
         self._bad_steps.note(step - 1, outcome, self._saved)
         self.monitor.progress(f"training, step {step} of {config.steps}", step / config.steps)
         if step == config.steps:
@@ -228,6 +227,7 @@ class Trainer:
             return True
         self._requests.wait_while_paused(step, self._save)
         if not self._requests.stop_asked():
+            self.monitor.check()
             return False
         if not self.progress.rows or self.progress.rows[-1]["step"] < step:
             self._validate()

@@ -129,7 +129,7 @@ class TrainingStep:
         if finite_losses and math.isfinite(size):
             self.scaler.step(self.optimiser)
             self.scaler.update()
-            self.average.update(step)
+            self.average.update(self.network, step)
             return StepOutcome(dict(zip(names, values, strict=True)), is_finite=True)
         self._statistics.restore()
         self.scaler.update()
