@@ -22,6 +22,7 @@ from napari_sartorius.nn.config import (
 from napari_sartorius.nn.deformable import DeformableConv2d
 from napari_sartorius.nn.fold import fold_batch_norm
 from napari_sartorius.nn.norms import FrozenBatchNorm
+from napari_sartorius.nn.trunks.freeze import batch_norms
 from napari_sartorius.nn.trunks.resnest import ResNeStTrunk
 from napari_sartorius.zoo import save_bundle
 from tiny_models import tiny_card
@@ -87,6 +88,10 @@ def test_options_of_the_stem_and_the_normalisation(norm: str) -> None:
     if norm == "batch":
         with pytest.raises(UserError, match="two images"):
             trunk(torch.randn(1, 1, 32, 64))
+        for layer in batch_norms(trunk):
+            layer.eval()  # as a run with frozen normalisation does
+        trunk(torch.randn(1, 1, 32, 64))
+        trunk.train()
     maps = trunk(torch.randn(2, 1, 32, 64))
     assert trunk.strides == (2, 4, 8, 16)
     assert [tuple(m.shape[2:]) for m in maps] == [(16, 32), (8, 16), (4, 8), (2, 4)]

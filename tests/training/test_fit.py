@@ -41,7 +41,7 @@ def _trainer(
 def test_training_lowers_the_loss_and_finds_objects(
     tiny_config: TrainConfig, discs: list[AnnotatedImage], tmp_path: Path
 ) -> None:
-    config = tiny_config.model_copy(update={"steps": 150, "validate_every": 25})
+    config = tiny_config.model_copy(update={"steps": 100, "validate_every": 20})
     result = _trainer(config, discs, tmp_path).fit()
     with (tmp_path / "curve.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))

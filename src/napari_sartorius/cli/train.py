@@ -13,6 +13,7 @@ from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
+from napari_sartorius.training.place import Place
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
@@ -81,6 +82,8 @@ def train(
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None
+    if Place.from_environment().rank:
+        return  # of several processes the first one speaks for all
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")
     typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")

@@ -147,7 +147,10 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
+        "out of memory" in text
+        or "allocate memory" in text
+        or "not enough memory" in text
+        or "ALLOC_FAILED" in text
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import Architecture
@@ -95,16 +95,16 @@ class TrainConfig(BaseModel):
     momentum
         Of SGD.
     loss_weights
-        Factor of each loss by its name (as in the columns ``loss_*`` of the curve); 1 where it is
-        not named.
+        Factor of each loss by its name (as in the columns ``loss_*`` of the curve, which show
+        losses before they are weighed); 1 where it is not named.
     loss_decay
-        Lets the losses of classes and boxes fall during the run, so that it ends on the mask's
-        (11th place of the Sartorius challenge).
+        Lets the losses of classes and boxes fall during the run, in 40 parts of equal length, so
+        that it ends on the mask's (11th place of the Sartorius challenge; `loss_weights.decayed`).
     freeze
         Which weights stay as they are.
     select_by
-        Which validation figure says what is best: the ``competition`` score, mask ``ap50`` or mask
-        ``ap`` (COCO), each 0..1.
+        Which validation figure says what is best and when to stop: the ``competition`` score, mask
+        ``ap50`` or mask ``ap`` (COCO), each 0..1.
     precision
         ``auto`` uses bfloat16 where the device computes it faster; ``float16`` scales the loss and
         needs a CUDA device.
@@ -130,7 +130,7 @@ class TrainConfig(BaseModel):
     decay_steps: tuple[int, ...] = ()
     decay_factor: float = Field(default=0.1, gt=0, lt=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    loss_weights: dict[str, float] = {}
+    loss_weights: dict[str, NonNegativeFloat] = {}
     loss_decay: bool = False
     freeze: FreezeConfig = FreezeConfig()
     gradient_clip: float = Field(default=5.0, gt=0)

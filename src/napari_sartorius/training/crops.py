@@ -51,16 +51,38 @@ class CropSampler:
         self.images, self.sampling = images, sampling
         self.crop, self.augment, self.seed = crop, augment, seed
 
-    def batch(self, step: int, size: int) -> tuple[Tensor, list[Target]]:
-        """Batch (B, C, S, S) float32 and its truth."""
-        rng = np.random.default_rng((self.seed, step))
-        pairs = [self.draw(rng, step) for _ in range(size)]
+    def batch(self, step: int, size: int, first: int = 0) -> tuple[Tensor, list[Target]]:
+        """Batch (B, C, S, S) float32 and its truth.
+
+        Parameters
+        ----------
+        step
+            0-based.
+        size
+            Number of crops.
+        first
+            Number of the first of them in the whole batch, of which several processes draw parts.
+        """
+        rngs = [self._rng(step, first + place) for place in range(size)]
+        pairs = [self.draw(rng, step) for rng in rngs]
         return torch.stack([image for image, _ in pairs]), [target for _, target in pairs]
+
+    def names(self, step: int, size: int, first: int = 0) -> list[str]:
+        """Name of the image of each crop that `batch` gives for the same arguments."""
+        rngs = [self._rng(step, first + place) for place in range(size)]
+        return [self.images[self._choice(rng, step)].name for rng in rngs]
+
+    def _rng(self, step: int, place: int) -> np.random.Generator:
+        """Random numbers of one crop, whoever draws it."""
+        return np.random.default_rng((self.seed, step, place))
+
+    def _choice(self, rng: np.random.Generator, step: int) -> int:
+        """Which image a crop is taken from; the first thing that is drawn for it."""
+        return int(rng.choice(len(self.images), p=self.sampling.probabilities(step)))
 
     def draw(self, rng: np.random.Generator, step: int = 0) -> tuple[Tensor, Target]:
         """One crop (C, S, S) and its truth."""
-        chances = self.sampling.probabilities(step)
-        image = self.images[rng.choice(len(self.images), p=chances)]
+        image = self.images[self._choice(rng, step)]
         height, width = image.pixels.shape[:2]
         low, high = self.augment.scale
         scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))

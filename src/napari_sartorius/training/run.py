@@ -13,6 +13,7 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.nn.build import build_network, refuse_untrainable
 from napari_sartorius.training.data import train_and_validation
+from napari_sartorius.training.distributed import heard
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.recipes import default_config
@@ -58,7 +59,7 @@ def train(
     UserError
         When the data cannot be read, does not fit the configuration, or the folder is taken.
     """
-    monitor = monitor or Monitor()
+    monitor = heard(monitor or Monitor())
     dataset = read_dataset(data) if isinstance(data, Path) else data
     config = config or default_config(dataset)
     refuse_untrainable(config.architecture)
@@ -78,7 +79,10 @@ def train(
     result = trainer.fit()
     card = _card(folder.name or "model", config, dataset, training, trainer, result)
     weights = torch.load(result.best, map_location="cpu", weights_only=True)
-    return save_bundle(folder / "model", card, weights)
+    place = folder / "model"
+    return trainer.group.first_does(
+        lambda: save_bundle(place, card, weights), lambda: find_single(str(place))
+    )
 
 
 def _initial_weights(config: TrainConfig, monitor: Monitor) -> dict[str, Tensor] | None:

@@ -10,6 +10,7 @@ import torch
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.paste import paste
+from napari_sartorius.evaluation.coco_ap import coco_average_precision
 from napari_sartorius.evaluation.threshold_search import search_thresholds
 from napari_sartorius.nn.detector import DetectLimits
 
@@ -34,6 +35,10 @@ class ValidationResult:
     score: float
     per_category: dict[int, float]
     thresholds: dict[int, float]
+    ap50: float = 0.0
+    """COCO mask AP at an IoU of 0.5, of objects that score above 0.1; mean of the categories."""
+    ap: float = 0.0
+    """The same, mean of the IoU thresholds 0.50 to 0.95."""
 
 
 @torch.inference_mode()
@@ -60,11 +65,15 @@ def validate(
     searched = search_thresholds(
         cases, scores=_SCORES, sizes=(_SMALLEST_MASK,), same_category=one_type
     )
+    kinds = 1 + max(int(one.categories.max(initial=0)) for case in cases for one in case)
+    precision = coco_average_precision(cases, [str(kind) for kind in range(kinds)]).overall
     total = sum(found.competition_score * found.images for found in searched.values())
     return ValidationResult(
         score=total / max(1, sum(found.images for found in searched.values())),
         per_category={c: found.competition_score for c, found in searched.items()},
         thresholds={c: found.score_threshold for c, found in searched.items()},
+        ap50=float(np.nan_to_num(precision.ap50)),
+        ap=float(np.nan_to_num(precision.ap)),
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.deformable import DeformableConv2d
 from napari_sartorius.nn.norms import normalisation
+from napari_sartorius.nn.trunks.freeze import batch_norms, parts_up_to
 from napari_sartorius.nn.trunks.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ class ResNeStTrunk(Trunk):
             # A frozen scale that starts at zero would silence its block for ever.
             zero_init_last=config.norm != "frozen",
         )
-        self._needs_two = config.norm == "batch"
         layers: Any = self.body
         layers.conv1[0].stride = (config.stem_stride, config.stem_stride)
         for stage in (layers.layer1, layers.layer2, layers.layer3, layers.layer4):
@@ -68,13 +68,17 @@ class ResNeStTrunk(Trunk):
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         """Four feature maps of a (B, C, H, W) batch, finest first."""
-        if self._needs_two and self.training and len(batch) < 2:
+        if len(batch) < 2 and any(norm.training for norm in batch_norms(self.body)):
             raise UserError(
                 "a ResNeSt with batch normalisation learns from batches of two images or more; "
                 "choose a larger batch size, or the norm 'frozen' or 'group'"
             )
         maps: list[Tensor] = self.body(batch)
         return maps
+
+    def first_parts(self, count: int) -> list[nn.Module]:
+        """Layers of the stem (1), of what leads to the first map too (2), and so on up to 5."""
+        return parts_up_to(self.body, [f"layer{i}" for i in range(1, 5)], count)
 
 
 def _norm_layer(kind: TrunkNorm) -> Callable[..., nn.Module]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn import functional
 
+from napari_sartorius.nn.trunks.freeze import parts_up_to
 from napari_sartorius.nn.trunks.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class ResNetTrunk(Trunk):
         """Four feature maps of a (B, C, H, W) batch, finest first."""
         maps: list[Tensor] = self.body(batch)
         return maps
+
+    def first_parts(self, count: int) -> list[nn.Module]:
+        """Layers of the stem (1), of what leads to the first map too (2), and so on up to 5."""
+        return parts_up_to(self.body, [f"layer{i}" for i in range(1, 5)], count)
 
 
 class _Body(nn.Module):

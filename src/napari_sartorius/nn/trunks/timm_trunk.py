@@ -69,10 +69,13 @@ class TimmTrunk(Trunk):
         plain = not batch_norms(self.body)
         self.level_norms = nn.ModuleList(nn.LayerNorm(c) for c in self.channels if plain)
         self._change_norms(config)
-        if config.frozen_stages:
-            levels = _level_names(self.body, info.module_name())
-            self._frozen += parts_up_to(self.body, levels, config.frozen_stages)
+        self._levels = _level_names(self.body, info.module_name())
+        self._frozen += self.first_parts(config.frozen_stages)
         freeze(self._frozen)
+
+    def first_parts(self, count: int) -> list[nn.Module]:
+        """Layers of the stem (1), of what leads to the first map too (2), and so on up to 5."""
+        return parts_up_to(self.body, self._levels, count)
 
     def _change_norms(self, config: TrunkConfig) -> None:
         """Freeze or replace batch normalisation, and remember what must stay frozen."""

@@ -25,3 +25,13 @@ class Trunk(nn.Module):
     def forward(self, batch: Tensor) -> list[Tensor]:
         """Four feature maps of a (B, C, H, W) batch, finest first."""
         raise NotImplementedError
+
+    def first_parts(self, count: int) -> list[nn.Module]:
+        """Layers from the input on that belong together.
+
+        Parameters
+        ----------
+        count
+            0 for none, 1 for the stem, 2 for what leads to the first map too, and so on up to 5.
+        """
+        raise NotImplementedError

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_sartorius.nn.trunks.freeze import parts_up_to
 from napari_sartorius.nn.trunks.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class VoVNet(Trunk):
             hidden = stage(hidden)
             maps.append(hidden)
         return maps
+
+    def first_parts(self, count: int) -> list[nn.Module]:
+        """Layers of the stem (1), of what leads to the first map too (2), and so on up to 5."""
+        return parts_up_to(self, [f"stages.{i}" for i in range(4)], count)
 
 
 class _Block(nn.Module):

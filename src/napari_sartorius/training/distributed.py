@@ -1,0 +1,225 @@
+"""One run on several graphics cards or computers: who is who, and what they tell each other.
+
+Started by ``torchrun`` or SLURM's ``srun``, every process runs the same program on its own part of
+each batch. Gradients are added up by hand in one message after the last backward pass of a step,
+rather than by DistributedDataParallel: losses come from `Network.losses` and not from a forward
+call that it could watch, parts of a network that saw no object have no gradients, and accumulated
+batches need no special case. What that forgoes is sending while the backward pass still runs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import distributed
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.training.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor, nn
+
+Result = TypeVar("Result")
+
+_TO_START = timedelta(minutes=10)
+# A validation may take long while the others wait for the first process.
+_TO_WORK = timedelta(hours=3)
+_FAILED = 2
+
+
+class Group:
+    """The processes of a run; alone, everything here does nothing at no cost.
+
+    Parameters
+    ----------
+    place
+        Which of them this is.
+    channel
+        torch's process group; None when alone.
+    """
+
+    def __init__(
+        self, place: Place | None = None, channel: distributed.ProcessGroup | None = None
+    ) -> None:
+        self.place, self._channel = place or Place(), channel
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+        return self.place.rank
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+        return self.place.size
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files, validates and talks."""
+        return self.rank == 0
+
+    def device(self, wanted: str) -> str:
+        """Device for this process: of several graphics cards its own, else what is wanted."""
+        if self.size > 1 and wanted in {"auto", "cuda"} and torch.cuda.is_available():
+            own = f"cuda:{self.place.local_rank % torch.cuda.device_count()}"
+            torch.cuda.set_device(own)
+            return own
+        return wanted
+
+    def any(self, here: bool) -> bool:
+        """Whether something holds in any process."""
+        if self.size == 1:
+            return here
+        value = torch.tensor(int(here))
+        distributed.all_reduce(value, distributed.ReduceOp.MAX, self._channel)
+        return bool(value)
+
+    def decide(self, choose: Callable[[], bool]) -> bool:
+        """What the first process chooses, while the others wait.
+
+        Raises
+        ------
+        Cancelled
+            In the others, when the first one failed or was cancelled; it raises its own error.
+        """
+        answer = torch.tensor(_FAILED)
+        try:
+            if self.is_first:
+                answer.fill_(int(choose()))
+        finally:
+            if self.size > 1:
+                distributed.broadcast(answer, 0, self._channel)
+        if int(answer) == _FAILED:
+            raise Cancelled
+        return bool(answer)
+
+    def share(self, thing: Result) -> Result:
+        """What the first process has, in all of them."""
+        if self.size == 1:
+            return thing
+        things = [thing]
+        distributed.broadcast_object_list(things, 0, self._channel, torch.device("cpu"))
+        return things[0]
+
+    def first_does(self, do: Callable[[], Result], then: Callable[[], Result]) -> Result:
+        """Let the first process do something, and all others something else when it is done."""
+        done: list[Result] = []
+
+        def doing() -> bool:
+            done.append(do())
+            return True
+
+        self.decide(doing)
+        return done[0] if done else then()
+
+    def same_weights(self, network: nn.Module) -> None:
+        """Give every process the weights of the first one."""
+        if self.size > 1:
+            for value in network.state_dict().values():
+                distributed.broadcast(value, 0, self._channel)
+
+    @torch.no_grad()
+    def add_up(
+        self, parameters: Sequence[nn.Parameter], statistics: Sequence[Tensor], losses: Tensor
+    ) -> Tensor:
+        """Mean over the processes of gradients and statistics, in place, and of losses.
+
+        Parameters
+        ----------
+        parameters
+            The same in each process. Where one process has no gradient it counts as zero; where
+            none has, there is none afterwards.
+        statistics
+            float32 tensors.
+        losses
+            (L,) float32.
+
+        Returns
+        -------
+        Tensor
+            (L,) float32, on the device of `losses`.
+        """
+        if self.size == 1:
+            return losses
+        given = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        known = torch.tensor([float(p.grad is not None) for p in parameters]).to(losses.device)
+        tensors = [*given, *statistics, losses, known]
+        message = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        distributed.all_reduce(message, group=self._channel)
+        message /= self.size
+        parts = torch.split(message, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view(tensor.shape))
+        for parameter, gradient, share in zip(parameters, given, known.tolist(), strict=True):
+            parameter.grad = gradient if share else None
+        return losses
+
+
+def heard(monitor: Monitor) -> Monitor:
+    """The monitor in the first process, and one that nobody hears in all others."""
+    return monitor if Place.from_environment().rank == 0 else Monitor()
+
+
+_JOINED: dict[str, Group] = {}
+
+
+def join(place: Place | None = None) -> Group:
+    """The processes that were started together with this one; the same group whoever asks.
+
+    Parameters
+    ----------
+    place
+        Which of them this is; as the environment says when None.
+
+    Raises
+    ------
+    UserError
+        When the others are not found.
+    """
+    place = place or Place.from_environment()
+    if place.size == 1:
+        return Group(place)
+    if "group" not in _JOINED:
+        _JOINED["group"] = _connected(place)
+    return _JOINED["group"]
+
+
+def _connected(place: Place) -> Group:
+    if not distributed.is_available():
+        raise UserError(
+            "this torch was built without torch.distributed: install another one, or train with "
+            "one process"
+        )
+    where: dict[str, Any] = {"MASTER_ADDR": place.address, "MASTER_PORT": str(place.port)}
+    for name, value in where.items():
+        os.environ.setdefault(name, value)
+    graphics = torch.cuda.is_available() and distributed.is_nccl_available()
+    try:
+        distributed.init_process_group(
+            # Words between processes stay on the processor, so that nobody waits for a card.
+            "cpu:gloo,cuda:nccl" if graphics else "gloo",
+            rank=place.rank,
+            world_size=place.size,
+            timeout=_TO_START,
+        )
+        channel = distributed.new_group(timeout=_TO_WORK)
+    except RuntimeError as error:
+        raise UserError(
+            f"process {place.rank} of {place.size} did not find the others at {place.address}:"
+            f"{place.port}: start them with torchrun or srun, and set MASTER_ADDR to the first "
+            "computer where that is not enough"
+        ) from error
+    atexit.register(_leave)
+    return Group(place, channel if isinstance(channel, distributed.ProcessGroup) else None)
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
