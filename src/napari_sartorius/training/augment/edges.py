@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.training.augment.config import AugmentConfig
 
-_LIMIT = 4.0
+_SHOWN = 2.0  # what a screen shows as white, in network units
 _BINS = 256
 _TILES = 8
 
@@ -36,17 +36,17 @@ def equalise_locally(pixels: NDArray[np.float32], clip: float) -> NDArray[np.flo
     Parameters
     ----------
     pixels
-        (H, W, C), of which -4 to 4 is looked at.
+        (H, W, C), of which -2 to 2 is looked at, what a screen shows.
     clip
         Most that a histogram bin of one of the 8 x 8 tiles may hold, in multiples of its mean.
     """
     from skimage.exposure import equalize_adapthist
 
     grey = pixels.mean(axis=2)
-    unit = np.clip(grey * (1 / (2 * _LIMIT)) + 0.5, 0, 1)
+    unit = np.clip(grey * (1 / (2 * _SHOWN)) + 0.5, 0, 1)
     tile = [max(2, -(-side // _TILES)) for side in grey.shape]
     equal = equalize_adapthist(unit, kernel_size=tile, clip_limit=clip / _BINS, nbins=_BINS)
-    change = (equal.astype(np.float32) - 0.5) * (2 * _LIMIT) - grey
+    change = (equal.astype(np.float32) - 0.5) * (2 * _SHOWN) - grey
     return pixels + change[..., None]
 
 

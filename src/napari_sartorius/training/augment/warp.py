@@ -39,8 +39,8 @@ class TurnedWindow(NamedTuple):
     angle: float
 
     def to_image(
-        self, u: NDArray[np.float32], v: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self, u: NDArray[np.floating[Any]], v: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
         """Places in the image of places in the window."""
         cos, sin = _direction(self.angle)
         right, down = u - self.width / 2, v - self.height / 2
@@ -57,10 +57,7 @@ class TurnedWindow(NamedTuple):
     def bounds(self, image_size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Pixels of the image, xyxy, that the window needs; at least one row and column."""
         corners = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
-        x, y = self.to_image(
-            (corners[0] * self.width).astype(np.float32),
-            (corners[1] * self.height).astype(np.float32),
-        )
+        x, y = self.to_image(corners[0] * self.width, corners[1] * self.height)
         height, width = image_size
         x0 = int(np.clip(np.floor(x.min()) - 1, 0, width - 1))
         y0 = int(np.clip(np.floor(y.min()) - 1, 0, height - 1))
@@ -124,23 +121,23 @@ def _bits_under(
     masks: CropMasks, objects: NDArray[np.int64], boxes: NDArray[np.int64], window: TurnedWindow
 ) -> NDArray[np.uint8]:
     """Bits of the chosen objects under each pixel of their boxes in the window, back to back."""
-    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    counts = wide * high
-    owner = np.repeat(np.arange(len(objects)), counts)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    row, column = np.divmod(within, wide[owner])
-    cos, sin = _direction(window.angle)
-    right = boxes[owner, 0] + column + 0.5 - window.width / 2
-    down = boxes[owner, 1] + row + 0.5 - window.height / 2
-    source = masks.boxes[objects].astype(np.int64)[owner]
-    x = np.floor(window.x + cos * right - sin * down).astype(np.int64) - source[:, 0]
-    y = np.floor(window.y + sin * right + cos * down).astype(np.int64) - source[:, 1]
-    width, height = source[:, 2] - source[:, 0], source[:, 3] - source[:, 1]
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    bits = np.zeros(len(owner), np.uint8)
-    start = masks.offsets[objects][owner[inside]]
-    bits[inside] = masks.bits[start + y[inside] * width[inside] + x[inside]]
-    return bits
+    u = np.arange(window.width)[None] + 0.5
+    v = np.arange(window.height)[:, None] + 0.5
+    x, y = (np.floor(place).astype(np.int32) for place in window.to_image(u, v))
+    parts = [np.zeros(0, np.uint8)]
+    for (u0, v0, u1, v1), (left, top, right, bottom), start in zip(
+        boxes.tolist(),
+        masks.boxes[objects].tolist(),
+        masks.offsets[objects].tolist(),
+        strict=True,
+    ):
+        width, height = right - left, bottom - top
+        column, row = x[v0:v1, u0:u1] - left, y[v0:v1, u0:u1] - top
+        # Read as unsigned, what is below 0 is very large: one comparison tells both sides.
+        inside = (column.view(np.uint32) < width) & (row.view(np.uint32) < height)
+        bits = masks.bits[start : start + width * height]
+        parts.append((bits.take(row * width + column, mode="clip") * inside).ravel())
+    return np.concatenate(parts)
 
 
 def _direction(angle: float) -> tuple[float, float]:
