@@ -47,7 +47,7 @@ def equalise_locally(pixels: NDArray[np.float32], clip: float) -> NDArray[np.flo
     tile = [max(2, -(-side // _TILES)) for side in grey.shape]
     equal = equalize_adapthist(unit, kernel_size=tile, clip_limit=clip / _BINS, nbins=_BINS)
     change = (equal.astype(np.float32) - 0.5) * (2 * _SHOWN) - grey
-    return pixels + change[..., None]
+    return np.asarray(pixels + change[..., None])
 
 
 def sharpen(pixels: NDArray[np.float32], alpha: float, lightness: float) -> NDArray[np.float32]:

@@ -24,4 +24,4 @@ def flip_paste(piece: Piece, config: FlipPasteConfig) -> Piece:
     """Both pictures at half strength, with the objects of both that are seen well enough."""
     piece = piece.visible(config.min_visibility)
     mirror = piece.mirrored()
-    return joined((piece.pixels + mirror.pixels) / 2, [piece, mirror])
+    return joined((piece.pixels + mirror.pixels) * np.float32(0.5), [piece, mirror])
