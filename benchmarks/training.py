@@ -162,6 +162,7 @@ def step_rows(
     kinds = {
         "float32, as many regions": ("float32", True),
         f"{default} (our default), as many regions": ("auto", True),
+        "float32, our default number of regions": ("float32", False),
         f"{default}, our default number of regions": ("auto", False),
     }
     spent: dict[str, list[tuple[float, float]]] = {}
