@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [NAME...] [--max-size 10000]
 
-NAME is masks, fusion, network, networks, segment_overhead, large_image, dock_open, editing or
-evaluation; without a name all of them run.
+NAME is masks, fusion, network, networks, segment_overhead, large_image, dock_open, editing,
+evaluation or training; without a name all of them run.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ NAMES = (
     "large_image",
     "editing",
     "evaluation",
+    "training",
 )
 
 

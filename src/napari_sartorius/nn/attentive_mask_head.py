@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_sartorius.nn.mask_head import MaskHead
 
@@ -38,6 +37,4 @@ class AttentiveMaskHead(MaskHead):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Mask logits (N, K or 1, 2 R, 2 R), float32."""
-        hidden = functional.relu(self.upsample(self.attention(self.blocks(pooled))))
-        logits: Tensor = self.predictor(hidden).float()
-        return logits
+        return self.logits(self.attention(self.blocks(pooled)))

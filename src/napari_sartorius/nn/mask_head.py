@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sartorius.nn.pyramid import conv_block
+from napari_sartorius.nn.sub_pixel import doubled_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +43,8 @@ class MaskHead(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Mask logits (N, K or 1, 2 R, 2 R), float32, of what the convolutions made."""
+        if self.training:
+            return doubled_logits(hidden, self.upsample, self.predictor).float()
         hidden = functional.relu(self.upsample(hidden), inplace=True)
         logits: Tensor = self.predictor(hidden).float()
         return logits

@@ -213,7 +213,7 @@ class MaskRCNN(Network):
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Training losses of a batch, by name; their sum is what is minimised."""
         features = self.features(batch)
-        logits, deltas = self.proposals(features)
+        logits, deltas = self.proposals.before_losses(features)
         anchors = self.proposals.anchors(features)
         losses = self.proposals.losses(features, logits, deltas, anchors, targets)
         sizes = [(batch.shape[2], batch.shape[3])] * len(batch)

@@ -14,6 +14,7 @@ from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, n
 from napari_sartorius.nn.detector import Proposals
 from napari_sartorius.nn.matching import match_pairs, sample
 from napari_sartorius.nn.predictors import ConvPredictor
+from napari_sartorius.nn.sparse_proposals import scores_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,11 @@ class ProposalHead(nn.Module):
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
 
+    @property
+    def single(self) -> bool:
+        """Whether one convolution is all that a place sees."""
+        return len(self.later) == 0
+
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Logits (B, R*C*A) and deltas (B, R*C*A, 4) of each level, float32."""
         logits, deltas = [], []
@@ -92,6 +98,11 @@ class ProposalNetwork(nn.Module):
         logits, deltas = self.head([features[level] for level in used])
         order = [used.index(level) for level in self.levels]
         return [logits[i] for i in order], [deltas[i] for i in order]
+
+    def before_losses(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """What `forward` gives, with a gradient only where `losses` will read it."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head.single):
+            return self(features)  # type: ignore[no-any-return]
 
     def anchors(self, features: list[Tensor]) -> tuple[Tensor, ...]:
         """Anchors of each tuple for maps of these sizes."""
@@ -156,28 +167,37 @@ class ProposalNetwork(nn.Module):
         anchors: tuple[Tensor, ...],
         targets: list[Target],
     ) -> dict[str, Tensor]:
-        """Objectness (binary cross-entropy) and box (smooth L1 on deltas) losses."""
-        config = self.config
-        all_anchors, all_logits = torch.cat(anchors), torch.cat(logits, dim=1)
-        all_deltas = torch.cat(deltas, dim=1)
-        shapes = self._shapes(features)
-        objectness = all_logits.new_zeros(())
-        box_loss = all_logits.new_zeros(())
+        """Objectness (binary cross-entropy) and box (smooth L1 on deltas) losses.
+
+        `logits` and `deltas` are read only where the head has several convolutions; one is computed
+        again, at the sampled anchors alone.
+        """
+        config, count = self.config, self.config.batch_per_image * len(targets)
+        all_anchors, shapes = torch.cat(anchors), self._shapes(features)
+        images, chosen, labels, shown, wanted = [], [], [], [], []
         for image, target in enumerate(targets):
             pairs = overlapping_anchors(config, shapes, self.strides, target.boxes)
             matched = match_pairs(
                 all_anchors, target.boxes, pairs, config.positive_iou, config.negative_iou
             )
             positive, negative = sample(matched, config.batch_per_image, config.positive_fraction)
-            chosen = torch.cat([positive, negative])
-            truth = torch.zeros(len(chosen), device=chosen.device)
-            truth[: len(positive)] = 1
-            objectness = objectness + functional.binary_cross_entropy_with_logits(
-                all_logits[image][chosen], truth, reduction="sum"
-            )
-            wanted = encode_deltas(all_anchors[positive], target.boxes[matched[positive]], _WEIGHTS)
-            box_loss = box_loss + functional.smooth_l1_loss(
-                all_deltas[image][positive], wanted, beta=0.1, reduction="sum"
-            )
-        count = config.batch_per_image * len(targets)
+            chosen.append(torch.cat([positive, negative]))
+            images.append(torch.full_like(chosen[-1], image))
+            labels.append(torch.zeros(len(chosen[-1]), device=positive.device))
+            labels[-1][: len(positive)] = 1
+            shown.append(all_anchors[positive])
+            wanted.append(target.boxes[matched[positive]])
+        label, place = torch.cat(labels), (torch.cat(images), torch.cat(chosen))
+        if self.head.single:
+            maps = [features[level] for level in self.levels]
+            logit, delta = scores_at(self.head, maps, *place)
+        else:
+            logit, delta = torch.cat(logits, dim=1)[place], torch.cat(deltas, dim=1)[place]
+        objectness = functional.binary_cross_entropy_with_logits(logit, label, reduction="sum")
+        box_loss = functional.smooth_l1_loss(
+            delta[label > 0],
+            encode_deltas(torch.cat(shown), torch.cat(wanted), _WEIGHTS),
+            beta=0.1,
+            reduction="sum",
+        )
         return {"proposal_objectness": objectness / count, "proposal_box": box_loss / count}

@@ -1,4 +1,8 @@
-"""Random training crops: window, flips and turns exactly on the bitmaps, zoom on coordinates."""
+"""Random training crops: drawn, changed, and brought to the size that the network sees.
+
+All that joins or moves objects happens in pixels of the image, on the bitmaps; the zoom comes last
+and is a factor on coordinates, so no mask is resampled by it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,15 @@ import torch
 from torch.nn import functional
 
 from napari_sartorius.nn.targets import Target
+from napari_sartorius.training.augment.blur import blurred
+from napari_sartorius.training.augment.copy_paste import copy_paste
+from napari_sartorius.training.augment.edges import edged
+from napari_sartorius.training.augment.flip_paste import flip_paste, may_flip_paste
+from napari_sartorius.training.augment.geometry import flip_and_turn, window_side
+from napari_sartorius.training.augment.intensity import bend_intensity
+from napari_sartorius.training.augment.mixup import mix
+from napari_sartorius.training.augment.mosaic import draw_mosaic
+from napari_sartorius.training.augment.source import PieceSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sartorius.core.masks import CropMasks
-    from napari_sartorius.training.config import AugmentConfig
+    from napari_sartorius.training.augment.config import AugmentConfig
+    from napari_sartorius.training.augment.piece import Piece
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.training.sampling import Sampling
 
@@ -50,6 +64,7 @@ class CropSampler:
     ) -> None:
         self.images, self.sampling = images, sampling
         self.crop, self.augment, self.seed = crop, augment, seed
+        self._source = PieceSource(images)
 
     def batch(self, step: int, size: int, first: int = 0) -> tuple[Tensor, list[Target]]:
         """Batch (B, C, S, S) float32 and its truth.
@@ -70,34 +85,71 @@ class CropSampler:
     def names(self, step: int, size: int, first: int = 0) -> list[str]:
         """Name of the image of each crop that `batch` gives for the same arguments."""
         rngs = [self._rng(step, first + place) for place in range(size)]
-        return [self.images[self._choice(rng, step)].name for rng in rngs]
+        chances = self.sampling.probabilities(step)
+        return [self.images[self._choice(rng, chances)].name for rng in rngs]
 
     def _rng(self, step: int, place: int) -> np.random.Generator:
         """Random numbers of one crop, whoever draws it."""
         return np.random.default_rng((self.seed, step, place))
 
-    def _choice(self, rng: np.random.Generator, step: int) -> int:
+    def _choice(self, rng: np.random.Generator, chances: NDArray[np.float64]) -> int:
         """Which image a crop is taken from; the first thing that is drawn for it."""
-        return int(rng.choice(len(self.images), p=self.sampling.probabilities(step)))
+        return int(rng.choice(len(self.images), p=chances))
 
     def draw(self, rng: np.random.Generator, step: int = 0) -> tuple[Tensor, Target]:
         """One crop (C, S, S) and its truth."""
-        image = self.images[self._choice(rng, step)]
-        height, width = image.pixels.shape[:2]
-        low, high = self.augment.scale
-        scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        side = max(32, round(self.crop / scale))
-        x0 = _window_start(rng, width, side)
-        y0 = _window_start(rng, height, side)
-        x1, y1 = min(x0 + side, width), min(y0 + side, height)
-        masks, kept = image.masks.crop(x0, y0, x1, y1)
-        categories = image.categories[kept]
-        pixels = image.pixels[y0:y1, x0:x1].astype(np.float32)
-        large = masks.area() >= _SMALLEST_AREA
-        masks, categories = masks[large], categories[large]
-        pixels, masks = _turn(pixels, masks, rng)
-        pixels = _bend_intensity(pixels, self.augment, rng)
-        return self._to_network(pixels, masks, categories, side)
+        chances = self.sampling.probabilities(step)
+        index = self._choice(rng, chances)
+        height, width = self.images[index].pixels.shape[:2]
+        side = window_side(rng, self.augment, self.crop, (height, width))
+        piece = self._joined(rng, index, chances, side)
+        piece = piece.visible(self.augment.min_visibility, _SMALLEST_AREA)
+        pixels = bend_intensity(rng, piece.pixels, self.augment)
+        pixels = edged(rng, blurred(rng, pixels, self.augment), self.augment)
+        return self._to_network(pixels, piece.masks, piece.categories, side)
+
+    def _joined(
+        self, rng: np.random.Generator, index: int, chances: NDArray[np.float64], side: int
+    ) -> Piece:
+        """One piece of at most `side` pixels, with whatever of other pieces is laid over it."""
+        augment = self.augment
+        piece = self._drawn(rng, index, chances, side)
+        if _happens(rng, augment.copy_paste.probability):
+            other = self._partner(rng, index, chances, side)
+            piece = copy_paste(rng, piece, other, augment.copy_paste)
+        if _happens(rng, augment.mixup.probability):
+            piece = mix(rng, piece, self._partner(rng, index, chances, side), augment.mixup)
+        config = augment.flip_paste
+        if _happens(rng, config.probability) and may_flip_paste(piece, config):
+            piece = flip_paste(piece, config)
+        return piece
+
+    def _drawn(
+        self, rng: np.random.Generator, index: int, chances: NDArray[np.float64], side: int
+    ) -> Piece:
+        """A mosaic or a window, flipped and turned."""
+        mosaic = self.augment.mosaic
+        if mosaic.fixed or mosaic.random:
+            which = rng.random()
+            if which < mosaic.fixed + mosaic.random:
+                return draw_mosaic(
+                    rng, self._source, index, chances, side, self.augment,
+                    fixed=which < mosaic.fixed,
+                )  # fmt: skip
+        return self._window(rng, index, side)
+
+    def _window(self, rng: np.random.Generator, index: int, side: int) -> Piece:
+        if self.augment.rotate:
+            angle = self.augment.rotate
+            piece = self._source.turned_window(rng, index, side, side, angle)
+        else:
+            piece = self._source.window(rng, index, side, side)
+        return flip_and_turn(rng, self.augment, piece)
+
+    def _partner(
+        self, rng: np.random.Generator, index: int, chances: NDArray[np.float64], side: int
+    ) -> Piece:
+        return self._window(rng, self._source.partner(rng, index, chances), side)
 
     def _to_network(
         self,
@@ -115,16 +167,18 @@ class CropSampler:
                 tensor[None], size=(height, width), mode="bilinear", antialias=zoom < 1
             )[0]
         scale = (width / pixels.shape[1], height / pixels.shape[0])
-        tensor = tensor[:, : self.crop, : self.crop]
-        tensor = functional.pad(
-            tensor, (0, self.crop - tensor.shape[2], 0, self.crop - tensor.shape[1])
-        )
+        if tensor.shape[1:] != (self.crop, self.crop):
+            tensor = tensor[:, : self.crop, : self.crop]
+            tensor = functional.pad(
+                tensor, (0, self.crop - tensor.shape[2], 0, self.crop - tensor.shape[1])
+            )
         factors = np.array([*scale, *scale], np.float32)
+        # Masks of a piece are tight, so their boxes are those of the objects.
         target = Target(
-            boxes=torch.from_numpy(masks.bounding_boxes() * factors),
+            boxes=torch.from_numpy(masks.boxes.astype(np.float32) * factors),
             labels=torch.from_numpy(categories.astype(np.int64)),
-            bits=torch.from_numpy(masks.bits.astype(np.uint8)) if len(masks) else _NO_BITS,
-            offsets=torch.from_numpy(np.asarray(masks.offsets[:-1], dtype=np.int64)),
+            bits=torch.from_numpy(masks.bits.copy()) if len(masks) else _NO_BITS,
+            offsets=torch.from_numpy(np.array(masks.offsets[:-1], dtype=np.int64)),
             bitmap_boxes=torch.from_numpy(masks.boxes.astype(np.int64)),
             scale=scale,
         )
@@ -134,49 +188,6 @@ class CropSampler:
 _NO_BITS = torch.zeros(1, dtype=torch.uint8)
 
 
-def _window_start(rng: np.random.Generator, length: int, side: int) -> int:
-    """First pixel of a window; borders come as often as the middle although fewer windows touch."""
-    if length <= side:
-        return 0
-    margin = side // 8
-    return int(np.clip(rng.integers(-margin, length - side + margin + 1), 0, length - side))
-
-
-def _turn(
-    pixels: NDArray[np.float32], masks: CropMasks, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], CropMasks]:
-    """One of the eight flips and quarter turns."""
-    if rng.random() < 0.5:
-        pixels, masks = pixels[:, ::-1], masks.flip_horizontal()
-    if rng.random() < 0.5:
-        pixels, masks = pixels[::-1], masks.flip_vertical()
-    if rng.random() < 0.5:
-        pixels, masks = pixels.transpose(1, 0, 2), masks.transpose()
-    return pixels, masks
-
-
-def _bend_intensity(
-    pixels: NDArray[np.float32], augment: AugmentConfig, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Random gain, shift, monotone bend, colours, noise and inversion, in network units."""
-    if augment.invert and rng.random() < augment.invert:
-        pixels = -pixels
-    if augment.colour and pixels.shape[2] > 1:
-        # Rows add up to one, so grey stays as it is and only colours move.
-        share = rng.uniform(0, augment.colour)
-        exchanged = np.eye(pixels.shape[2])[rng.permutation(pixels.shape[2])]
-        mix = (1 - share) * np.eye(pixels.shape[2]) + share * exchanged
-        pixels = pixels @ mix.T.astype(np.float32)
-    if augment.gamma > 1:
-        exponent = np.exp(rng.uniform(-1, 1) * np.log(augment.gamma))
-        unit = np.clip((pixels + 4) / 8, 0, 1)
-        pixels = unit**exponent * 8 - 4
-        # The bend also moves the middle grey; take that part back, brightness is drawn apart.
-        pixels = pixels - np.float32(0.5**exponent * 8 - 4)
-    gain = 1 + rng.uniform(-augment.contrast, augment.contrast)
-    shift = rng.uniform(-augment.brightness, augment.brightness)
-    pixels = pixels * np.float32(gain) + np.float32(shift)
-    if augment.noise and rng.random() < 0.5:
-        noise = rng.standard_normal(pixels.shape, dtype=np.float32)
-        pixels = pixels + noise * np.float32(rng.uniform(0, augment.noise))
-    return pixels.astype(np.float32, copy=False)
+def _happens(rng: np.random.Generator, probability: float) -> bool:
+    """Draw only for what is switched on, so that what is off changes no crop."""
+    return probability > 0 and rng.random() < probability

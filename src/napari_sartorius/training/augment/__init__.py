@@ -1,0 +1,1 @@
+"""Random changes of training crops, one file per family; which are drawn stands in `config`."""
