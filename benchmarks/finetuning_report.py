@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = DOCS / "images" / "finetuning"
-TABLE = DOCS / "guide" / "finetuning-table.md"
+TABLE = Path(__file__).parent / "FINETUNING.md"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
 def write_report(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None:
-    """Write ``finetuning-table.md`` and both pictures below ``docs/``."""
+    """Write ``FINETUNING.md`` beside this file and both pictures below ``docs/``."""
     order = list(domains)
     rows = sorted(rows, key=lambda r: (order.index(r.domain), not r.replay, r.images, r.budget))
     TABLE.write_text(_table(rows, domains))

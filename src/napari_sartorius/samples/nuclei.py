@@ -82,10 +82,17 @@ def _nuclei(
     free = np.ones(shape, bool)
     bitmaps: list[NDArray[np.bool_]] = []
     origins: list[tuple[int, int]] = []
+    clumped, y, x = rng.uniform(0, 0.6), 0.0, 0.0
     wished = max(3, round(crowd * height * width / (np.pi / 4 * diameter**2)))
     for _ in range(wished):
         radius = diameter / 2 * float(np.clip(rng.normal(1, 0.18), 0.6, 1.6))
-        y, x = rng.uniform(0, height), rng.uniform(0, width)
+        if origins and rng.random() < clumped:  # right beside another one
+            angle, far = rng.uniform(0, 2 * np.pi), (radius + diameter / 2) * rng.uniform(0.85, 1.1)
+            y, x = float(y + far * np.sin(angle)), float(x + far * np.cos(angle))
+        else:
+            y, x = rng.uniform(0, height), rng.uniform(0, width)
+        if not (0 <= y < height and 0 <= x < width):
+            y, x = rng.uniform(0, height), rng.uniform(0, width)
         reach = int(radius * 1.8) + 3
         y0, x0 = max(0, int(y) - reach), max(0, int(x) - reach)
         y1, x1 = min(height, int(y) + reach), min(width, int(x) + reach)
@@ -96,6 +103,8 @@ def _nuclei(
         if not seen.any() or np.count_nonzero(seen & ~window) > 0.08 * np.count_nonzero(seen):
             continue
         mask = seen & window
+        if rng.random() < 0.2:  # out of focus
+            body = ndimage.gaussian_filter(body, radius * rng.uniform(0.1, 0.25))
         grain = ndimage.gaussian_filter(rng.standard_normal(body.shape), max(0.8, radius / 6))
         grain = 1 + rng.uniform(0.05, 0.25) * grain / max(float(grain.std()), 1e-6)
         body = body * grain * rng.uniform(0.2, 1.0)

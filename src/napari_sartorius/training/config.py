@@ -88,12 +88,12 @@ class ReplayConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    generated: int = Field(default=40, ge=0)
+    generated: int = Field(default=60, ge=0)
     data: str | None = None
-    share: float = Field(default=0.3, gt=0, lt=1)
+    share: float = Field(default=0.4, gt=0, lt=1)
     hold_normalisation: bool = True
-    pull: float = Field(default=1.0, ge=0)
-    blends: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    pull: float = Field(default=2.0, ge=0)
+    blends: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.65, 0.8)
     give_up: float = Field(default=0.1, ge=0, lt=1)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.nn.build import refuse_untrainable
+from napari_sartorius.training.config import ReplayConfig
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.finetune_card import finetuned_card
 from napari_sartorius.training.finetune_images import new_images, with_old_images
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sartorius.io.coco import CocoDataset
-    from napari_sartorius.training.config import ReplayConfig, TrainConfig
+    from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.finetune_images import FineTuningImages
     from napari_sartorius.training.fit import FitResult
     from napari_sartorius.zoo.learnt_from import Kept
@@ -91,6 +92,8 @@ def finetune(
     effort: Effort = "quick",
     name: str = "fine-tuned",
     config: TrainConfig | None = None,
+    device: str | None = None,
+    old_data: Path | None = None,
     budget: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
     monitor: Monitor | None = None,
@@ -113,6 +116,11 @@ def finetune(
         Of the model.
     config
         The whole configuration instead of that of `effort`; its steps are the most that are made.
+    device
+        As in `SegmentConfig`; None leaves it to the configuration.
+    old_data
+        Annotated images of the kinds that the start knows, where there are any: they keep it from
+        forgetting better than generated pictures do.
     budget
         Seconds in which all should be done; the number of steps is made to fit. None: that of
         `effort`, or none with a `config`.
@@ -132,8 +140,18 @@ def finetune(
             "there is no corrected image to learn from: mark images as done first, or choose others"
         )
     stopwatch = Stopwatch(budget or (BUDGETS[effort] if config is None else None), clock)
-    recipe = effort if config is None else "own"
+    recipe: Literal["quick", "thorough", "own"] = (
+        effort if config is None or budget is not None else "own"
+    )
+    terms = in_terms_of(dataset, start.card.category_names)
+    if config is None or config.architecture.num_classes == len(terms.categories):
+        dataset = terms
     config = config or finetune_config(start.card, dataset.category_names, effort)
+    if device is not None:
+        config = config.model_copy(update={"device": device})
+    if old_data is not None:
+        replay = (config.replay or ReplayConfig()).model_copy(update={"data": str(old_data)})
+        config = config.model_copy(update={"replay": replay})
     refuse_untrainable(config.architecture)
     examine(
         dataset,

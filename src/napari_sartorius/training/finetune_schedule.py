@@ -25,8 +25,8 @@ class Schedule(NamedTuple):
 
 
 SCHEDULES: dict[str, Schedule] = {
-    "quick": Schedule(steps=600, rate=3e-4, validations=8, patience=5, ema=0.98),
-    "thorough": Schedule(steps=2400, rate=3e-4, validations=12, patience=5, ema=0.995),
+    "quick": Schedule(steps=300, rate=2e-4, validations=6, patience=4, ema=0.98),
+    "thorough": Schedule(steps=1500, rate=2e-4, validations=10, patience=5, ema=0.995),
 }
 
 BUDGETS: dict[str, float] = {"quick": 15 * 60, "thorough": 60 * 60}
