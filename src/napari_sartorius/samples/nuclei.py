@@ -126,7 +126,7 @@ def _outline(
     angle = np.arctan2(across, along)
     edge = 1 + 0.05 * np.cos(3 * angle + rng.uniform(0, 6)) * rng.uniform(0, 1)
     inside = radius * edge - np.hypot(along, across)
-    return np.clip(inside / 1.5 + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(inside / 1.5 + 0.5, 0, 1), np.float32)
 
 
 def _glowing(rng: np.random.Generator, layer: Field, diameter: float) -> Field:

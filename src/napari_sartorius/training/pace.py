@@ -102,7 +102,7 @@ def _seconds_per_step(
         batch = batch.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             losses = network.losses(batch, [target.to(device) for target in targets])
-        torch.stack(list(losses.values())).sum().backward()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(clock() - began)

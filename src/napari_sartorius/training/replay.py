@@ -11,6 +11,7 @@ are shown too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,12 @@ def hold_normalisation(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
+            module.train = partial(_stays, module)  # type: ignore[method-assign]
+
+
+def _stays(module: nn.Module, mode: bool = True) -> nn.Module:
+    """In place of `nn.Module.train`."""
+    return module
 
 
 def between(
