@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.zoo import ModelBundle
 
-# With fewer images a strip of each is kept apart: every image that is not learnt from is missed.
-_FEW_IMAGES = 8
+FEW_IMAGES = 8
+"""With fewer a strip of each is kept apart: every image that is not learnt from is missed."""
+
 # Every so many of the generated pictures is not shown and tells what is remembered.
 _REMEMBER = 5
 
@@ -72,10 +73,10 @@ def new_images(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> F
     UserError
         When an image cannot be read.
     """
-    if len(dataset) < _FEW_IMAGES:
+    if len(dataset) < FEW_IMAGES:
         monitor.notice(
             f"{len(dataset)} images: a quarter of each is kept apart to measure the result; "
-            f"{_FEW_IMAGES} or more images measure it better"
+            f"{FEW_IMAGES} or more images measure it better"
         )
         everything = frozenset(image.id for image in dataset.images)
         training, validation = keep_apart(pack_dataset(dataset, config, monitor))
