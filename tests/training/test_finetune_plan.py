@@ -59,6 +59,8 @@ def test_the_zoom_that_the_start_does_best_at_is_chosen(discs: list[AnnotatedIma
 
     assert choose_zoom(discs[:2], 12.0, score) == 1.6
     assert choose_zoom(discs[:2], 12.0, lambda _: 0.5) == 1.0  # no zoom without need
+    # Where nothing is found the difference is chance.
+    assert choose_zoom(discs[:2], 12.0, lambda images: score(images) / 10) == 1.0
 
 
 def test_an_unknown_kind_is_brought_to_the_models_size(discs: list[AnnotatedImage]) -> None:

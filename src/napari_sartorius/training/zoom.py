@@ -29,6 +29,8 @@ ZOOMS = (0.6, 1.0, 1.6)
 _SMALLEST, _LARGEST = 0.35, 3.0
 # A zoom makes every later image slower or coarser: it must be worth that.
 _WORTH = 0.02
+# A model that finds hardly a cell at any zoom says nothing about zooms.
+_TELLING = 0.1
 # Zooms closer than this are one.
 _SAME = 0.15
 
@@ -104,4 +106,5 @@ def choose_zoom(
         tried.append(fitting)
     scores = {zoom: score([zoomed(image, zoom) for image in images]) for zoom in tried}
     best = max(scores, key=lambda zoom: scores[zoom])
-    return best if scores[best] > scores[1.0] + _WORTH else 1.0
+    worth = scores[best] > max(scores[1.0] + _WORTH, _TELLING)
+    return best if worth else 1.0
