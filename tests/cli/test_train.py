@@ -11,7 +11,7 @@ from tiny_training import CONFIG, write_squares
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.project import create_project
 from napari_sartorius.io.project.model_run import edit_of_run
-from napari_sartorius.training import finetune
+from napari_sartorius.training.finetune_schedule import SCHEDULES, Schedule
 from napari_sartorius.zoo import ModelBundle
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_fine_tuning_on_a_project(
         project.record(edit)
     project.set_status(1, "done")
     project.close()
-    monkeypatch.setitem(finetune._SCHEDULES, "quick", (2, 1e-4, 1, 4))
+    monkeypatch.setitem(SCHEDULES, "quick", Schedule(2, 1e-4, 2, 4, 0.9))
     model, out = tmp_path / "a" / "model", tmp_path / "b"
     done = run(
         *("train", "--data", project.folder, "--init", model, "--effort", "quick", "--out", out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,17 @@ from napari_sartorius.engine.train_jobs import FineTuneJob
 from napari_sartorius.io.coco import CocoDataset, CocoImage
 from napari_sartorius.io.project import create_project
 from napari_sartorius.io.project.model_run import edit_of_run
+from napari_sartorius.training.config import ReplayConfig
 from napari_sartorius.training.data import pack_dataset
-from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
+from napari_sartorius.training.finetune import (
+    FineTuned,
+    finetune,
+    finetune_config,
+    in_terms_of,
+)
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.run_files import STOP_FILE
-from napari_sartorius.zoo import find_bundle
+from napari_sartorius.zoo import ModelBundle, find_bundle
 from tiny_models import save_tiny_bundle
 
 from .conftest import disc_image
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
 
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.images import AnnotatedImage
-    from napari_sartorius.zoo import ModelBundle
 
 KINDS = [Category(1, "big", "#e69f00"), Category(2, "small", "#56b4e9")]
 
@@ -84,8 +91,14 @@ def test_a_strip_of_each_image_is_kept_apart(discs: list[AnnotatedImage]) -> Non
 def test_two_images_make_a_model_better(
     tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
 ) -> None:
+    # The start is random: there is nothing to remember, and its statistics are no good.
+    replay = ReplayConfig(generated=0, hold_normalisation=False, pull=0.1, blends=(0.5,))
     result = finetune(
-        start, _dataset(tmp_path, 2), tmp_path / "run", name="better", config=_quick(tiny_config)
+        start,
+        _dataset(tmp_path, 2),
+        tmp_path / "run",
+        name="better",
+        config=_quick(tiny_config, replay=replay),
     )
     assert result.before is not None
     assert result.before < 0.05
@@ -98,7 +111,58 @@ def test_two_images_make_a_model_better(
     assert card.metrics["validation before"] == pytest.approx(result.before, abs=1e-4)
     assert card.thresholds_of("big").mask == start.card.thresholds_of("big").mask
     assert 9 < card.cell_diameter < 18
+    learnt = card.learnt_from
+    assert learnt is not None
+    assert learnt.parent_sha256 == start.card.sha256
+    assert [image.name for image in learnt.images] == ["0.png", "1.png"]
+    file = hashlib.sha256((tmp_path / "1.png").read_bytes()).hexdigest()
+    assert learnt.images[1].sha256 == file
+    assert (learnt.cells, learnt.corrected_cells, learnt.recipe) == (14, None, "own")
+    assert learnt.before["validation"] < learnt.after["validation"]
+    assert learnt.kept is not None
+    assert learnt.kept.new_weight in (0.5, 1.0)
+    assert not learnt.kept.frozen_normalisation
+    # What is on the disk says the same, and has these weights.
+    assert ModelBundle.open(tmp_path / "run" / "model").card == card
     result.bundle.load_network()
+
+
+def test_a_budget_makes_the_steps_fit_and_a_resumed_run_keeps_them(
+    tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
+) -> None:
+    ticks = itertools.count()
+    folder = tmp_path / "run"
+    config = _quick(tiny_config, steps=1000, validate_every=500)
+
+    def again() -> FineTuned:
+        # Every look at the clock is a second: a step takes 1, and so does a validation.
+        return finetune(
+            start,
+            _dataset(tmp_path, 2),
+            folder,
+            config=config,
+            budget=60,
+            clock=lambda: float(next(ticks)),
+        )
+
+    steps = again().steps
+    assert 40 <= steps < 60
+    assert again().steps == steps  # from plan.json, although the clock has moved on
+    learnt = ModelBundle.open(folder / "model").card.learnt_from
+    assert learnt is not None
+    assert learnt.recipe == "quick"
+
+
+def test_categories_that_do_not_occur_are_left_out(
+    tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
+) -> None:
+    dataset = _dataset(tmp_path, 2)
+    dataset.categories.insert(0, Category(9, "rare"))
+    for one in dataset.instances.values():
+        one.categories[:] += 1
+    config = _quick(tiny_config, steps=1, validate_every=1)
+    card = finetune(start, dataset, tmp_path / "run", config=config).bundle.card
+    assert card.category_names == ["big", "small"]
 
 
 def test_what_is_no_better_is_the_start_itself(

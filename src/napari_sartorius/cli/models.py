@@ -206,6 +206,7 @@ def card_lines(bundle: AnyBundle) -> list[str]:
         f"Finds:          {_shortened(', '.join(card.category_names))}",
         f"Cell diameter:  {card.cell_diameter:g} px, pixel size {pixel}",
         *([f"Input:          {_input(lead.input_size)}"] if lead.input_size else []),
+        *([f"Meant for:      cells of {lead.image_diameter:g} px"] if lead.image_diameter else []),
         f"Licence:        {card.licence}",
         f"Trained on:     {card.training_data}",
     ]

@@ -59,6 +59,13 @@ def train(
             "and measure it before and after.",
         ),
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --effort: annotated images of the kinds that the model knows, to keep it "
+            "from forgetting them."
+        ),
+    ] = None,
 ) -> None:
     """Train a model on annotated images.
 
@@ -69,7 +76,7 @@ def train(
 
     try:
         if effort is not None:
-            _finetune(_dataset(data, images), output, init, effort, resume)
+            _finetune(_dataset(data, images), output, init, effort, resume, replay)
             return
         with ConsoleMonitor() as monitor:
             dataset = _dataset(data, images)
@@ -90,7 +97,12 @@ def train(
 
 
 def _finetune(
-    dataset: CocoDataset, output: Path, init: str | None, effort: Effort, resume: bool
+    dataset: CocoDataset,
+    output: Path,
+    init: str | None,
+    effort: Effort,
+    resume: bool,
+    old_data: Path | None,
 ) -> None:
     from napari_sartorius.training.finetune import finetune
     from napari_sartorius.zoo import find_single
@@ -108,6 +120,7 @@ def _finetune(
             output,
             effort=effort.value,
             name=output.name,
+            old_data=old_data,
             monitor=monitor,
         )
     if result.before is not None:

@@ -72,7 +72,7 @@ class FineTuneJob:
 
     def run(self, context: WorkerContext) -> TrainedModel:
         """Train, and put the model where the others are when it is better than its start."""
-        from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
+        from napari_sartorius.training.finetune import finetune
 
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
@@ -80,14 +80,13 @@ class FineTuneJob:
         start = find_single(self.model)
         dataset = chosen_images(project_dataset(self.project), self.statuses)
         (self.folder / STOP_FILE).unlink(missing_ok=True)
-        names = in_terms_of(dataset, start.card.category_names).category_names
-        config = finetune_config(start.card, names, self.effort)
         result = finetune(
             start,
             dataset,
             self.folder,
+            effort=self.effort,
             name=self.name,
-            config=config.model_copy(update={"device": self.device}),
+            device=self.device,
             monitor=context.monitor,
         )
         if not result.improved:

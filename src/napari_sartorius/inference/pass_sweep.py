@@ -72,7 +72,7 @@ class Pictures:
         card = self._card.member(name).card
         key = (
             card.normalisation, card.input_channels, card.cell_diameter, card.pixel_size,
-            card.input_size, card.whole_grey_levels,
+            card.input_size, card.image_diameter, card.whole_grey_levels,
         )  # fmt: skip
         if key not in self._made:
             self._made[key] = prepare(self.image, card, self._config, self._pixel_size)

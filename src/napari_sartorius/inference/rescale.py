@@ -49,9 +49,9 @@ def choose_scale(
     """Decide by how much to enlarge (> 1) or shrink (< 1) an image.
 
     The user's cell diameter counts first, then the user's pixel size, then the one from the
-    image's file, then the card's input size. A factor beyond 1/8 to 8 is limited and told; one
-    that comes from a file's pixel size is more likely a wrong entry there, so it is ignored and
-    told.
+    image's file, then the card's input size or image diameter. A factor beyond 1/8 to 8 is limited
+    and told; one that comes from a file's pixel size is more likely a wrong entry there, so it is
+    ignored and told.
 
     Parameters
     ----------
@@ -95,6 +95,8 @@ def choose_scale(
 
 def _default_scale(card: ModelCard, image_size: tuple[int, int]) -> ScaleChoice:
     """What the card says when nobody names a size."""
+    if card.image_diameter is not None:
+        return ScaleChoice(_snapped(card.cell_diameter / card.image_diameter))
     if card.input_size is None:
         return ScaleChoice(1.0)
     factor = card.input_size.factor(image_size)

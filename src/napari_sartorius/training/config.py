@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
@@ -30,6 +30,41 @@ class FreezeConfig(BaseModel):
 
     trunk_stages: int = Field(default=0, ge=0, le=5)
     normalisation: bool = False
+
+
+class ReplayConfig(BaseModel):
+    """What keeps a fine-tuned model from forgetting; used by `napari_sartorius.training.finetune`.
+
+    Parameters
+    ----------
+    generated
+        Generated pictures that are drawn; those that the start knows are shown among the new ones.
+    data
+        Annotated images of the kinds that the start knows, in any form that `read_dataset` reads;
+        None where there are none.
+    share
+        Share of the training crops that shows old kinds.
+    hold_normalisation
+        Whether the statistics of batch normalisations stay those of the start.
+    pull
+        How strongly each step pulls the weights back to the start's: this times the learning rate
+        is the share of the distance that is taken back (L2-SP).
+    blends
+        Shares of the learnt weights that are tried in the end, the rest being the start's
+        (WiSE-FT); all of the learnt weights are tried in any case.
+    give_up
+        Share of the gain on the new cells, 0..1, that may be lost for a blend that remembers more.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    generated: int = Field(default=60, ge=0)
+    data: str | None = None
+    share: float = Field(default=0.4, gt=0, lt=1)
+    hold_normalisation: bool = True
+    pull: float = Field(default=2.0, ge=0)
+    blends: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.65, 0.8)
+    give_up: float = Field(default=0.1, ge=0, lt=1)
 
 
 class TrainConfig(BaseModel):
@@ -78,6 +113,8 @@ class TrainConfig(BaseModel):
     precision
         ``auto`` uses bfloat16 where the device computes it faster; ``float16`` scales the loss and
         needs a CUDA device.
+    replay
+        What keeps a fine-tuned model from forgetting what its start knew; None lets it forget.
     initial_weights
         A bundle (name, folder or zip), or a checkpoint of any format that can be imported, whose
         fitting tensors are the start.
@@ -119,6 +156,7 @@ class TrainConfig(BaseModel):
     device: str = "auto"
     threads: int | None = None
     seed: int = 0
+    replay: ReplayConfig | None = None
     initial_weights: str | None = None
 
     @classmethod

@@ -1,13 +1,16 @@
 """A model that has learnt from corrected images: few images, few minutes, never worse than before.
 
 The start is validated too. When training does not improve on it, the start is the result, and
-whoever asked is told.
+whoever asked is told. The number of steps is made to fit the time (`training.pace`), the images are
+brought to the scale at which the model works best (`training.zoom`), and the model is kept from
+forgetting what it knew (`training.replay`).
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,29 +19,42 @@ from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.nn.build import refuse_untrainable
-from napari_sartorius.postprocess.filter_config import unknown_categories
-from napari_sartorius.training.config import AugmentConfig, TrainConfig
-from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.config import ReplayConfig
 from napari_sartorius.training.doctor.before_training import examine
+from napari_sartorius.training.finetune_card import finetuned_card
+from napari_sartorius.training.finetune_images import new_images, with_old_images
+from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
+from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
-from napari_sartorius.training.keep_apart import keep_apart
-from napari_sartorius.zoo import CategoryCard, ModelBundle, ModelCard, Thresholds, save_bundle
+from napari_sartorius.training.pace import arithmetic
+from napari_sartorius.training.provenance import learnt_images, total_corrected
+from napari_sartorius.training.replay import (
+    Blend,
+    between,
+    choose_blend,
+    hold_normalisation,
+    mixed_sampling,
+    pull_towards,
+)
+from napari_sartorius.training.run_files import STOP_FILE
+from napari_sartorius.training.validate import ValidationResult, validate
+from napari_sartorius.training.zoom import zoomed
+from napari_sartorius.zoo import ModelBundle, save_bundle
+from napari_sartorius.zoo.learnt_from import LearntFrom
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from torch import Tensor
+
     from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.training.config import TrainConfig
+    from napari_sartorius.training.finetune_images import FineTuningImages
     from napari_sartorius.training.fit import FitResult
-    from napari_sartorius.training.images import AnnotatedImage
+    from napari_sartorius.zoo.learnt_from import Kept
 
-Effort = Literal["quick", "thorough"]
-
-_FEW_IMAGES = 5
-# Steps, learning rate, steps between validations, validations without gain before it ends.
-_SCHEDULES: dict[str, tuple[int, float, int, int]] = {
-    "quick": (300, 1e-4, 50, 4),
-    "thorough": (2000, 2e-4, 200, 5),
-}
+__all__ = ["BUDGETS", "Effort", "FineTuned", "finetune", "finetune_config", "in_terms_of"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +64,10 @@ class FineTuned:
     Attributes
     ----------
     bundle
-        The model.
+        The model; ``bundle.card.learnt_from`` says what was done.
     before, after
-        Competition score on the images kept apart, of the start and of the result, 0..1; None
-        when the start finds other categories and could not be measured.
+        Score on what was kept apart, 0..1, of the start and of the result; `before` is None when
+        the start finds other categories and could not be measured.
     steps, stopped_early
         How long it took.
     """
@@ -68,30 +84,6 @@ class FineTuned:
         return self.before is None or self.after > self.before
 
 
-def finetune_config(card: ModelCard, category_names: list[str], effort: Effort) -> TrainConfig:
-    """Schedule for a model and an effort: the model's network with a class for each category."""
-    steps, rate, every, patience = _SCHEDULES[effort]
-    architecture = card.architecture.model_copy(update={"num_classes": len(category_names)})
-    return TrainConfig(
-        architecture=architecture,
-        normalisation=card.normalisation,
-        augment=AugmentConfig(scale=(0.8, 1.25)),
-        batch_size=4,
-        steps=steps,
-        learning_rate=rate,
-        warmup_steps=min(50, steps // 6),
-        ema=0.98 if effort == "quick" else 0.995,
-        balance="image",
-        train_split=None,
-        validate_every=every,
-        patience=patience,
-        # One kind of cell is one kind of cell, whatever it is called.
-        validate_first=card.category_names == category_names
-        or len(card.categories) == len(category_names) == 1,
-        checkpoint_every=every,
-    )
-
-
 def finetune(
     start: ModelBundle,
     dataset: CocoDataset,
@@ -100,6 +92,10 @@ def finetune(
     effort: Effort = "quick",
     name: str = "fine-tuned",
     config: TrainConfig | None = None,
+    device: str | None = None,
+    old_data: Path | None = None,
+    budget: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
     monitor: Monitor | None = None,
 ) -> FineTuned:
     """Train a model further on corrected images.
@@ -110,16 +106,26 @@ def finetune(
         The model to start from.
     dataset
         Corrected images; all cells of an image must be there, what is missing is learnt as
-        background. With fewer than five images a strip of each is kept apart for validation.
+        background. With fewer than eight images a strip of each is kept apart for validation.
     folder
         Run folder; a run that was killed goes on when started again. The model is made in its
         folder ``model``.
     effort
-        ``quick`` for minutes, ``thorough`` for an hour or so.
+        ``quick`` for a quarter of an hour, ``thorough`` for an hour.
     name
         Of the model.
     config
-        The whole configuration instead of that of `effort`.
+        The whole configuration instead of that of `effort`; its steps are the most that are made.
+    device
+        As in `SegmentConfig`; None leaves it to the configuration.
+    old_data
+        Annotated images of the kinds that the start knows, where there are any: they keep it from
+        forgetting better than generated pictures do.
+    budget
+        Seconds in which all should be done; the number of steps is made to fit. None: that of
+        `effort`, or none with a `config`.
+    clock
+        Seconds that the budget is counted in.
     monitor
         Progress, notices, cancel.
 
@@ -133,7 +139,19 @@ def finetune(
         raise UserError(
             "there is no corrected image to learn from: mark images as done first, or choose others"
         )
+    stopwatch = Stopwatch(budget or (BUDGETS[effort] if config is None else None), clock)
+    recipe: Literal["quick", "thorough", "own"] = (
+        effort if config is None or budget is not None else "own"
+    )
+    terms = in_terms_of(dataset, start.card.category_names)
+    if config is None or config.architecture.num_classes == len(terms.categories):
+        dataset = terms
     config = config or finetune_config(start.card, dataset.category_names, effort)
+    if device is not None:
+        config = config.model_copy(update={"device": device})
+    if old_data is not None:
+        replay = (config.replay or ReplayConfig()).model_copy(update={"data": str(old_data)})
+        config = config.model_copy(update={"replay": replay})
     refuse_untrainable(config.architecture)
     examine(
         dataset,
@@ -141,19 +159,120 @@ def finetune(
         model_diameter=start.card.cell_diameter,
         sides=(config.train_split, config.validation_split),
     )
-    training, validation = _prepared(dataset, config, monitor)
-    initial = dict(start.load_network().state_dict())
-    trainer = Trainer(config, training, validation, folder, monitor, initial)
+    sides = new_images(dataset, config, monitor)
+    network = start.load_network(str(arithmetic(config)[0]))
+    initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
+    sides = with_old_images(sides, start, network, config, dataset.category_names, monitor)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = read_plan(folder) or make_plan(
+        folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
+    )
+    del network
+    learnt = _learn(config, plan, sides, initial, folder, stopwatch, monitor)
+    learnt_from = LearntFrom(
+        parent=start.card.name,
+        parent_sha256=start.card.sha256,
+        images=(images := learnt_images(dataset, *sides.ids, monitor)),
+        cells=sum(image.cells for image in images),
+        corrected_cells=total_corrected(images),
+        recipe=recipe,
+        steps=learnt.fit.best_step,
+        seconds=round(stopwatch.seconds(), 1),
+        zoom=learnt.zoom,
+        kept=learnt.kept,
+        before={} if plan.before is None else {"validation": round(plan.before, 4)},
+        after={"validation": round(learnt.score, 4)},
+    )
+    card = finetuned_card(
+        start.card, name, dataset, config, learnt_from, learnt.thresholds, learnt.fit.best_step
+    )
+    bundle = save_bundle(folder / "model", card, learnt.weights)
+    return FineTuned(bundle, plan.before, learnt.score, learnt.fit.steps, learnt.fit.stopped_early)
+
+
+class _Learnt(NamedTuple):
+    """Weights to hand out, how well they do on what was kept apart, and how they came about."""
+
+    weights: dict[str, Tensor]
+    score: float
+    thresholds: dict[int, float]
+    zoom: float
+    kept: Kept | None
+    fit: FitResult
+
+
+def _learn(
+    config: TrainConfig,
+    plan: Plan,
+    sides: FineTuningImages,
+    initial: dict[str, Tensor],
+    folder: Path,
+    stopwatch: Stopwatch,
+    monitor: Monitor,
+) -> _Learnt:
+    """Train as planned, then choose between the start, what was learnt, and what lies between."""
+    config, replay = plan.applied_to(config), config.replay
+    validation = [zoomed(image, plan.zoom) for image in sides.validation]
+    trainer = Trainer(
+        config,
+        [*sides.training, *sides.old],
+        validation,
+        folder,
+        InTime(monitor, stopwatch, folder / STOP_FILE),
+        initial,
+        mixed_sampling(len(sides.training), len(sides.old), replay.share)
+        if replay and sides.old
+        else None,
+    )
+    if replay is not None:
+        pull_towards(initial, trainer.network, trainer.optimiser, replay.pull)
+        if replay.hold_normalisation:
+            hold_normalisation(trainer.network)
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
-    result = trainer.fit()
-    rows = trainer.progress.rows
-    before = rows[0].get("score") if config.validate_first and rows else None
-    best = next((row for row in reversed(rows) if row["step"] == result.best_step), {})
-    card = _card(start.card, name, dataset, training, config, result, before, best)
-    weights = torch.load(result.best, map_location="cpu", weights_only=True)
-    bundle = save_bundle(folder / "model", card, weights)
-    return FineTuned(bundle, before, best.get("score", 0.0), result.steps, result.stopped_early)
+    fit = trainer.fit()
+    row = next((r for r in reversed(trainer.progress.rows) if r["step"] == fit.best_step), {})
+    weights: dict[str, Tensor] = torch.load(fit.best, map_location="cpu", weights_only=True)
+    score, share = row.get("score", 0.0), 1.0
+    if plan.before is not None and score <= plan.before:
+        # Not even the scale helped: the start as it is.
+        return _Learnt(initial, plan.before, {}, plan.own_zoom, None, replace(fit, best_step=0))
+    kinds = config.architecture.num_classes
+    thresholds = {i: row[f"threshold_{i}"] for i in range(kinds) if f"threshold_{i}" in row}
+    if replay and replay.blends and validation and config.validate_first and fit.best_step:
+        floor = max(plan.before or 0.0, trainer.progress.rows[0].get("score", 0.0))
+        blend, found = _blend(config, replay, floor, trainer, initial, weights, sides, monitor)
+        score, share, thresholds = blend.new, blend.share, found.thresholds
+        weights = between(initial, weights, share)
+    kept = sides.kept(replay, share if fit.best_step else 0.0)
+    return _Learnt(weights, score, thresholds, plan.zoom, kept, fit)
+
+
+def _blend(
+    config: TrainConfig,
+    replay: ReplayConfig,
+    before: float,
+    trainer: Trainer,
+    initial: dict[str, Tensor],
+    weights: dict[str, Tensor],
+    sides: FineTuningImages,
+    monitor: Monitor,
+) -> tuple[Blend, ValidationResult]:
+    """Try weights on the way from the start to what was learnt, on new cells and on old ones."""
+    device, dtype = arithmetic(config)
+    vessel = trainer.average.network
+    found: dict[Blend, ValidationResult] = {}
+    for share in sorted({*replay.blends, 1.0}):
+        monitor.progress("choosing between old and new weights", 1.0)
+        vessel.load_state_dict(between(initial, weights, share))
+        new = validate(vessel, trainer.validation, monitor, device, dtype)
+        old = 0.0
+        if sides.remembered:
+            old = validate(vessel, sides.remembered, monitor, device, dtype).score
+        monitor.notice(f"with {share:.0%} of what was learnt: {new.score:.4f}, old cells {old:.4f}")
+        found[Blend(share, new.score, old)] = new
+    chosen = choose_blend(list(found), before, replay.give_up)
+    return chosen, found[chosen]
 
 
 def in_terms_of(dataset: CocoDataset, names: list[str]) -> CocoDataset:
@@ -189,70 +308,3 @@ def in_terms_of(dataset: CocoDataset, names: list[str]) -> CocoDataset:
         for key, one in dataset.instances.items()
     }
     return replace(dataset, categories=kinds, instances=instances)
-
-
-def _prepared(
-    dataset: CocoDataset, config: TrainConfig, monitor: Monitor
-) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
-    if len(dataset) < _FEW_IMAGES:
-        monitor.notice(
-            f"{len(dataset)} images: a quarter of each is kept apart to measure the result; five "
-            "or more images measure it better"
-        )
-        return keep_apart(pack_dataset(dataset, config, monitor))
-    parts = split_dataset(dataset, config, monitor)
-    return (
-        pack_dataset(parts[0], config, monitor),
-        pack_dataset(parts[1], config, monitor, config.validate_images),
-    )
-
-
-def _card(
-    start: ModelCard,
-    name: str,
-    dataset: CocoDataset,
-    training: list[AnnotatedImage],
-    config: TrainConfig,
-    result: FitResult,
-    before: float | None,
-    best: dict[str, float],
-) -> ModelCard:
-    """The start's card with what is new."""
-    names = dataset.category_names
-    cells = sum(len(image.masks) for image in training)
-    areas = np.concatenate([image.masks.area() for image in training])
-    metrics = {"validation": round(best.get("score", 0.0), 4)}
-    if before is not None:
-        metrics["validation before"] = round(before, 4)
-    changes: dict[str, Any] = {
-        "name": name,
-        "title": name,
-        "description": f"{start.title}, trained further on {len(dataset)} corrected images.",
-        "categories": tuple(
-            CategoryCard(name=category.name, colour=category.colour)
-            for category in dataset.categories
-        ),
-        "cell_diameter": round(float(np.sqrt(np.median(areas) * 4 / np.pi)), 1),
-        "architecture": config.architecture.model_dump(mode="json"),
-        "thresholds": {
-            one: start.thresholds_of(one).model_copy(
-                update={"score": best[f"threshold_{i}"]} if f"threshold_{i}" in best else {}
-            )
-            if one in start.category_names
-            else Thresholds(score=best.get(f"threshold_{i}", 0.5))
-            for i, one in enumerate(names)
-        },
-        "licence": start.licence,
-        "training_data": f"{len(dataset)} corrected images with {cells} cells; before that: "
-        f"{start.training_data}",
-        "schedule": f"{result.best_step} of {config.steps} steps of {config.batch_size} crops",
-        "metrics": metrics,
-        "metrics_command": "",
-        "known_failures": (),
-        "parent": start.name,
-        "sha256": "",
-        # A second level has judged another network, and filters may speak of other categories.
-        "rescorer": None,
-        "filters": () if unknown_categories(start.filters, names) else start.filters,
-    }
-    return start.with_changes(**changes)

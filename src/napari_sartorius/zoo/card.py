@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.zoo.learnt_from import LearntFrom
 from napari_sartorius.zoo.rescorer_card import RescorerCard
 
 if TYPE_CHECKING:
@@ -191,6 +192,10 @@ class ModelCard(Card):
         What the network must be fed.
     input_size
         The size that whole images are brought to; None leaves them as they are.
+    image_diameter
+        Typical diameter of an object in the images that the model is meant for, in their own
+        pixels, where that is not `cell_diameter`: when the user names no size, images are rescaled
+        by `cell_diameter` over this.
     whole_grey_levels
         Whether rescaled pixels of integer images are rounded to whole numbers after each axis,
         columns first, as Pillow does and thereby detectron2. Networks trained so were never shown
@@ -209,6 +214,9 @@ class ModelCard(Card):
         Test-time views of each preset.
     parent
         Model this one was trained from.
+    learnt_from
+        Of a fine-tuned model: its images, what was done not to forget, and figures before and
+        after.
     sha256
         Checksum of the weights file, hexadecimal.
     """
@@ -218,6 +226,7 @@ class ModelCard(Card):
     architecture_tree: dict[str, Any] = Field(alias="architecture")
     normalisation: Normalisation = Normalisation()
     input_size: InputSize | None = None
+    image_diameter: float | None = Field(default=None, gt=0)
     whole_grey_levels: bool = False
     mask_pasting: Literal["exact", "whole_pixels"] = "exact"
     precision: Literal["auto", "float32"] = "auto"
@@ -232,6 +241,7 @@ class ModelCard(Card):
         }
     )
     parent: str | None = None
+    learnt_from: LearntFrom | None = None
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
 
     @field_validator("architecture_tree", mode="before")
@@ -247,6 +257,8 @@ class ModelCard(Card):
             raise ValueError(f"the network has {classes} classes, the card names {len(names)}")
         if self.normalisation.per_channel and self.input_channels != 3:
             raise ValueError("three means or deviations need a network of three channels")
+        if self.input_size is not None and self.image_diameter is not None:
+            raise ValueError("input_size and image_diameter both say how to rescale an image")
         return self
 
     @property

@@ -47,6 +47,8 @@ def measure_cost(bundle: ModelBundle) -> float:
 
 def default_scale(card: ModelCard, size: tuple[int, int] = STANDARD_SIZE) -> float:
     """Network pixels per image pixel when nobody names a size of the cells."""
+    if card.image_diameter is not None:
+        return card.cell_diameter / card.image_diameter
     return 1.0 if card.input_size is None else card.input_size.factor(size)
 
 

@@ -184,6 +184,9 @@ def memory_folder(card: AnyCard, root: Path | None = None) -> Path:
     parts = [said] if isinstance(card, ModelCard) else [m["card"] for m in said["members"]]
     names = ("sha256", "architecture", "normalisation", "input_size", "whole_grey_levels")
     facts = [{name: part[name] for name in names} for part in parts]
+    for fact, part in zip(facts, parts, strict=True):
+        if part["image_diameter"] is not None:
+            fact["zoom"] = part["cell_diameter"] / part["image_diameter"]
     if not isinstance(card, ModelCard):
         # Networks that are joined stage by stage are one network with options of its own.
         presets = (card.preset(name) for name in ("fast", "balanced", "best"))

@@ -1,0 +1,79 @@
+"""The card of a fine-tuned model: that of its start with what is new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sartorius.postprocess.filter_config import unknown_categories
+from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.training.config import TrainConfig
+    from napari_sartorius.zoo.learnt_from import LearntFrom
+
+# Zooms closer to 1 than this leave images as they are, as in `inference.rescale`.
+_SAME = 0.02
+
+
+def finetuned_card(
+    start: ModelCard,
+    name: str,
+    dataset: CocoDataset,
+    config: TrainConfig,
+    learnt_from: LearntFrom,
+    thresholds: Mapping[int, float],
+    best_step: int,
+) -> ModelCard:
+    """The card; `thresholds` are the scores by category index that were best for the new cells."""
+    names = dataset.category_names
+    zoom = learnt_from.zoom
+    areas = np.concatenate([one.masks.area() for one in dataset.instances.values()])
+    diameter = float(np.sqrt(np.median(areas[areas > 0]) * 4 / np.pi))
+    count, cells = len(dataset), learnt_from.cells
+    changes: dict[str, Any] = {
+        "name": name,
+        "title": name,
+        "description": f"{start.title}, trained further on {count} corrected images.",
+        "categories": tuple(
+            CategoryCard(name=category.name, colour=category.colour)
+            for category in dataset.categories
+        ),
+        "cell_diameter": round(diameter * zoom, 1),
+        "image_diameter": None if abs(zoom - 1) < _SAME else round(diameter, 1),
+        "input_size": None,
+        # The images were seen at the zoom, whatever pixel size their files name.
+        "pixel_size": None,
+        "architecture": config.architecture.model_dump(mode="json"),
+        "thresholds": {
+            one: start.thresholds_of(one).model_copy(
+                update={"score": thresholds[i]} if i in thresholds else {}
+            )
+            if one in start.category_names
+            else Thresholds(score=thresholds.get(i, 0.5))
+            for i, one in enumerate(names)
+        },
+        "licence": start.licence,
+        "training_data": f"{count} corrected images with {cells} cells; before that: "
+        f"{start.training_data}",
+        "schedule": f"{best_step} of {config.steps} steps of {config.batch_size} crops",
+        "metrics": {"validation": learnt_from.after["validation"]}
+        | (
+            {"validation before": learnt_from.before["validation"]}
+            if "validation" in learnt_from.before
+            else {}
+        ),
+        "metrics_command": "",
+        "known_failures": (),
+        "parent": start.name,
+        "learnt_from": learnt_from,
+        "sha256": "",
+        # A second level has judged another network, and filters may speak of other categories.
+        "rescorer": None,
+        "filters": () if unknown_categories(start.filters, names) else start.filters,
+    }
+    return start.with_changes(**changes)

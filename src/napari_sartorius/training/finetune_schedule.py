@@ -1,0 +1,63 @@
+"""Schedules of fine-tuning: how many steps, at which rate, in which time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from napari_sartorius.training.config import AugmentConfig, ReplayConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sartorius.zoo import ModelCard
+
+Effort = Literal["quick", "thorough"]
+
+
+class Schedule(NamedTuple):
+    """Most steps, learning rate, validations, validations without gain before it ends, EMA."""
+
+    steps: int
+    rate: float
+    validations: int
+    patience: int
+    ema: float
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "quick": Schedule(steps=300, rate=2e-4, validations=6, patience=4, ema=0.98),
+    "thorough": Schedule(steps=1500, rate=2e-4, validations=10, patience=5, ema=0.995),
+}
+
+BUDGETS: dict[str, float] = {"quick": 15 * 60, "thorough": 60 * 60}
+"""Seconds in which a fine-tuning should end, on whatever computer."""
+
+
+def finetune_config(card: ModelCard, category_names: Sequence[str], effort: Effort) -> TrainConfig:
+    """Configuration for a model and an effort: the model's network with a class per category.
+
+    The steps are those of a fast computer; `napari_sartorius.training.pace.fitted` takes as many as
+    fit into the time.
+    """
+    names = list(category_names)
+    schedule = SCHEDULES[effort]
+    architecture = card.architecture.model_copy(update={"num_classes": len(names)})
+    every = max(1, schedule.steps // schedule.validations)
+    return TrainConfig(
+        architecture=architecture,
+        normalisation=card.normalisation,
+        augment=AugmentConfig(scale=(0.8, 1.25)),
+        batch_size=4,
+        steps=schedule.steps,
+        learning_rate=schedule.rate,
+        warmup_steps=min(50, max(1, schedule.steps // 6)),
+        ema=schedule.ema,
+        balance="image",
+        train_split=None,
+        validate_every=every,
+        patience=schedule.patience,
+        # One kind of cell is one kind of cell, whatever it is called.
+        validate_first=card.category_names == names or len(card.categories) == len(names) == 1,
+        checkpoint_every=every,
+        replay=ReplayConfig(),
+    )

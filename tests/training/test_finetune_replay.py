@@ -1,0 +1,133 @@
+"""What keeps a fine-tuned model from forgetting, part by part."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.training import rehearsal
+from napari_sartorius.training.config import ReplayConfig
+from napari_sartorius.training.replay import (
+    Blend,
+    between,
+    choose_blend,
+    hold_normalisation,
+    mixed_sampling,
+    old_images,
+    pull_towards,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sartorius.training.config import TrainConfig
+
+
+def test_old_images_have_their_share_of_the_crops() -> None:
+    chances = mixed_sampling(2, 4, 0.4).probabilities(7)
+    np.testing.assert_allclose(chances, [0.3, 0.3, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_every_step_is_pulled_back_by_a_share_of_the_distance() -> None:
+    layer = nn.Linear(2, 2)
+    start = {name: value.clone() for name, value in layer.state_dict().items()}
+    start["bias"] = torch.zeros(5)  # another shape: nothing to go back to
+    free = nn.Linear(2, 2)
+    free.load_state_dict(layer.state_dict())
+    optimisers = [torch.optim.SGD(one.parameters(), lr=0.1) for one in (layer, free)]
+    pull_towards(start, layer, optimisers[0], strength=2.0)
+    for one, optimiser in zip((layer, free), optimisers, strict=True):
+        one(torch.ones(1, 2)).sum().backward()
+        optimiser.step()
+    moved = free.weight - start["weight"]
+    assert moved.abs().max() > 0.05
+    torch.testing.assert_close(layer.weight - start["weight"], 0.8 * moved)
+    torch.testing.assert_close(layer.bias, free.bias)
+
+
+def test_held_normalisation_keeps_its_statistics_while_the_rest_trains() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.5))
+    hold_normalisation(network)
+    network.train()
+    before = network[1].running_mean.clone()  # type: ignore[union-attr, operator]
+    network(torch.randn(2, 1, 8, 8) + 9).sum().backward()
+    torch.testing.assert_close(network[1].running_mean, before)
+    assert network[2].training
+    assert network[1].weight.grad is not None  # type: ignore[union-attr]
+
+
+def test_weights_between_start_and_learnt() -> None:
+    start = {"a": torch.zeros(2), "head": torch.zeros(3), "count": torch.tensor(1)}
+    learnt = {"a": torch.ones(2), "head": torch.ones(4), "count": torch.tensor(9)}
+    mixed = between(start, learnt, 0.25)
+    assert mixed["a"].tolist() == [0.25, 0.25]
+    assert mixed["head"].tolist() == [1, 1, 1, 1]
+    assert mixed["count"] == 9
+
+
+@pytest.mark.parametrize(
+    ("give_up", "share"),
+    [
+        (0.0, 1.0),  # all of the gain
+        (
+            0.2,
+            0.75,
+        ),  # 0.1 of the gain of 0.5 may go
+        (0.5, 0.5),
+    ],
+)
+def test_the_blend_remembers_as_much_as_the_gain_allows(give_up: float, share: float) -> None:
+    blends = [Blend(0.5, 0.5, 0.9), Blend(0.75, 0.62, 0.8), Blend(1.0, 0.7, 0.3)]
+    assert choose_blend(blends, before=0.2, give_up=give_up).share == share
+
+
+def test_without_old_images_the_smaller_share_is_taken() -> None:
+    assert choose_blend([Blend(0.5, 0.7), Blend(1.0, 0.7)], 0.2, 0.1).share == 0.5
+
+
+class _Knows:
+    """Finds the truth of the generated nuclei, and nothing in phase contrast."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self._truths = {
+            picture.tobytes(): truth
+            for name, picture, truth in rehearsal.scenes(8)
+            if "phase" not in name
+        }
+
+    def segment(self, picture: np.ndarray) -> SimpleNamespace:
+        truth = self._truths.get(picture.tobytes())
+        nothing = next(iter(self._truths.values()))[:0]
+        return SimpleNamespace(instances=nothing if truth is None else truth)
+
+
+def test_what_the_start_knows_is_shown_again(
+    monkeypatch: pytest.MonkeyPatch, tiny_config: TrainConfig
+) -> None:
+    monkeypatch.setattr(rehearsal, "Segmenter", _Knows)
+    start: Any = None
+    kept = rehearsal.rehearsal_images(start, start, tiny_config, 8, Monitor())
+    assert len(kept) == 7
+    assert all("phase" not in image.name for image in kept)
+    truths = [truth for name, _, truth in rehearsal.scenes(8) if "phase" not in name]
+    for image, truth in zip(kept, truths, strict=True):
+        assert image.masks.area().sum() == truth.masks.area().sum()
+        assert image.pixels.shape == (256, 256, 1)
+
+
+def test_old_images_with_other_categories_are_refused(
+    tmp_path: Path, tiny_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = SimpleNamespace(images=[], category_names=["yeast", "debris"])
+    monkeypatch.setattr("napari_sartorius.training.replay.read_dataset", lambda _: theirs)
+    replay = ReplayConfig(data=str(tmp_path))
+    with pytest.raises(UserError, match=r"yeast, debris.*same categories"):
+        old_images(replay, tiny_config, ["big", "small"], Monitor())
+    assert old_images(ReplayConfig(), tiny_config, ["big"], Monitor()) == []
