@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QInputDialog, QScrollArea, QVBoxLayout, QWidget
 
@@ -24,6 +24,7 @@ from napari_sartorius.ui.correct.review_queue import ReviewQueue
 from napari_sartorius.ui.correct.review_section import ReviewSection
 from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import shown_plane
+from napari_sartorius.ui.correct.steps import PlaceStep
 from napari_sartorius.ui.correct.tool_panel import ToolPanel
 from napari_sartorius.ui.correct.tool_runner import ToolRunner
 from napari_sartorius.ui.correct.tools import BY_NAME, REVIEW
@@ -32,11 +33,12 @@ from napari_sartorius.ui.layer_choice import LayerChoice
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
 
+    from napari_sartorius.postprocess.usual import Usual
     from napari_sartorius.ui.correct.model_drawing import ModelChoice
     from napari_sartorius.ui.correct.review_queue import Doubtful
 
@@ -67,6 +69,9 @@ class CorrectTab(QWidget):
         Who draws cells where the user points.
     """
 
+    place_judged = Signal()
+    """Somebody said that there is no cell at a place, or took it back; the pixels do not tell."""
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -89,6 +94,9 @@ class CorrectTab(QWidget):
         self.drawing = ModelDrawing(viewer, model, self)
         self.runner = ToolRunner(self.table, self.panel, self.drawing, self)
         self._canvas = CanvasSelection(viewer)
+        self.runner.together = self._canvas.together
+        self.usual_elsewhere: Callable[[], Usual | None] = lambda: None
+        """What is usual in other images of the same project; the dock sets it."""
         self._build()
         self._connect()
         self._actions = self._all_keys()
@@ -264,8 +272,14 @@ class CorrectTab(QWidget):
         layer.events.features.connect(self._on_features)
         self.table.set_layer(layer)
         self.review.set_queue(
-            ReviewQueue(session, lambda plane: pixels_below(self._viewer, layer, plane)), session
+            ReviewQueue(
+                session,
+                lambda plane: pixels_below(self._viewer, layer, plane),
+                elsewhere=lambda: self.usual_elsewhere(),
+            ),
+            session,
         )
+        session.stepped.connect(self._on_stepped)
         self.panel.show_categories(category_names(layer))
         self.panel.choose_category(session.rows.default_category)
         self.panel.set_ready(True)
@@ -335,6 +349,10 @@ class CorrectTab(QWidget):
         self.panel.show_categories(category_names(self._session.layer))
         if self.isVisible():
             self._canvas.show(self.table.selected)
+
+    def _on_stepped(self, step: Any, how: str) -> None:
+        if isinstance(step, PlaceStep):
+            self.place_judged.emit()
 
     def _on_overwrite(self, on: bool) -> None:
         if self._session is not None:

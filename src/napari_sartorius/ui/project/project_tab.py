@@ -15,6 +15,7 @@ from napari_sartorius.ui.project.adding import AddMenu
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
 from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
+from napari_sartorius.ui.project.look_again import LookAgain
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
 from napari_sartorius.ui.run_panel import Tone
@@ -61,6 +62,7 @@ class ProjectTab(QWidget):
         self._config = config
         self.session = ProjectSession(viewer, self)
         self.walk = SegmentAll(self.session, client, self)
+        self.look = LookAgain(self.session, client, self)
         self._walked = ""
         self._shown: str | None = None
         self.title = heading("Project")
@@ -149,6 +151,8 @@ class ProjectTab(QWidget):
         self.doubt.counted.connect(self.images.refresh)
         self.session.progressed.connect(self._show_progress)
         self.session.failed.connect(self._complain)
+        self.look.said.connect(self._say)
+        self.look.looked.connect(lambda name: self.doubt.count([name]))
         self.walk.progressed.connect(self._on_walk)
         self.walk.ended.connect(self._on_walk_ended)
 
@@ -251,6 +255,7 @@ class ProjectTab(QWidget):
     def stop(self) -> None:
         """Save and close; the dock is going away."""
         self.walk.cancel()
+        self.look.stop()
         if self.exporting is not None:
             self.exporting.wait()
         self.doubt.stop()
