@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
+from scipy import ndimage
 
 from correction_layers import grid
 from napari_sartorius.core.instances import Instances
@@ -14,6 +17,7 @@ from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.project import create_project, open_project
 from napari_sartorius.io.project.model_run import edit_of_run
+from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.project.measured_image import PlaneState, measure_image
 from napari_sartorius.ui.settings import Preferences
@@ -158,6 +162,27 @@ def test_a_new_model_looks_again_and_the_review_follows(dock: SartoriusDock, qtb
     assert client.jobs[-1].image.name == "field_1.png"
     project.look.stop()
     assert client.handles[-1].was_cancelled
+
+
+def test_places_without_a_label_are_counted_unless_a_person_said_there_is_none(
+    tmp_path: Path,
+) -> None:
+    image, truth = phase_contrast_scene(seed=1)
+    tifffile.imwrite(tmp_path / "scene.tif", image)
+    labels = truth.masks.to_labels()
+    missed = np.isin(labels, [3, 9, 14])
+    boxes = [
+        (one[0].start, one[1].start, one[0].stop, one[1].stop)
+        for one in ndimage.find_objects(labels * missed)
+        if one is not None
+    ]
+    labels[missed] = 0
+    accepted = {n: {"category": "a", "source": "drawn"} for n in range(1, int(labels.max()) + 1)}
+    state = PlaneState(labels, accepted, tmp_path / "scene.tif")
+    count = measure_image([state]).count()
+    assert count >= 2
+    assert measure_image([replace(state, no_cells=boxes)]).count() <= count - 2
+    assert measure_image([replace(state, path=tmp_path / "gone.tif")]).count() == 0
 
 
 def open_again(tab: Any) -> Any:

@@ -65,6 +65,8 @@ class Usual:
             for name in ("area", "solidity", "major_axis", "minor_axis", "score"):
                 column = table.get(name, np.full(count, np.nan))
                 columns.setdefault(name, []).append(np.asarray(column, np.float64))
+        if not columns:
+            return cls({})
         return cls.of({n: np.concatenate(parts) for n, parts in columns.items()}, fewest)
 
     def lacks(self, table: Table) -> bool:

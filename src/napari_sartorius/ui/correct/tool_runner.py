@@ -163,7 +163,8 @@ class ToolRunner(QObject):
             self._model.get_ready()
         self._pointer.start_drawing(BY_NAME[name].stroke)
         self._panel.show_drawing(name)
-        self.said.emit(f"{BY_NAME[name].hint} Esc ends.")
+        tool = BY_NAME[name]
+        self.said.emit(f"{tool.waiting or tool.hint} Esc ends.")
 
     def _on_drawn(self, stroke: str, points: Any) -> None:
         labels = self._table.selected

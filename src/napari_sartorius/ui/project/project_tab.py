@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.forms import button, heading, quiet, rule
@@ -15,14 +14,17 @@ from napari_sartorius.ui.project.adding import AddMenu
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
 from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
+from napari_sartorius.ui.project.import_menu import ImportMenu
 from napari_sartorius.ui.project.look_again import LookAgain
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
+from napari_sartorius.ui.project.walk_panel import WalkPanel
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari.components import ViewerModel
 
@@ -79,24 +81,13 @@ class ProjectTab(QWidget):
         self.add_button.setMenu(self.adding)
         self.remove_button = button("Remove", "plain", "project_remove")
         self.import_button = button("Import cells", "plain", "project_import")
-        self.import_button.setMenu(QMenu(self.import_button))
-        for title, ask in (
-            ("Files …", questions.annotations),
-            ("Folder …", questions.annotations_folder),
-        ):
-            action = self.import_button.menu().addAction(title)
-            action.triggered.connect(lambda _=False, ask=ask: self.import_cells(ask(self)))
+        self.import_button.setMenu(ImportMenu(self.import_cells, self))
         self.export_button = button("Export …", "plain", "project_export")
         self.exporting: ExportDialog | None = None
         self.back_button = button("Previous", "plain", "project_previous")
         self.next_button = button("Next", "plain", "project_next")
         self.done_button = button("Done, next image", "primary", "project_done")
-        self.segment_button = button("Segment new images", "plain", "project_segment")
-        self.cancel_button = button("Cancel", "plain", "cancel")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
-        self.stage = quiet()
+        self.walking = WalkPanel(self.walk)
         self.saved = quiet()
         self.message = quiet()
         self._build()
@@ -121,16 +112,11 @@ class ProjectTab(QWidget):
         column.addLayout(_row(self.back_button, self.next_button))
         column.addWidget(self.done_button)
         column.addWidget(rule())
-        column.addLayout(_row(self.segment_button, self.cancel_button))
-        column.addWidget(self.bar)
-        column.addWidget(self.stage)
+        column.addWidget(self.walking)
         column.addWidget(self.saved)
         layout.addWidget(self.content, 1)
         layout.addWidget(self.message)
         layout.addStretch(0)
-        self.cancel_button.hide()
-        self.bar.hide()
-        self.stage.hide()
         self.message.hide()
 
     def _connect(self) -> None:
@@ -141,8 +127,7 @@ class ProjectTab(QWidget):
         self.back_button.clicked.connect(lambda: self._step(-1))
         self.next_button.clicked.connect(lambda: self._step(1))
         self.done_button.clicked.connect(self.done)
-        self.segment_button.clicked.connect(self.segment_new)
-        self.cancel_button.clicked.connect(self.walk.cancel)
+        self.walking.segment_button.clicked.connect(self.segment_new)
         self.images.chosen.connect(self.show_image)
         self.session.listed.connect(self._show_all)
         self.session.listed.connect(lambda: self.doubt.restart(self.session.files))
@@ -153,7 +138,7 @@ class ProjectTab(QWidget):
         self.session.failed.connect(self._complain)
         self.look.said.connect(self._say)
         self.look.looked.connect(lambda name: self.doubt.count([name]))
-        self.walk.progressed.connect(self._on_walk)
+        self.walk.progressed.connect(lambda name, *_: self._on_walk(name))
         self.walk.ended.connect(self._on_walk_ended)
 
     # -- what the user asks for ------------------------------------------------------------------
@@ -232,10 +217,9 @@ class ProjectTab(QWidget):
         """The next image, from the one shown on, with doubtful cells that nobody has looked at."""
         files, current = self.session.files, self.session.current
         place = files.index(current) + 1 if current in files else 0
-        for name in files[place:] + files[: max(place - 1, 0)]:
-            if self.doubt.of(name) and self.session.status(name) != "done":
-                return name
-        return None
+        others = files[place:] + files[: max(place - 1, 0)]
+        asked = (one for one in others if self.doubt.of(one) and self.session.status(one) != "done")
+        return next(asked, None)
 
     def remove(self) -> None:
         """Move the shown image to the trash, when the user says yes."""
@@ -298,7 +282,9 @@ class ProjectTab(QWidget):
         self.add_button.setEnabled(writable)
         self.import_button.setEnabled(writable and bool(files))
         self.export_button.setEnabled(bool(files))
-        self.segment_button.setEnabled(writable and bool(files) and not self.walk.is_running)
+        self.walking.segment_button.setEnabled(
+            writable and bool(files) and not self.walk.is_running
+        )
         self.images.show_current()
         self._show_progress()
 
@@ -328,21 +314,13 @@ class ProjectTab(QWidget):
         before, self._shown = self._shown, self.session.current
         self.doubt.count([name for name in (before, self._shown) if name in self.session.files])
 
-    def _on_walk(self, name: str, past: int, total: int, fraction: float) -> None:
-        self.bar.setRange(0, 1000)
-        self.bar.setValue(round(1000 * (past + fraction) / max(total, 1)))
-        self.stage.setText(f"Segmenting {Path(name).name} · {past + 1} of {total}")
-        for one in (self.bar, self.stage, self.cancel_button):
-            one.show()
-        self.segment_button.setEnabled(False)
+    def _on_walk(self, name: str) -> None:
         if name != self._walked:  # the one before has its cells now
             self.images.refresh(self._walked)
             self.doubt.count([file for file in self.session.files if file == self._walked])
             self._walked = name
 
     def _on_walk_ended(self, sentence: str) -> None:
-        for one in (self.bar, self.stage, self.cancel_button):
-            one.hide()
         self._say(sentence)
         for file in self.session.files:
             self.images.refresh(file)
