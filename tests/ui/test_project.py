@@ -10,11 +10,14 @@ import tifffile
 from napari.components import ViewerModel
 from PIL import Image
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.jobs import PlaneResult
 from napari_sartorius.engine.messages import FailedMessage, FinishedMessage, ProgressMessage
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.project import create_project, open_project
+from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.io.project.recent import recent_projects
+from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.project_tab import ProjectTab
 from napari_sartorius.ui.project.recorder import changed_rows
 from napari_sartorius.ui.project.session import ProjectSession
@@ -329,3 +332,26 @@ def test_removing_an_image_shows_the_next(tab: Any) -> None:
     assert [one.rsplit("/")[-1] for one in tab.session.files] == ["field_1.png", "field_2.png"]
     assert tab.session.current == tab.session.files[0]
     assert tab.images.topLevelItemCount() == 2
+
+
+def test_deleting_a_project_asks_and_moves_it_to_the_trash(
+    tab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = tab.session.labels
+    layer.data_setitem((np.array([3, 3]), np.array([4, 5])), 9)
+    asked: list[Path] = []
+    monkeypatch.setattr(questions, "may_delete", lambda parent, folder: asked.append(folder))
+    tab.delete()
+    assert asked == [tmp_path / "work"]
+    assert tab.session.project is not None
+    monkeypatch.setattr(questions, "may_delete", lambda parent, folder: True)
+    tab.delete()
+    assert tab.session.project is None
+    assert not (tmp_path / "work").exists()
+    (place,) = (tmp_path / "trash").iterdir()
+    assert tab.message.text() == f"The project is in {place} now."
+    project = open_project(place)  # all of it, with the last stroke
+    assert project.plane(1).values[3, 4] == 9
+    project.close()
+    with pytest.raises(UserError, match="is no project"):
+        trash_project(tmp_path / "work")

@@ -138,6 +138,8 @@ class EditedLayer(QObject):
 
     def say_no_cell(self, plane: Plane, box: Box) -> None:
         """Note that there is no cell at a place, as a step that can be undone in its turn."""
+        if (plane, box) in self.no_cells:
+            return
         step = PlaceStep("no cell there", plane, box)
         self._note_place(step, True)
         self._log.add(step)

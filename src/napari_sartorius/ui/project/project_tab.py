@@ -8,6 +8,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.ui.forms import button, heading, quiet, rule
 from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.adding import AddMenu
@@ -72,7 +73,9 @@ class ProjectTab(QWidget):
         self.new_button = button("New …", "plain", "project_new")
         self.open_button = button("Open …", "plain", "project_open")
         self.recent_button = button("Recent", "plain", "project_recent")
-        self.recent_button.setMenu(questions.RecentMenu(self.open, self.recent_button))
+        self.recent_button.setMenu(
+            questions.RecentMenu(self.open, self.delete, self._is_writable, self.recent_button)
+        )
         self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
         self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
         self.images = ImageList(self.session, self.doubt.of)
@@ -227,6 +230,16 @@ class ProjectTab(QWidget):
         if name is not None and questions.may_remove(self, name):
             self._try(lambda: self.session.remove(name))
 
+    def delete(self) -> None:
+        """Close the project and move its folder to the trash, when the user says yes."""
+        project = self.session.project
+        if project is None or not questions.may_delete(self, project.folder):
+            return
+        self.walk.cancel()
+        self.session.close()
+        self.doubt.stop()
+        self._try(lambda: self._say(f"The project is in {trash_project(project.folder)} now."))
+
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
         try:
@@ -255,6 +268,10 @@ class ProjectTab(QWidget):
         except UserError as error:
             self._complain(str(error))
 
+    def _is_writable(self) -> bool:
+        project = self.session.project
+        return project is not None and project.read_only is None
+
     def _step(self, by: int) -> None:
         self._try(lambda: self.session.step(by))
 
@@ -275,8 +292,7 @@ class ProjectTab(QWidget):
         place = files.index(current) if current in files else -1
         self.back_button.setEnabled(place > 0)
         self.next_button.setEnabled(0 <= place < len(files) - 1)
-        project = self.session.project
-        writable = project is not None and project.read_only is None
+        writable = self._is_writable()
         for one in (self.done_button, self.remove_button):
             one.setEnabled(writable and place >= 0)
         self.add_button.setEnabled(writable)
