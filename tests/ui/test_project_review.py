@@ -77,8 +77,10 @@ def test_the_list_counts_and_the_review_goes_on_to_the_next_image(
     assert project.session.current == project.session.files[1]
     assert correct.review.current is not None
     assert correct.review.current.key == 3
+    assert correct.saved.text().startswith("Saved ")
     correct.review.accept()
     assert _doubt(dock) == ["", "⚠ 1", "⚠ 1"]
+    qtbot.waitUntil(lambda: correct.saved.text().endswith(" edits since."), timeout=5000)
     correct.review.reject()
     assert correct.status.text().endswith("N goes on to field_2.png (1 doubtful).")
     assert _doubt(dock) == ["", "", "⚠ 1"]

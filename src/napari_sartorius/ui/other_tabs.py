@@ -137,8 +137,17 @@ class OtherTabs(QObject):
         shown = self.project.session.labels
         return self.project if session is not None and session.layer is shown else None
 
+    def _tell_saved(self) -> None:
+        """Say in the Correct tab, too, when the project was saved and what was done since."""
+        if self._correct.is_made:
+            tab = self._reviewed_project()
+            project = tab.session.project if tab is not None else None
+            text = project.saved_text() if project is not None else ""
+            self.correct.show_saved(f"{text[:1].upper()}{text[1:]}." if text else "")
+
     def _tell_doubt(self) -> None:
         """Let the list of images know how many doubtful cells the shown one has left."""
+        self._tell_saved()
         project, queue = self._reviewed_project(), self.correct.review.queue
         if project is not None and queue is not None and project.session.current is not None:
             project.doubt.tell(project.session.current, len(queue.waiting))
@@ -186,6 +195,8 @@ class OtherTabs(QObject):
         tab = ProjectTab(self._viewer, self._client, self._segment.config)
         tab.doubt.compared.connect(self._on_compared)
         tab.look.looked.connect(self._on_looked)
+        tab.session.progressed.connect(self._tell_saved)
+        tab.session.shown.connect(self._tell_saved)
         return tab
 
     def _make_train(self) -> TrainTab:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.correct.review_queue import Doubtful
 
 _WELCOME = "Click a cell in the image or in the table. Press ? for all keys."
+_TALL = 640  # pixels; lower tabs need all of their room for the tools
 _EMPTY = "Segment an image or add labels first: there is nothing to correct."
 
 
@@ -96,6 +97,7 @@ class CorrectTab(QWidget):
         self.review = ReviewSection(self._keys)
         self.panel = ToolPanel(self._keys)
         self.status = quiet()
+        self.saved = quiet()
         self.drawing = ModelDrawing(viewer, model, self)
         self.runner = ToolRunner(self.table, self.panel, self.drawing, self)
         self._canvas = CanvasSelection(viewer)
@@ -114,7 +116,8 @@ class CorrectTab(QWidget):
         form = new_form()
         add_row(form, "Labels", self.layers, "correct_layer")
         upper = (self.table, rule(), self.review, rule(), self.panel)
-        self.scroll = lay_out(self, form, upper, self.status)
+        self.scroll = lay_out(self, form, upper, (self.status, self.saved))
+        self.saved.hide()
 
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer)
@@ -166,6 +169,16 @@ class CorrectTab(QWidget):
         """Give napari its keys back while another tab is used; what can be undone is kept."""
         super().hideEvent(event)
         self._release()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Leave the room of what is said last to the tools on a low screen."""
+        super().resizeEvent(event)
+        self.show_saved(self.saved.text())
+
+    def show_saved(self, text: str) -> None:
+        """Show what is saved of the project, where there is room; empty without a project."""
+        self.saved.setText(text)
+        self.saved.setVisible(bool(text) and self.height() >= _TALL)
 
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""

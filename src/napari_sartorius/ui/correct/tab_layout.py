@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QLayout
 
 
-def lay_out(tab: QWidget, form: QLayout, upper: Sequence[QWidget], status: QWidget) -> QScrollArea:
+def lay_out(
+    tab: QWidget, form: QLayout, upper: Sequence[QWidget], lower: Sequence[QWidget]
+) -> QScrollArea:
     """Fill a tab.
 
     Parameters
@@ -26,8 +28,8 @@ def lay_out(tab: QWidget, form: QLayout, upper: Sequence[QWidget], status: QWidg
         Comes first.
     upper : sequence of QWidget
         Below the form; the first one takes the room that is left.
-    status : QWidget
-        Stays in sight.
+    lower : sequence of QWidget
+        Stay in sight below all that.
 
     Returns
     -------
@@ -50,7 +52,8 @@ def lay_out(tab: QWidget, form: QLayout, upper: Sequence[QWidget], status: QWidg
     foot.setContentsMargins(8, 0, 8, 8)
     foot.setSpacing(6)
     foot.addWidget(rule())
-    foot.addWidget(status)
+    for widget in lower:
+        foot.addWidget(widget)
     layout = QVBoxLayout(tab)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(6)
