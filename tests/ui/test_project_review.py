@@ -195,3 +195,12 @@ def open_again(tab: Any) -> Any:
     again._lock.give_back()
     project._lock.take()
     return again
+
+
+def test_using_a_trained_model_begins_the_look(dock: SartoriusDock) -> None:
+    client = dock.others._client
+    dock.others.train.use_asked.emit("nuclei")
+    client.wait_for_job()
+    assert client.jobs[-1].config.model == "nuclei"
+    assert client.jobs[-1].image.name == "field_0.png"
+    assert dock.others.project.message.text() == "nuclei is looking at field_0.png …"
