@@ -33,8 +33,8 @@ Columns: TypeAlias = "dict[str, NDArray[Any]]"
 
 logger = logging.getLogger(__name__)
 
-_DELAY_MS = 15
-"""How long to wait for more: a tool changes pixels, then the table."""
+_DELAY_MS = 0
+"""A tool changes pixels, then the table; both have when Qt comes to its timers, after drawing."""
 
 
 class LayerRecorder(QObject):
