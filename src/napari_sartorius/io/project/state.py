@@ -94,7 +94,7 @@ class ProjectState:
     def no_cells(self, image: CocoImage) -> list[Place]:
         """Places of an image where a person said that there is no cell."""
         found = image.extra.get(NAMESPACE, {}).get("no_cell", [])
-        return [tuple(int(edge) for edge in place) for place in found if len(place) == 4]
+        return [(int(top), int(left), int(end), int(right)) for top, left, end, right in found]
 
     def object_count(self, number: ImageId) -> int:
         """Number of objects in an image."""
