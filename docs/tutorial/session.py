@@ -78,8 +78,8 @@ def open_window() -> Walk:
 def first(folder: Path) -> None:
     """From the sample to the last correction; then wait to be killed."""
     walk = open_window()
-    truth = walk.save_sample(folder / "field.tif")
-    walk.make_project(folder / "experiment", folder / "field.tif")
+    truth = walk.open_sample()
+    walk.make_project(folder / "experiment")
     walk.segment()
     walk.go_to_correct()
     used = walk.correct(truth)

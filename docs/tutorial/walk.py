@@ -72,31 +72,30 @@ class Walk:
 
     # -- before the corrections ------------------------------------------------------------------
 
-    def save_sample(self, image: Path) -> np.ndarray:
-        """Open the sample, save its image as a file, and return the true labels."""
+    def open_sample(self) -> np.ndarray:
+        """Open the sample, and return its true labels."""
         with self.timed("Open the sample"):
-            picture, truth = self.viewer.open_sample(PLUGIN, "crowded_phase_contrast")
+            _, truth = self.viewer.open_sample(PLUGIN, "crowded_phase_contrast")
             self.viewer.reset_view()
         self.shoot("sample")
-        picture.save(str(image))
-        true = np.asarray(truth.data)
-        self.viewer.layers.clear()
-        return true
+        return np.asarray(truth.data)
 
-    def make_project(self, folder: Path, image: Path) -> None:
-        """Make a project and add the image."""
+    def make_project(self, folder: Path) -> None:
+        """Make a project, add the image that is shown, and remove its layers: it has its own."""
         tab = self.dock.others.project
         self.dock.tabs.setCurrentWidget(tab.parentWidget())
         with self.timed("Make a project, add the image"):
             tab.create(folder)
-            tab.add([str(image)])
+            tab.adding.layers_action.trigger()
+            for layer in [one for one in self.viewer.layers if not tab.session.owns(one)]:
+                self.viewer.layers.remove(layer)
         self.shoot("project")
 
     def segment(self) -> None:
         """Let the model segment what is new."""
         tab = self.dock.others.project
         with self.timed("Segment it, the start of the worker included"):
-            tab.segment_button.click()
+            tab.walking.segment_button.click()
             wait(PATIENCE, lambda: "found" in tab.message.text() or "could" in tab.message.text())
         assert "cells found in 1 image." in tab.message.text(), tab.message.text()
         wait(PATIENCE, lambda: tab.doubt.of(tab.session.files[0]) > 0)

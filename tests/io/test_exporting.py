@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from napari_sartorius.io.kaggle import read_submission, read_train_csv
 from napari_sartorius.io.project import LabelEdit, create_project
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SIZE = (40, 50)
@@ -118,6 +120,44 @@ def test_ten_rounds_of_polygons_move_no_pixel(dataset: CocoDataset, tmp_path: Pa
         export_dataset(now, tmp_path / str(n), ["coco-polygons"])
         now = read_coco(tmp_path / str(n) / "annotations_polygons.json")
     same(now.instances[1].masks, dataset.instances[1].masks)
+
+
+def _submission(out: Path, dataset: CocoDataset) -> CocoDataset:
+    found = read_submission(out / "submission.csv", {"a": SIZE, "b": SIZE})
+    kinds = np.zeros(len(found["a"].masks), np.int64)
+    cells = Instances.from_masks(found["a"].masks, np.ones(len(kinds), np.float32), kinds)
+    return replace(dataset, instances={1: cells, 2: Instances.empty(SIZE)})
+
+
+def _label_tiff(out: Path, dataset: CocoDataset) -> CocoDataset:
+    masks, _ = CropMasks.from_labels(tifffile.imread(out / "a_labels.tif"))
+    cells = Instances.from_masks(masks, np.ones(len(masks), np.float32), np.zeros(len(masks), int))
+    return replace(dataset, instances={1: cells, 2: Instances.empty(SIZE)})
+
+
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [
+        ("coco", lambda out, _: read_coco(out / "annotations.json")),
+        ("livecell", lambda out, _: read_coco(out / "livecell.json")),
+        ("results", lambda out, data: read_coco_results(out / "results.json", data)),
+        ("train-csv", lambda out, _: read_train_csv(out / "train.csv")),
+        ("dsb", lambda out, _: read_dsb(out / "dsb")),
+        ("submission", _submission),
+        ("labels", _label_tiff),
+    ],
+)
+def test_ten_rounds_of_every_format_leave_every_pixel(
+    dataset: CocoDataset, tmp_path: Path, form: str, read: Callable[..., CocoDataset]
+) -> None:
+    now = dataset
+    for n in range(10):
+        export_dataset(now, tmp_path / str(n), [form])
+        now = read(tmp_path / str(n), now)
+    (masks,) = (one.masks for one in now.instances.values() if len(one))
+    before = dataset.instances[1].masks
+    # what overlaps cannot be held by one label, or one submission, per pixel
+    same(masks, before.remove_overlap() if form in ("submission", "labels") else before)
 
 
 def test_images_of_one_name_get_files_of_their_own(dataset: CocoDataset, tmp_path: Path) -> None:

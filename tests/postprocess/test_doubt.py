@@ -102,6 +102,21 @@ def test_what_is_usual_can_come_from_other_images() -> None:
     assert judge(few, usual).doubt[4] > 0.2
 
 
+def test_a_category_with_few_objects_takes_its_measure_from_elsewhere() -> None:
+    few = with_value("area", 900.0, count=5)
+    own = Usual.of(few)
+    assert own.lacks(few)
+    elsewhere = Usual.of_many([table(), table()])
+    assert not elsewhere.lacks(few)
+    assert judge(few, own.filled(elsewhere)).doubt[4] > 0.2
+    assert own.filled(None) is own
+    # where there are enough objects, other images have no say
+    large = table(area=np.full(20, 900.0))
+    usual = Usual.of(large).filled(elsewhere)
+    assert judge(large, usual).doubt.max() == 0
+    assert Usual.of_many([]).values == {}
+
+
 def test_contact_is_counted_in_sides_of_pixels() -> None:
     labels = np.zeros((2, 6, 9), np.uint16)
     labels[0, 1:3, 1:3] = 1

@@ -10,12 +10,16 @@ import tifffile
 from napari.components import ViewerModel
 from PIL import Image
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.jobs import PlaneResult
 from napari_sartorius.engine.messages import FailedMessage, FinishedMessage, ProgressMessage
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.project import create_project, open_project
+from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.io.project.recent import recent_projects
+from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.project_tab import ProjectTab
+from napari_sartorius.ui.project.recorder import changed_rows
 from napari_sartorius.ui.project.session import ProjectSession
 
 from .conftest import FakeClient, FakeResult, squares
@@ -103,6 +107,25 @@ def test_a_change_of_the_table_is_on_the_disk(session: ProjectSession, qtbot: An
         "reviewed": True,
         "roundness": 0.5,
     }
+
+
+def test_only_rows_that_differ_are_looked_at() -> None:
+    before = {
+        "index": np.array([1, 2, 3, 4]),
+        "score": np.array([0.5, np.nan, 0.7, 0.8]),
+        "category": np.array(["a", "b", "", "a"], object),
+    }
+    assert changed_rows(before, None) is None
+    assert not changed_rows(before, dict(before)).any()
+    after = {
+        "index": np.array([4, 2, 3, 9]),  # 1 is gone, 9 is new, the order is another
+        "score": np.array([0.8, np.nan, 0.1, 0.8]),
+        "category": np.array(["b", "b", "", "a"], object),
+    }
+    assert changed_rows(after, before).tolist() == [True, False, True, True]
+    assert changed_rows(after | {"area": np.ones(4)}, before) is None  # another column
+    double = {name: np.concatenate([column, column[:1]]) for name, column in after.items()}
+    assert changed_rows(double, before) is None
 
 
 def test_what_the_brush_touches_is_a_persons_work(session: ProjectSession, qtbot: Any) -> None:
@@ -212,14 +235,14 @@ def test_new_images_are_segmented_while_the_user_works(tab: Any, qtbot: Any) -> 
     session.show(session.files[1])
     layer = session.labels
     layer.data_setitem((np.array([22, 22]), np.array([7, 8])), 5)
-    tab.segment_button.click()
+    tab.walking.segment_button.click()
     assert session.status(session.files[1]) in ("new", "in review")
     assert client.jobs[0].image.name == "field_1.png"  # what is looked at comes first
     assert client.jobs[0].config.model == "nuclei"
     client.say(ProgressMessage(1, "network", 0.5, 3.0))
     qtbot.wait(20)
-    assert not tab.bar.isHidden()
-    assert "1 of 3" in tab.stage.text()
+    assert not tab.walking.bar.isHidden()
+    assert "1 of 3" in tab.walking.stage.text()
     _finish(tab, qtbot, FakeResult(squares(SHAPE), ["round", "long"]))
     # the hand-drawn pixels stay; the model's cell got the rest of its pixels
     assert (np.asarray(session.labels.data) == 5).sum() == 2
@@ -231,7 +254,7 @@ def test_new_images_are_segmented_while_the_user_works(tab: Any, qtbot: Any) -> 
     qtbot.wait(20)
     _finish(tab, qtbot, FakeResult(squares(SHAPE), ["round", "long"]))
     assert "6 cells found in 2 images. 1 could not be segmented" in tab.message.text()
-    assert tab.bar.isHidden()
+    assert tab.walking.bar.isHidden()
     assert [session.status(name) for name in session.files] == ["new", "segmented", "segmented"]
     counts = [tab.images.topLevelItem(n).text(1) for n in range(3)]
     assert counts == ["0", "4", "3"]
@@ -239,9 +262,9 @@ def test_new_images_are_segmented_while_the_user_works(tab: Any, qtbot: Any) -> 
 
 
 def test_cancelling_keeps_what_is_finished(tab: Any, qtbot: Any) -> None:
-    tab.segment_button.click()
+    tab.walking.segment_button.click()
     _finish(tab, qtbot, FakeResult(squares(SHAPE), ["round", "long"]))
-    tab.cancel_button.click()
+    tab.walking.cancel_button.click()
     assert tab.client.handles[-1].was_cancelled
     _finish(tab, qtbot, FakeResult(squares(SHAPE), ["round", "long"]))  # too late
     assert tab.message.text().startswith("Cancelled; 3 cells found in 1 image")
@@ -281,7 +304,7 @@ def test_a_second_window_looks_only(tab: Any, qtbot: Any, tmp_path: Path) -> Non
     qtbot.addWidget(other)
     other.open(tmp_path / "work")
     assert "To be looked at only: it is open in another window" in other.message.text()
-    assert not other.segment_button.isEnabled()
+    assert not other.walking.segment_button.isEnabled()
     assert not other.done_button.isEnabled()
     assert other.session.labels is not None
     assert not other.session.labels.editable
@@ -309,3 +332,26 @@ def test_removing_an_image_shows_the_next(tab: Any) -> None:
     assert [one.rsplit("/")[-1] for one in tab.session.files] == ["field_1.png", "field_2.png"]
     assert tab.session.current == tab.session.files[0]
     assert tab.images.topLevelItemCount() == 2
+
+
+def test_deleting_a_project_asks_and_moves_it_to_the_trash(
+    tab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = tab.session.labels
+    layer.data_setitem((np.array([3, 3]), np.array([4, 5])), 9)
+    asked: list[Path] = []
+    monkeypatch.setattr(questions, "may_delete", lambda parent, folder: asked.append(folder))
+    tab.delete()
+    assert asked == [tmp_path / "work"]
+    assert tab.session.project is not None
+    monkeypatch.setattr(questions, "may_delete", lambda parent, folder: True)
+    tab.delete()
+    assert tab.session.project is None
+    assert not (tmp_path / "work").exists()
+    (place,) = (tmp_path / "trash").iterdir()
+    assert tab.message.text() == f"The project is in {place} now."
+    project = open_project(place)  # all of it, with the last stroke
+    assert project.plane(1).values[3, 4] == 9
+    project.close()
+    with pytest.raises(UserError, match="is no project"):
+        trash_project(tmp_path / "work")

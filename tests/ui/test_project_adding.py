@@ -16,6 +16,7 @@ from napari_sartorius.io.images import read_image
 from napari_sartorius.io.project import open_project
 from napari_sartorius.ui.layer_writer import METADATA_KEY
 from napari_sartorius.ui.project.project_tab import ProjectTab
+from napari_sartorius.ui.project.wait_dialog import WaitDialog
 
 from .conftest import FakeClient
 
@@ -122,6 +123,28 @@ def test_pixels_of_a_layer_arrive_unchanged(
     assert image.pixel_size_yx == pytest.approx((0.5, 0.25), rel=1e-3)
     assert tab.session.project is not None
     assert len(tab.session.project.images) == np.prod(shape[: count - 2], dtype=int)
+
+
+def test_adding_can_be_cancelled_between_planes(
+    tab: ProjectTab, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second", "third"):
+        viewer.add_image(_random((3, *SHAPE), np.uint16), name=name)
+    viewer.layers.selection = set(viewer.layers)
+    told: list[tuple[str, int]] = []
+
+    def cancelled(dialog: WaitDialog) -> bool:
+        told.append((dialog.labelText(), dialog.value()))
+        return len(told) == 5  # in the second plane of the second layer
+
+    monkeypatch.setattr(WaitDialog, "wasCanceled", cancelled)
+    tab.adding.add_layers()
+    assert tab.session.files == ["images/first.tif"]
+    assert tab.message.text() == "1 image added. Cancelled; 2 layers left out."
+    assert told[-1] == ("Adding second, 2 of 3", 444)
+    assert tab.session.project is not None
+    below = tab.session.project.folder / "images"
+    assert [path.name for path in below.iterdir()] == ["first.tif"]  # nothing half written
 
 
 def test_cells_come_along_and_survive(tab: ProjectTab, viewer: ViewerModel) -> None:

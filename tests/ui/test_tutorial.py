@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from scipy import ndimage
 
 from napari_sartorius.core.instances import Instances
@@ -94,9 +93,13 @@ def start(make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_from_a_picture_to_a_corrected_exported_dataset(start: Any, tmp_path: Path) -> None:
     (image, *_), (truth, *_) = crowded_phase_contrast()
-    tifffile.imwrite(tmp_path / "field.tif", image)
     walk = start(truth)
-    walk.make_project(tmp_path / "experiment", tmp_path / "field.tif")
+    walk.viewer.add_image(image, name="crowded phase contrast (generated)")
+    walk.make_project(tmp_path / "experiment")
+    assert [layer.name for layer in walk.viewer.layers] == [
+        "crowded_phase_contrast_(generated)",
+        "crowded_phase_contrast_(generated) cells",
+    ]
     walk.segment()
     walk.go_to_correct()
     used = walk.correct(truth)

@@ -22,6 +22,10 @@ METADATA_KEY = "sartorius"
 OVERLAY_KEY = "sartorius_overlay"
 """Key in ``layer.metadata`` of a layer that only shows what is selected; it is never saved."""
 
+NO_CELL_KEY = "sartorius_no_cell"
+"""Key in ``layer.metadata`` of places where a person said that there is no cell: a list of
+``[*plane, first row, first column, last row + 1, last column + 1]``."""
+
 # Measured from the pixels, so they would be wrong after the first stroke of the brush.
 _MEASURED = re.compile(
     r"(area|centroid_[yx]|bbox_[xy][01]|major_axis|minor_axis|solidity)(_um2?)?"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_sartorius.postprocess.usual import MEASURES, Usual, measure
+from napari_sartorius.postprocess.usual import MEASURES, Usual, measure, sorted_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +108,7 @@ def judge(table: Table, usual: Usual | None = None, config: DoubtConfig | None =
     config = config or DoubtConfig()
     usual = usual or Usual.of(table, config.fewest)
     parts: dict[str, NDArray[np.float32]] = {}
+    kinds = sorted_kinds(table)
 
     def add(name: str, values: NDArray[np.float64], ramp: Ramp, weight: float) -> None:
         parts[name] = (weight * _ramp(values, ramp)).astype(np.float32)
@@ -117,9 +118,9 @@ def judge(table: Table, usual: Usual | None = None, config: DoubtConfig | None =
         if values is not None:
             add(name, values, getattr(config, name), getattr(config, f"{name}_weight"))
     if "score" in table:
-        add("score", -usual.spreads_off(table, "score"), config.score, config.score_weight)
+        add("score", -usual.spreads_off(table, "score", kinds), config.score, config.score_weight)
     for name in MEASURES:
-        off = usual.spreads_off(table, name)
+        off = usual.spreads_off(table, name, kinds)
         if name == "area" and "at_border" in table:
             off = np.where(np.asarray(table["at_border"], bool) & (off < 0), 0.0, off)
         if name == "solidity":

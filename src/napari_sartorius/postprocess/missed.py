@@ -7,6 +7,7 @@ nothing has to be known of the microscope.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from scipy import ndimage
 
 from napari_sartorius.core.labels import label_runs
 
+Box: TypeAlias = Sequence[int]
 Floats: TypeAlias = NDArray[np.float32]
 
 _SIDE = 12.0  # pixels that a typical cell measures where places are looked for
@@ -104,6 +106,21 @@ def unlabelled_places(
     near = ndimage.binary_dilation(inside, iterations=max(1, round(side / 10)))
     parts, _ = ndimage.label((likeness > max(of_pixels, 0.0)) & ~near)
     return _kept(parts, likeness, of_cells, typical / step**2, step, labels.shape, config)
+
+
+def same_place(one: Box, other: Box) -> bool:
+    """Whether two boxes mean the same place: their middles lie in each other.
+
+    A place that is found again after other cells were drawn may have another outline. Boxes are
+    (first row, first column, last row + 1, last column + 1).
+    """
+    (y0, x0), (y1, x1) = (((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in (one, other))
+    return bool(
+        other[0] <= y0 < other[2]
+        and other[1] <= x0 < other[3]
+        and one[0] <= y1 < one[2]
+        and one[1] <= x1 < one[3]
+    )
 
 
 def _nothing() -> Missed:

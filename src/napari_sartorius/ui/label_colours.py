@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.partial_redraw import recolour
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -121,4 +122,4 @@ def apply_colormap(layer: Labels, colormap: CyclicLabelColormap) -> None:
     """Give `layer` the colormap without losing napari's own "show selected" mode."""
     colormap.use_selection = bool(layer.show_selected_label)
     colormap.selection = int(layer.selected_label)
-    layer.colormap = colormap
+    recolour(layer, colormap)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.late_tab import LateTab
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QTabWidget
 
+    from napari_sartorius.postprocess.usual import Usual
     from napari_sartorius.ui.correct.correct_tab import CorrectTab
     from napari_sartorius.ui.correct.prompt_bridge import PromptBridge
     from napari_sartorius.ui.correct.review_section import Onward
@@ -122,6 +125,8 @@ class OtherTabs(QObject):
         tab = CorrectTab(self._viewer, read_keys(), choice)
         tab.review.onward = self._next_review
         tab.review.progressed.connect(self._tell_doubt)
+        tab.usual_elsewhere = self._usual_in_project
+        tab.place_judged.connect(self._record_place)
         return tab
 
     def _reviewed_project(self) -> ProjectTab | None:
@@ -132,11 +137,35 @@ class OtherTabs(QObject):
         shown = self.project.session.labels
         return self.project if session is not None and session.layer is shown else None
 
+    def _tell_saved(self) -> None:
+        """Say in the Correct tab, too, when the project was saved and what was done since."""
+        if self._correct.is_made:
+            tab = self._reviewed_project()
+            project = tab.session.project if tab is not None else None
+            text = project.saved_text() if project is not None else ""
+            self.correct.show_saved(f"{text[:1].upper()}{text[1:]}." if text else "")
+
     def _tell_doubt(self) -> None:
         """Let the list of images know how many doubtful cells the shown one has left."""
+        self._tell_saved()
         project, queue = self._reviewed_project(), self.correct.review.queue
         if project is not None and queue is not None and project.session.current is not None:
             project.doubt.tell(project.session.current, len(queue.waiting))
+
+    def _usual_in_project(self) -> Usual | None:
+        project = self._reviewed_project()
+        return project.doubt.usual if project is not None else None
+
+    def _on_compared(self) -> None:
+        """Judge the shown image again, if it has few cells, by what is usual in the project."""
+        queue = self.correct.review.queue if self._reviewed_project() is not None else None
+        if queue is not None and queue.has_few:
+            queue.refresh()
+
+    def _record_place(self) -> None:
+        project = self._reviewed_project()
+        if project is not None and project.session.recorder is not None:
+            project.session.recorder.flush()
 
     def _next_review(self) -> Onward | None:
         """Where the review goes on in a project when an image is through."""
@@ -163,14 +192,19 @@ class OtherTabs(QObject):
     def _make_project(self) -> ProjectTab:
         from napari_sartorius.ui.project.project_tab import ProjectTab
 
-        return ProjectTab(self._viewer, self._client, self._segment.config)
+        tab = ProjectTab(self._viewer, self._client, self._segment.config)
+        tab.doubt.compared.connect(self._on_compared)
+        tab.look.looked.connect(self._on_looked)
+        tab.session.progressed.connect(self._tell_saved)
+        tab.session.shown.connect(self._tell_saved)
+        return tab
 
     def _make_train(self) -> TrainTab:
         from napari_sartorius.ui.train.train_tab import TrainTab
 
         tab = TrainTab(self._bridge(), self._open_project, self._save_project, _cards)
         tab.model_made.connect(lambda _: self._offer_models())
-        tab.use_asked.connect(self._use)
+        tab.use_asked.connect(self._use_trained)
         return tab
 
     def _make_models(self) -> ModelsTab:
@@ -195,6 +229,20 @@ class OtherTabs(QObject):
     def _offer_models(self, choose: str = "") -> None:
         """Let the Segment tab offer the models that are on this computer now."""
         self._segment.offer_models(_cards(), choose)
+
+    def _use_trained(self, name: str) -> None:
+        """Use a new model, and let it look at the project's images: the review goes on by that."""
+        self._use(name)
+        if self._open_project() is None:
+            return
+        with contextlib.suppress(UserError):  # the Segment tab says why it cannot be used
+            self.project.look.begin(self._segment.config())
+
+    def _on_looked(self, name: str) -> None:
+        project = self._reviewed_project()
+        queue = self.correct.review.queue if project is not None else None
+        if project is not None and queue is not None and name == project.session.current:
+            queue.ask_about(project.look.places(name))
 
     def _use(self, name: str) -> None:
         self._offer_models(name)

@@ -51,13 +51,13 @@ QListWidget[role="models"]::item:selected {{ background: {primary}; }}
 QTabBar {{ background: none; border: 0px; padding: 0px; }}
 QTabWidget::pane {{ border: 0px; }}
 QTabBar::tab {{
-    background: {foreground}; border: 0px; padding: 4px 6px; margin-right: 1px; min-height: 20px;
+    background: {foreground}; border: 0px; padding: 4px 4px; margin-right: 1px; min-height: 20px;
     border-top-left-radius: 4px; border-top-right-radius: 4px;
 }}
 QTabBar::tab:selected {{ background: {current}; color: {text}; }}
 QPushButton[role="link"]:hover {{ color: {text}; background: none; }}
 QPushButton[role="link"]:disabled {{ background: none; border: 0px; text-decoration: none; }}
-QPushButton[role="tool"] {{ padding: 4px 2px; }}
+QPushButton[role="tool"] {{ padding: 2px 2px; }}
 QPushButton[role="tool"]:checked {{ background: {current}; color: {text}; }}
 QTableView {{ background: {background}; alternate-background-color: {foreground}; border: 0px; }}
 QTableView::item {{ padding: 0px 3px; border: 0px; }}

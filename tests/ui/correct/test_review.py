@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from correction_layers import grid, make_layer
+from napari_sartorius.io.layer_table import NO_CELL_KEY
+from napari_sartorius.postprocess.missed import same_place
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.ui.correct.correct_tab import CorrectTab
 from napari_sartorius.ui.correct.outline_layer import is_overlay
@@ -210,3 +212,41 @@ def test_places_without_a_label_are_framed_and_dismissed(viewer, qtbot):
     tab.review.refresh()
     assert queue.done <= queue.total
     tab.stop()
+
+
+def test_saying_that_there_is_no_cell_is_one_undo_step(viewer, qtbot):
+    image, truth = phase_contrast_scene(seed=1)
+    labels = truth.masks.to_labels()
+    labels[np.isin(labels, [3, 9, 14])] = 0
+    viewer.add_image(image, name="scene")
+    layer = viewer.add_labels(labels, name="scene cells")
+    tab = CorrectTab(viewer)
+    qtbot.addWidget(tab)
+    tab.show()
+    queue = tab.review.queue
+    qtbot.waitUntil(lambda: any(key < 0 for key in queue.waiting), timeout=20_000)
+    place = next(key for key in queue.waiting if key < 0)
+    box, done = queue.entry(place).box, queue.done
+    tab.review._go_to(place)
+    tab.review.reject()
+    assert tab.status.text() == "No cell there; Ctrl+Z undoes."
+    assert queue.done == done + 1
+    assert layer.metadata[NO_CELL_KEY] == [list(box)]
+    # searched for again, it is found again, and known
+    tab.review.refresh()
+    qtbot.waitUntil(lambda: bool(queue._places), timeout=20_000)
+    assert queue.place_at((), box) == 0
+    tab.runner.undo()
+    assert layer.metadata[NO_CELL_KEY] == []
+    assert tab.review.current.is_place
+    assert same_place(tab.review.current.box, box)
+    tab.runner.redo()
+    assert queue.place_at((), box) == 0
+    assert layer.metadata[NO_CELL_KEY] == [list(box)]
+    tab.stop()
+
+
+def test_a_place_is_known_by_its_middle():
+    assert same_place((0, 0, 10, 10), (2, 2, 12, 12))
+    assert not same_place((0, 0, 10, 10), (8, 8, 18, 18))
+    assert not same_place((0, 0, 40, 40), (0, 0, 6, 6))  # one of several in a larger one

@@ -34,11 +34,13 @@ class Corrections(RuleBasedStateMachine):
             }
             for n in range(SHAPE[0] * SHAPE[1])
         }
+        self.places = set()
         self.ever = set(self.rows)
         self.past, self.future = [], []
 
     def state(self):
-        return self.pixels.copy(), {k: dict(v) for k, v in self.rows.items()}
+        rows = {k: dict(v) for k, v in self.rows.items()}
+        return self.pixels.copy(), rows, set(self.places)
 
     def teardown(self):
         if hasattr(self, "session"):
@@ -123,6 +125,15 @@ class Corrections(RuleBasedStateMachine):
                 self.rows[label]["reviewed"] = accepted
             self.pushed("table", before)
 
+    @rule(y=st.integers(0, 3), x=st.integers(0, 3))
+    def say_that_there_is_no_cell(self, y, x):
+        place = ((), (4 * y, 4 * x, 4 * y + 4, 4 * x + 4))
+        before = self.state()
+        self.session.say_no_cell(*place)
+        if place not in self.places:
+            self.places.add(place)
+            self.pushed("table", before)
+
     @rule(data=st.data(), tool=st.sampled_from(["grow", "shrink", "smooth", "fill_holes"]))
     def reshape(self, data, tool):
         labels = self.some(data)
@@ -179,7 +190,7 @@ class Corrections(RuleBasedStateMachine):
         kind, before = self.past.pop()
         self.future.append((kind, self.state()))
         self.layer.undo() if directly and kind == "pixels" else self.session.undo()
-        self.pixels, self.rows = before
+        self.pixels, self.rows, self.places = before
 
     @precondition(lambda self: self.future)
     @rule(directly=st.booleans())
@@ -187,7 +198,7 @@ class Corrections(RuleBasedStateMachine):
         kind, after = self.future.pop()
         self.past.append((kind, self.state()))
         self.layer.redo() if directly and kind == "pixels" else self.session.redo()
-        self.pixels, self.rows = after
+        self.pixels, self.rows, self.places = after
 
     @precondition(lambda self: self.past)
     @rule()
@@ -201,6 +212,8 @@ class Corrections(RuleBasedStateMachine):
         if not hasattr(self, "session"):
             return
         np.testing.assert_array_equal(self.layer.data, self.pixels)
+        assert set(self.session.no_cells) == self.places
+        assert len(self.session.no_cells) == len(self.places)
         table = self.layer.features.set_index("index")
         assert set(table.index) == set(self.rows) == set(np.unique(self.pixels).tolist()) - {0}
         for label, row in self.rows.items():
@@ -220,7 +233,7 @@ class Corrections(RuleBasedStateMachine):
 
 
 Corrections.TestCase.settings = settings(
-    max_examples=15,
+    max_examples=25,  # a thousand edits
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,

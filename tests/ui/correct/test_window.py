@@ -7,7 +7,9 @@ import pytest
 from qtpy.QtCore import Qt
 
 from correction_layers import grid, make_layer
+from napari_sartorius.ui.correct import pixel_watch
 from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.ui.label_colours import apply_colormap, build_colormap
 from napari_sartorius.ui.settings import Preferences
 from window_hand import Canvas
 
@@ -90,3 +92,43 @@ def test_a_stroke_of_the_brush_in_the_window(opened):
     canvas.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not (layer.data == 13).any()
     assert 13 not in layer.features["index"].tolist()
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_undo_draws_what_changed_and_nothing_else(opened, monkeypatch, parts):
+    viewer, layer, dock = opened
+    tab = dock.others.correct
+    if not parts:  # a version of napari that cannot
+        monkeypatch.setattr(pixel_watch, "can_redraw_parts", lambda layer: False)
+    tab.select([1])
+    before = viewer.screenshot(flash=False)
+    tab.runner.run("delete")
+    deleted = viewer.screenshot(flash=False)
+    assert not np.array_equal(before, deleted)
+    whole = []
+    layer.events.set_data.connect(lambda event: whole.append(event))
+    tab.runner.undo()
+    assert tab.table.selected == [1]
+    np.testing.assert_array_equal(viewer.screenshot(flash=False), before)
+    tab.runner.redo()
+    np.testing.assert_array_equal(viewer.screenshot(flash=False), deleted)
+    assert len(whole) == (0 if parts else 2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_hiding_cells_looks_up_other_colours_only(make_napari_viewer, dtype):
+    viewer = make_napari_viewer(show=True)
+    layer = viewer.add_labels(grid().astype(dtype), opacity=1.0)
+    labels = np.arange(1, 13)
+
+    def show(hidden):
+        apply_colormap(layer, build_colormap(layer.data.dtype, labels, None, hidden))
+        return viewer.screenshot(flash=False)
+
+    every = show(labels < 0)
+    whole = []
+    layer.events.set_data.connect(lambda event: whole.append(event))
+    some = show(labels < 7)
+    assert 0 < (some[..., :3] > 0).sum() < (every[..., :3] > 0).sum()
+    np.testing.assert_array_equal(show(labels < 0), every)
+    assert whole == []

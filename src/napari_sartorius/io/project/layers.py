@@ -11,6 +11,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.regions import region_table
 from napari_sartorius.io.coco_dataset import CocoDataset
+from napari_sartorius.io.layer_table import NO_CELL_KEY
 from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
 
 if TYPE_CHECKING:
@@ -50,7 +51,21 @@ def file_layers(project: Project, file_name: str) -> list[LayerData]:
     labels, features = file_labels(project, file_name)
     keywords["name"] = f"{records[0].stem} cells"
     keywords["features"] = features
+    keywords["metadata"] = {
+        **keywords.get("metadata", {}),
+        NO_CELL_KEY: no_cells(project, file_name),
+    }
     return [*layers[:-1], (labels.reshape(data.shape), keywords, kind)]
+
+
+def no_cells(project: Project, file_name: str) -> list[list[int]]:
+    """Places of an image file without a cell, as a layer's metadata has them."""
+    records = project.planes_of(file_name)
+    return [
+        [*record.extra.get("plane", ()), *place]
+        for record in records
+        for place in project.no_cells(record)
+    ]
 
 
 def file_labels(project: Project, file_name: str) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:

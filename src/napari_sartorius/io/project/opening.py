@@ -12,8 +12,9 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import remove_leftovers
 from napari_sartorius.io.coco import CocoDataset, dataset_of, read_json
 from napari_sartorius.io.project import folder as names
-from napari_sartorius.io.project.project import FORMAT, Project
+from napari_sartorius.io.project.project import Project
 from napari_sartorius.io.project.records import NAMESPACE
+from napari_sartorius.io.project.state import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

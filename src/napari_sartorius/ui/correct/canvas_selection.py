@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_sartorius.ui.correct.outline_layer import OutlineLayer, frame, outli
 from napari_sartorius.ui.correct.shown_place import enlarge, go_to, shown_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
@@ -35,10 +36,27 @@ class CanvasSelection:
         self._viewer = viewer
         self._outline = OutlineLayer(viewer)
         self.session: CorrectionSession | None = None
+        self._held = 0
+        self._wanted: tuple[Sequence[int], int] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Show the last selection only of those that follow one another inside."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held and self._wanted is not None:
+                wanted, self._wanted = self._wanted, None
+                self.show(*wanted)
 
     def show(self, labels: Sequence[int], go_to_label: int = 0) -> None:
         """Outline cells, and bring one of them into the middle of the canvas."""
         if self.session is None:
+            return
+        if self._held:
+            self._wanted = (labels, go_to_label)
             return
         if go_to_label:
             self._go_to(self.session, go_to_label)

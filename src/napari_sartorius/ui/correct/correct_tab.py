@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QInputDialog, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct import table_export
 from napari_sartorius.ui.correct.canvas_selection import CanvasSelection
+from napari_sartorius.ui.correct.category_choice import CategoryChoice
 from napari_sartorius.ui.correct.cheat_sheet import CheatSheet
 from napari_sartorius.ui.correct.edited_layer import why_not_correctable
 from napari_sartorius.ui.correct.image_below import pixels_below
-from napari_sartorius.ui.correct.keys import LayerKeys, bindings, table_shortcuts
-from napari_sartorius.ui.correct.layer_categories import add_category, category_names
+from napari_sartorius.ui.correct.keys import (
+    LayerKeys,
+    bindings,
+    sheet_shortcuts,
+    table_shortcuts,
+)
 from napari_sartorius.ui.correct.model_drawing import ModelDrawing
 from napari_sartorius.ui.correct.object_table import ObjectTable
 from napari_sartorius.ui.correct.outline_layer import is_overlay
@@ -24,6 +28,8 @@ from napari_sartorius.ui.correct.review_queue import ReviewQueue
 from napari_sartorius.ui.correct.review_section import ReviewSection
 from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import shown_plane
+from napari_sartorius.ui.correct.steps import PlaceStep
+from napari_sartorius.ui.correct.tab_layout import lay_out
 from napari_sartorius.ui.correct.tool_panel import ToolPanel
 from napari_sartorius.ui.correct.tool_runner import ToolRunner
 from napari_sartorius.ui.correct.tools import BY_NAME, REVIEW
@@ -32,15 +38,17 @@ from napari_sartorius.ui.layer_choice import LayerChoice
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
 
+    from napari_sartorius.postprocess.usual import Usual
     from napari_sartorius.ui.correct.model_drawing import ModelChoice
     from napari_sartorius.ui.correct.review_queue import Doubtful
 
 _WELCOME = "Click a cell in the image or in the table. Press ? for all keys."
+_TALL = 640  # pixels; lower tabs need all of their room for the tools
 _EMPTY = "Segment an image or add labels first: there is nothing to correct."
 
 
@@ -67,6 +75,9 @@ class CorrectTab(QWidget):
         Who draws cells where the user points.
     """
 
+    place_judged = Signal()
+    """Somebody said that there is no cell at a place, or took it back; the pixels do not tell."""
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -86,9 +97,14 @@ class CorrectTab(QWidget):
         self.review = ReviewSection(self._keys)
         self.panel = ToolPanel(self._keys)
         self.status = quiet()
+        self.saved = quiet()
         self.drawing = ModelDrawing(viewer, model, self)
         self.runner = ToolRunner(self.table, self.panel, self.drawing, self)
         self._canvas = CanvasSelection(viewer)
+        self.runner.together = self._canvas.together
+        self.usual_elsewhere: Callable[[], Usual | None] = lambda: None
+        """What is usual in other images of the same project; the dock sets it."""
+        self._categories = CategoryChoice(self.layers, self.table, self.panel, self.runner, self)
         self._build()
         self._connect()
         self._actions = self._all_keys()
@@ -99,29 +115,9 @@ class CorrectTab(QWidget):
     def _build(self) -> None:
         form = new_form()
         add_row(form, "Labels", self.layers, "correct_layer")
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(8, 6, 8, 0)
-        column.setSpacing(6)
-        column.addLayout(form)
-        column.addWidget(self.table, 1)
-        for widget in (rule(), self.review, rule(), self.panel):
-            column.addWidget(widget)
-        self.scroll = QScrollArea()  # on a low screen; what was done stays in sight below it
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inside)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(8, 0, 8, 8)
-        foot.setSpacing(6)
-        foot.addWidget(rule())
-        foot.addWidget(self.status)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.scroll, 1)
-        layout.addLayout(foot)
+        upper = (self.table, rule(), self.review, rule(), self.panel)
+        self.scroll = lay_out(self, form, upper, (self.status, self.saved))
+        self.saved.hide()
 
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer)
@@ -138,15 +134,12 @@ class CorrectTab(QWidget):
         self.drawing.sketched.connect(
             lambda points: self._canvas.sketch(points, self.table.selected)
         )
-        self.panel.new_category_asked.connect(self._on_new_category)
+        self._categories.refused.connect(lambda text: self._say(text, "warning"))
+        self._categories.said.connect(self._say)
         self.panel.sheet_asked.connect(self.show_keys)
         self.panel.overwrite.toggled.connect(self._on_overwrite)
         self._viewer.dims.events.current_step.connect(self._on_slice)
-        for key in ("?", "Shift+?"):  # napari's canvas does not know this key, keyboards differ
-            sheet = QShortcut(QKeySequence(key), self)
-            sheet.setContext(Qt.ShortcutContext.WindowShortcut)
-            sheet.activated.connect(self.show_keys)
-            sheet.activatedAmbiguously.connect(self.show_keys)
+        sheet_shortcuts(self, self.show_keys)
 
     def _all_keys(self) -> dict[str, Any]:
         return bindings(
@@ -177,6 +170,16 @@ class CorrectTab(QWidget):
         super().hideEvent(event)
         self._release()
 
+    def resizeEvent(self, event: Any) -> None:
+        """Leave the room of what is said last to the tools on a low screen."""
+        super().resizeEvent(event)
+        self.show_saved(self.saved.text())
+
+    def show_saved(self, text: str) -> None:
+        """Show what is saved of the project, where there is room; empty without a project."""
+        self.saved.setText(text)
+        self.saved.setVisible(bool(text) and self.height() >= _TALL)
+
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""
         self._detach()
@@ -198,33 +201,14 @@ class CorrectTab(QWidget):
 
     def give_category_at(self, position: int) -> None:
         """Give the selected cells the category at a position of the list."""
-        layer = self.layers.layer
-        names = category_names(layer) if layer is not None else []
-        if position >= len(names):
-            self._say(f"There is no kind {position + 1}; add one under Kind.", "warning")
-            return
-        self.panel.choose_category(names[position])
-        if self.table.selected:
-            self.runner.give_category(names[position])
-        else:
-            self._say(f"Cells that you draw will be {names[position]}.")
+        self._categories.give_at(position)
 
     def show_keys(self) -> None:
         """Show all keys."""
         if self._sheet is not None and self._sheet.isVisible():
             return
-        layer = self.layers.layer
-        names = category_names(layer) if layer is not None else []
-        self._sheet = CheatSheet(self._keys, names, self)
+        self._sheet = CheatSheet(self._keys, self._categories.names, self)
         self._sheet.show()
-
-    def add_category(self, name: str) -> None:
-        """Add a category to the layer's own table of them and choose it."""
-        layer = self.layers.layer
-        if layer is not None:
-            add_category(layer, name)
-            self.panel.show_categories(category_names(layer))
-            self.panel.choose_category(name)
 
     def save_table(self, path: str = "") -> None:
         """Save the rows shown as CSV; asks for a file when none is given."""
@@ -264,10 +248,15 @@ class CorrectTab(QWidget):
         layer.events.features.connect(self._on_features)
         self.table.set_layer(layer)
         self.review.set_queue(
-            ReviewQueue(session, lambda plane: pixels_below(self._viewer, layer, plane)), session
+            ReviewQueue(
+                session,
+                lambda plane: pixels_below(self._viewer, layer, plane),
+                elsewhere=lambda: self.usual_elsewhere(),
+            ),
+            session,
         )
-        self.panel.show_categories(category_names(layer))
-        self.panel.choose_category(session.rows.default_category)
+        session.stepped.connect(self._on_stepped)
+        self._categories.show(session.rows.default_category)
         self.panel.set_ready(True)
         self._canvas.show([])
         self._say(_WELCOME)
@@ -332,21 +321,18 @@ class CorrectTab(QWidget):
         if self._session is None:
             return
         self.table.refresh()
-        self.panel.show_categories(category_names(self._session.layer))
+        self._categories.show()
         if self.isVisible():
             self._canvas.show(self.table.selected)
+
+    def _on_stepped(self, step: Any, how: str) -> None:
+        if isinstance(step, PlaceStep):
+            self.place_judged.emit()
 
     def _on_overwrite(self, on: bool) -> None:
         if self._session is not None:
             self._session.overwrite = on
             self._session.layer.preserve_labels = not on
-
-    def _on_new_category(self) -> None:
-        name, accepted = QInputDialog.getText(self, "New kind of cell", "Name:")
-        if accepted and name.strip():
-            self.add_category(name.strip())
-        elif self._session is not None:
-            self.panel.choose_category(self._session.rows.default_category)
 
     def _say(self, text: str, role: str = "muted") -> None:
         if text:

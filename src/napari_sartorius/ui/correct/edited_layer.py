@@ -13,9 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.layer_table import NO_CELL_KEY
 from napari_sartorius.ui.correct.object_rows import Kept, ObjectRows
 from napari_sartorius.ui.correct.pixel_watch import PixelWatch
-from napari_sartorius.ui.correct.steps import PixelEntry, StepLog, TableStep
+from napari_sartorius.ui.correct.steps import PixelEntry, PlaceStep, StepLog, TableStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
-    from napari_sartorius.core.edits import BoxIndex, Patch
+    from napari_sartorius.core.edits import Box, BoxIndex, Patch
     from napari_sartorius.ui.correct.pixel_watch import Direction, PixelStep, Plane
 
 UNDO_HINT = "Ctrl+Z undoes"
@@ -61,7 +62,8 @@ class EditedLayer(QObject):
     """The same, where many cells went away that the user may not have meant."""
 
     stepped = Signal(object, str)
-    """A `PixelStep` or `TableStep` and ``edit``, ``undo`` or ``redo``: all that a journal needs."""
+    """A `PixelStep`, `TableStep` or `PlaceStep`, and ``edit``, ``undo`` or ``redo``: all that a
+    journal needs."""
 
     def __init__(
         self,
@@ -128,6 +130,27 @@ class EditedLayer(QObject):
         self.said.emit(f"{_sentence(text)}; {UNDO_HINT}.")
         self.stepped.emit(step, "edit")
 
+    @property
+    def no_cells(self) -> list[tuple[Plane, Box]]:
+        """Places of which somebody said that there is no cell; they are kept with the layer."""
+        kept = self.layer.metadata.get(NO_CELL_KEY, [])
+        return [(tuple(one[:-4]), tuple(one[-4:])) for one in kept]
+
+    def say_no_cell(self, plane: Plane, box: Box) -> None:
+        """Note that there is no cell at a place, as a step that can be undone in its turn."""
+        if (plane, box) in self.no_cells:
+            return
+        step = PlaceStep("no cell there", plane, box)
+        self._note_place(step, True)
+        self._log.add(step)
+        self.said.emit(f"No cell there; {UNDO_HINT}.")
+        self.stepped.emit(step, "edit")
+
+    def _note_place(self, step: PlaceStep, is_empty: bool) -> None:
+        place = [*map(int, step.plane), *map(int, step.box)]
+        others = [one for one in self.layer.metadata.get(NO_CELL_KEY, []) if list(one) != place]
+        self.layer.metadata[NO_CELL_KEY] = [*others, place] if is_empty else others
+
     def undo(self, event: object = None) -> None:
         """Take back the latest step, in pixels or in the table."""
         self._turn_back("undo")
@@ -143,21 +166,20 @@ class EditedLayer(QObject):
             self.said.emit(f"Nothing to {how}.")
             return
         entry = source[-1]
-        if isinstance(entry, TableStep):
+        if not isinstance(entry, PixelEntry):
             source.pop()
             (self._log.undone if how == "undo" else self._log.done).append(entry)
-            values = entry.before if how == "undo" else entry.after
-            self.rows.set_values(entry.labels, entry.column, values)
+            if isinstance(entry, PlaceStep):
+                self._note_place(entry, how == "redo")
+            else:
+                values = entry.before if how == "undo" else entry.after
+                self.rows.set_values(entry.labels, entry.column, values)
             self.said.emit(_turned_back_text(how, entry.text))
             self.stepped.emit(entry, how)
             return
         count = len(source)
-        self._watch.expected = how
-        try:
-            self.layer.undo() if how == "undo" else self.layer.redo()
-            self._watch.look()  # a hidden layer is not drawn, and tells nothing
-        finally:
-            self._watch.expected = None
+        self._watch.turn_back(how)
+        self._pause.start()
         if len(source) == count:
             self._log.clear()
             self.said.emit(f"Nothing more to {how}: napari keeps 100 steps.")

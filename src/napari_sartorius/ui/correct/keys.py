@@ -99,6 +99,15 @@ def table_shortcuts(widget: QWidget, actions: Mapping[str, Callable[[], None]]) 
     return made
 
 
+def sheet_shortcuts(widget: QWidget, show: Callable[[], None]) -> None:
+    """Let ``?`` show the list of keys, wherever the focus is in a widget's window."""
+    for key in ("?", "Shift+?"):  # napari's canvas does not know this key, keyboards differ
+        sheet = QShortcut(QKeySequence(key), widget)
+        sheet.setContext(Qt.ShortcutContext.WindowShortcut)
+        sheet.activated.connect(show)
+        sheet.activatedAmbiguously.connect(show)
+
+
 def _qt_name(key: str) -> str:
     names = {"Control": "Ctrl", "Delete": "Del", "Escape": "Esc"}
     return "+".join(names.get(part, part) for part in key.split("-"))

@@ -93,7 +93,7 @@ class ObjectTable(QWidget):
         view.horizontalHeader().setMinimumSectionSize(30)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setTabKeyNavigation(False)
-        view.setMinimumHeight(120)  # on low screens it shrinks to that before the tab scrolls
+        view.setMinimumHeight(90)  # on low screens it shrinks to that before the tab scrolls
         view.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         sliders = QHBoxLayout()
         sliders.setSpacing(6)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.ui.partial_redraw import can_redraw_parts, redraw_part, undrawn
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -136,6 +138,42 @@ class PixelWatch:
         finally:
             self._own = None
         return True
+
+    def turn_back(self, how: Direction) -> None:
+        """Undo or redo the latest step of napari's history, and follow it.
+
+        Only what it changed is drawn, where that is known and napari can.
+        """
+        steps = self._undo if how == "undo" else self._redo
+        step = steps[-1] if steps and steps[-1].is_known else None
+        move = self._layer.undo if how == "undo" else self._layer.redo
+        self.expected = how
+        try:
+            if step is None or self._plane_now() is None or not can_redraw_parts(self._layer):
+                move()
+            else:
+                self._move_and_redraw(move, step, "before" if how == "undo" else "after")
+            self.look()  # a hidden layer is not drawn, and tells nothing
+        finally:
+            self.expected = None
+
+    def _move_and_redraw(
+        self, move: Callable[[], None], step: PixelStep, wanted: Literal["before", "after"]
+    ) -> None:
+        with undrawn(self._layer):
+            move()
+        if self._state(step) != wanted:  # napari's history holds something else
+            self._layer.refresh()
+            return
+        self._own = []  # what is drawn now is no stroke
+        try:
+            plane = self._plane_now()
+            for one in step.changes:
+                if one.plane == plane:
+                    box = (one.y.min(), one.x.min(), one.y.max() + 1, one.x.max() + 1)
+                    redraw_part(self._layer, one.plane, tuple(map(int, box)))
+        finally:
+            self._own = None
 
     def look(self, event: object = None) -> None:
         """Find out whether steps were undone or redone since the last look.

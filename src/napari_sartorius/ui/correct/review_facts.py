@@ -53,6 +53,7 @@ class ReviewFacts:
         self._contact: dict[int, float] = {}
         self._shape: dict[int, tuple[float, ...]] = {}
         self._where: dict[int, tuple[Plane, Box]] = {}
+        self._at_border: dict[int, bool] = {}
         self._rows: dict[int, int] = {}
         self.table: dict[str, NDArray[Any]] = {}
         self.labels: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -95,7 +96,11 @@ class ReviewFacts:
         self.labels = labels
         self._rows = {label: row for row, label in enumerate(labels.tolist())}
         moved = touched | (self._rows.keys() - self._where.keys())
-        self._where |= {label: where for label in moved if (where := self._find(label))}
+        found = {label: where for label in moved if (where := self._find(label))}
+        self._where |= found
+        height, width = session.layer.data.shape[-2:]
+        for label, (_, (y0, x0, y1, x1)) in found.items():
+            self._at_border[label] = y0 == 0 or x0 == 0 or y1 == height or x1 == width
         columns = {str(name): features[name].to_numpy() for name in features}
         self.table = columns | self._shapes(columns) | self._places_of(labels)
         reviewed = np.asarray(columns["reviewed"]).astype(bool)
@@ -137,9 +142,15 @@ class ReviewFacts:
         """Whether objects were changed that no step told of."""
         if not self.table or "area" not in features:
             return False
-        before = dict(zip(self.labels.tolist(), self.table["area"].tolist(), strict=True))
-        after = dict(zip(labels.tolist(), features["area"].tolist(), strict=True))
-        differ = {one for one in before.keys() | after.keys() if before.get(one) != after.get(one)}
+        before, after = np.argsort(self.labels), np.argsort(labels)
+        old, new = self.labels[before], labels[after]
+        differ = set(np.setxor1d(old, new, assume_unique=True).tolist())
+        areas = np.asarray(self.table["area"])[before][np.isin(old, new, assume_unique=True)]
+        kept = np.isin(new, old, assume_unique=True)
+        now = features["area"].to_numpy()[after][kept]
+        if len(areas) != len(now):  # a foreign table that has a label twice
+            return True
+        differ |= set(new[kept][areas != now].tolist())
         return bool(differ - (self._touched or set()))
 
     def _find(self, label: int) -> tuple[Plane, Box] | None:
@@ -199,11 +210,11 @@ class ReviewFacts:
             self._shape |= dict(zip(some, values, strict=True))
 
     def _places_of(self, labels: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        height, width = self._session.layer.data.shape[-2:]
-        border = np.zeros(len(labels), np.bool_)
-        for row, label in enumerate(labels.tolist()):
-            if label in self._where:
-                y0, x0, y1, x1 = self._where[label][1]
-                border[row] = y0 == 0 or x0 == 0 or y1 == height or x1 == width
-        contact = np.array([self._contact.get(label, 0.0) for label in labels.tolist()])
-        return {"at_border": border, "contact": contact}
+        """Columns of what depends on where objects lie."""
+        count, known = len(labels), labels.tolist()
+        border = (self._at_border.get(label, False) for label in known)
+        contact = (self._contact.get(label, 0.0) for label in known)
+        return {
+            "at_border": np.fromiter(border, np.bool_, count),
+            "contact": np.fromiter(contact, np.float64, count),
+        }

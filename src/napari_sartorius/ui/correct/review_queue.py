@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core.edits import Box
 from napari_sartorius.postprocess.doubt import DoubtConfig, judge
+from napari_sartorius.postprocess.missed import same_place
 from napari_sartorius.postprocess.usual import Usual
 from napari_sartorius.ui.correct.origins import MODEL
 from napari_sartorius.ui.correct.pixel_watch import Plane
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 _PAUSE_MS = 120  # after the last change, before the queue is looked at again
 _PLACE = "No label here, but it looks like a cell"
+_SEEN = "No label here, but the new model sees a cell"
+
+
+FoundPlaces = list[tuple[Plane, Box, float]]
+"""Plane, box and how much it looks like a cell (0..1) of places without a label."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class ReviewQueue(QObject):
         Returns the pixels below a plane, (H, W) or (H, W, colours), or None.
     config : DoubtConfig, optional
         Limits and weights.
+    elsewhere : callable, optional
+        Returns what is usual in other images, for categories with few objects in this one.
     """
 
     changed = Signal()
@@ -85,18 +93,23 @@ class ReviewQueue(QObject):
         session: CorrectionSession,
         image_of: Callable[[Plane], NDArray[Any] | None],
         config: DoubtConfig | None = None,
+        elsewhere: Callable[[], Usual | None] = lambda: None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
+        self._elsewhere = elsewhere
         self._config = config or DoubtConfig()
         self._facts = ReviewFacts(session)
         self._search = PlaceSearch(session, image_of, self)
         self._search.found.connect(self._on_places)
+        self.has_few = False
+        """Whether some category has too few objects here to tell what is usual."""
         self._first: dict[int, float] = {}  # doubt at first sight, of all that ever were doubtful
         self._waiting: list[int] = []
         self._places: dict[int, Doubtful] = {}
-        self._dismissed: set[int] = set()
+        self._searched: FoundPlaces = []
+        self._told: FoundPlaces = []
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
@@ -131,11 +144,27 @@ class ReviewQueue(QObject):
         """Judge everything anew, by what is usual now, and look for places without a label."""
         self._pause.stop()
         self._facts.measure()
-        self._usual = Usual.of(self._facts.table, self._config.fewest)
-        self._first, self._places, self._dismissed = {}, {}, set()
+        own = Usual.of(self._facts.table, self._config.fewest)
+        self.has_few = own.lacks(self._facts.table)
+        self._usual = own.filled(self._elsewhere())
+        self._first, self._places = {}, {}
         self._seen = set(self._facts.labels.tolist())
         self._judge(afresh=True)
+        self._searched = []
+        if self._told:
+            self._show_places()
         self._search.start()
+
+    def ask_about(self, places: FoundPlaces) -> None:
+        """Judge everything anew, and ask about places where a model sees a cell without a label.
+
+        Parameters
+        ----------
+        places : list of (plane, box, score)
+            They go before those that only look like cells.
+        """
+        self._told = list(places)
+        self.refresh()
 
     def update(self) -> None:
         """Follow what was changed since the last look, if anything was."""
@@ -183,8 +212,15 @@ class ReviewQueue(QObject):
 
     def dismiss(self, key: int) -> None:
         """Say that there is no cell at a place."""
-        self._dismissed.add(key)
+        place = self._places[key]
+        self._session.say_no_cell(place.plane, place.box)
         self._judge()
+
+    def place_at(self, plane: Plane, box: Box) -> int:
+        """Return the key of the place that waits there, 0 for none."""
+        waiting = (key for key in self._waiting if key in self._places)
+        found = (key for key in waiting if self._places[key].plane == plane)
+        return next((key for key in found if same_place(self._places[key].box, box)), 0)
 
     def _order(self, key: int) -> tuple[float, int]:
         place = self._places.get(key)
@@ -204,26 +240,37 @@ class ReviewQueue(QObject):
         self.changed.emit()
 
     def _is_open(self, key: int) -> bool:
-        """Whether a place has not been dismissed and has no label now."""
-        if key in self._dismissed:
-            return False
+        """Whether nobody said that there is no cell at a place, and it has no label now."""
         one = self._places[key]
+        empty = (box for plane, box in self._session.no_cells if plane == one.plane)
+        if any(same_place(one.box, box) for box in empty):
+            return False
         y0, x0, y1, x1 = one.box
         window = self._session.layer.data[one.plane][y0:y1, x0:x1]
         middle = window[window.shape[0] // 2, window.shape[1] // 2]
         return bool(middle == 0 and np.count_nonzero(window) < window.size / 2)
 
-    def _on_places(self, found: list[tuple[Plane, Box, float]]) -> None:
+    def _on_places(self, found: FoundPlaces) -> None:
+        self._searched = found
+        self._show_places()
+
+    def _show_places(self) -> None:
         """Take up places; the weight of looking like a cell is that of the weakest hints."""
         limit = self._config.limit
         self._places = {}
-        for plane, box, likeness in found:
-            if not self._facts.was_object(plane, box):
+        for reason, weight, found in ((_SEEN, 1.0, self._told), (_PLACE, 0.5, self._searched)):
+            for plane, box, likeness in found:
+                if self._facts.was_object(plane, box) or self._is_known(plane, box):
+                    continue
                 key = -1 - len(self._places)
-                doubt = limit + (1 - limit) * likeness / 2
-                self._places[key] = Doubtful(key, doubt, (_PLACE,), plane, box)
+                doubt = limit + (1 - limit) * likeness * weight
+                self._places[key] = Doubtful(key, doubt, (reason,), plane, box)
         self.update()
         self._judge()
+
+    def _is_known(self, plane: Plane, box: Box) -> bool:
+        known = (one for one in self._places.values() if one.plane == plane)
+        return any(same_place(one.box, box) for one in known)
 
     def _on_stepped(self, step: Any, how: str) -> None:
         self._facts.note(step)

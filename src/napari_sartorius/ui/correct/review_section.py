@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.correct.steps import PlaceStep
 from napari_sartorius.ui.correct.tools import BY_NAME, REVIEW, TOOLS, shown_key
 from napari_sartorius.ui.forms import button, heading, quiet
 from napari_sartorius.ui.style import set_role
@@ -99,6 +100,10 @@ class ReviewSection(QWidget):
 
     def set_queue(self, queue: ReviewQueue | None, session: CorrectionSession | None) -> None:
         """Walk through another queue from now on."""
+        if self._session is not None:
+            self._session.stepped.disconnect(self._on_stepped)
+        if session is not None:
+            session.stepped.connect(self._on_stepped)
         if self.queue is not None:
             self.queue.stop()
             self.queue.deleteLater()
@@ -144,7 +149,7 @@ class ReviewSection(QWidget):
     def accept(self) -> None:
         """Mark the present object as right, one undo step, and go to the next.
 
-        At a place without a label this says that there is no cell.
+        At a place without a label this says that there is no cell, one undo step as well.
         """
         self._decide("review_accept")
 
@@ -181,7 +186,6 @@ class ReviewSection(QWidget):
         try:
             if key < 0:
                 queue.dismiss(key)
-                self.said.emit("No cell there.")
             elif name == "review_accept":
                 session.accept([key])
             else:
@@ -217,6 +221,13 @@ class ReviewSection(QWidget):
         if onward is not None and queue is not None and not queue.waiting:
             text = f"{text} {self._next_key or 'Next'} goes on to {onward.text}."
         self.said.emit(text)
+
+    def _on_stepped(self, step: Any, how: str) -> None:
+        """Go back to a place that waits again, because an undo took the answer back."""
+        if isinstance(step, PlaceStep) and self.queue is not None:
+            self.queue.update()
+            if how == "undo":
+                self._go_to(self.queue.place_at(step.plane, step.box))
 
     def _on_changed(self) -> None:
         self._show()

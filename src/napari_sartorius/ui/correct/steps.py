@@ -1,12 +1,16 @@
 """The order of what the user did, in pixels and in the table, so that Ctrl+Z takes back the last.
 
-Steps in pixels live in napari's own history; accepting objects changes no pixel and lives here.
+Steps in pixels live in napari's own history; accepting objects and saying that there is none change
+no pixel and live here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from napari_sartorius.core.edits import Box
+from napari_sartorius.ui.correct.pixel_watch import Plane
 
 if TYPE_CHECKING:
     from napari_sartorius.ui.correct.pixel_watch import Direction
@@ -24,13 +28,22 @@ class TableStep:
 
 
 @dataclass(frozen=True)
+class PlaceStep:
+    """A place of which somebody said that there is no cell: in a plane, as a box of it."""
+
+    text: str
+    plane: Plane
+    box: Box
+
+
+@dataclass(frozen=True)
 class PixelEntry:
     """Stands for one step of napari's history."""
 
     text: str
 
 
-Entry = TableStep | PixelEntry
+Entry = TableStep | PlaceStep | PixelEntry
 
 
 @dataclass

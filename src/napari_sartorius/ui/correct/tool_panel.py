@@ -49,7 +49,7 @@ class ToolPanel(QWidget):
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(4)
-        grid.setVerticalSpacing(4)
+        grid.setVerticalSpacing(3)
         grid.setColumnMinimumWidth(0, _GROUP_WIDTH)
         rows: dict[str, QHBoxLayout] = {}
         for tool in TOOLS:
@@ -77,7 +77,7 @@ class ToolPanel(QWidget):
         set_role(self.give, "tool")
         self.give.setToolTip(tooltip("give_category"))
         self.give.clicked.connect(lambda: self.category_asked.emit(self.chosen_category))
-        self.overwrite = QCheckBox("Drawing may take pixels of other cells")
+        self.overwrite = QCheckBox("Draw over others")
         self.overwrite.setToolTip(tooltip("overwrite"))
         self.undo = button("Undo", "link", "undo")
         self.redo = button("Redo", "link", "redo")
@@ -95,15 +95,14 @@ class ToolPanel(QWidget):
         grid.addLayout(given, len(rows), 1)
         foot = QHBoxLayout()
         foot.setSpacing(2)
-        for one in (self.undo, self.redo):
-            foot.addWidget(one)
+        foot.addWidget(self.overwrite)
         foot.addStretch(1)
-        foot.addWidget(self.sheet)
+        for one in (self.undo, self.redo, self.sheet):
+            foot.addWidget(one)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.addLayout(grid)
-        layout.addWidget(self.overwrite)
         layout.addLayout(foot)
 
     @property

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.ui.correct.steps import TableStep
+from napari_sartorius.ui.correct.steps import PlaceStep, TableStep
 from napari_sartorius.ui.correct.tools import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from napari_sartorius.ui.correct.model_drawing import ModelDrawing
     from napari_sartorius.ui.correct.object_table import ObjectTable
@@ -59,6 +61,8 @@ class ToolRunner(QObject):
         self._session: CorrectionSession | None = None
         self._pointer: CanvasPointer | None = None
         self._drawing = ""
+        self.together: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Around a tool: what it shows on the canvas is to be shown once, at its end."""
         panel.tool_asked.connect(self.run)
         panel.category_asked.connect(self.give_category)
         panel.undo_asked.connect(self.undo)
@@ -159,7 +163,8 @@ class ToolRunner(QObject):
             self._model.get_ready()
         self._pointer.start_drawing(BY_NAME[name].stroke)
         self._panel.show_drawing(name)
-        self.said.emit(f"{BY_NAME[name].hint} Esc ends.")
+        tool = BY_NAME[name]
+        self.said.emit(f"{tool.waiting or tool.hint} Esc ends.")
 
     def _on_drawn(self, stroke: str, points: Any) -> None:
         labels = self._table.selected
@@ -184,6 +189,8 @@ class ToolRunner(QObject):
         """After an undo select what it changed, so that it is seen."""
         if how == "edit" or self._session is None:
             return
+        if isinstance(step, PlaceStep):
+            return  # the review shows it again
         if isinstance(step, TableStep):
             labels = list(step.labels)
         else:
@@ -198,6 +205,7 @@ class ToolRunner(QObject):
         if self._session is None:
             return
         try:
-            action(self._session)
+            with self.together():
+                action(self._session)
         except UserError as error:
             self.refused.emit(str(error))

@@ -35,6 +35,8 @@ class Tool:
     key: str
     hint: str
     stroke: str = ""
+    waiting: str = ""
+    """What is said while it waits for the stroke, where the hint is too long for that."""
 
 
 REVIEW = "Review"
@@ -76,6 +78,7 @@ TOOLS = (
         "Click a cell, or drag a box around it: the model draws it. Shift+click adds to the "
         "selected cell, Ctrl+click takes away from it.",
         "prompt",
+        "Click a cell or drag a box: the model draws it. Shift adds, Ctrl takes away.",
     ),
     Tool(
         "opinion",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QMenu
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Cancelled
 from napari_sartorius.io.dataset_from_layers import layer_labels, layer_pixel_size, lead_axes
 from napari_sartorius.io.image_writing import write_image_planes
 from napari_sartorius.io.images import IMAGE_SUFFIXES
@@ -21,13 +23,15 @@ from napari_sartorius.io.project.layer_cells import add_layer_cells
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.image_panel import is_image
 from napari_sartorius.ui.project import questions
+from napari_sartorius.ui.project.wait_dialog import WaitDialog
 from napari_sartorius.ui.result_view import is_result, provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari.components import LayerList, ViewerModel
     from napari.layers import Image
+    from numpy.typing import NDArray
 
     from napari_sartorius.io.project import Project
     from napari_sartorius.ui.project.project_tab import ProjectTab
@@ -93,7 +97,11 @@ class AddMenu(QMenu):
 
     def add_layers(self) -> None:
         """Add the selected image layers, else all that are visible."""
-        self._tab.bring(lambda: add_layers(self._tab.session, self._viewer.layers))
+        self._tab.bring(self._add_layers)
+
+    def _add_layers(self) -> Added:
+        with WaitDialog("Adding images", self._tab) as dialog:
+            return add_layers(self._tab.session, self._viewer.layers, dialog.tell)
 
 
 def add_folder(session: ProjectSession, folder: Path) -> Added:
@@ -143,8 +151,22 @@ def _files_below(folder: Path, project: Path) -> tuple[list[Path], list[Path]]:
     return images, strays
 
 
-def add_layers(session: ProjectSession, layers: LayerList) -> Added:
+def add_layers(
+    session: ProjectSession,
+    layers: LayerList,
+    tell: Callable[[str, float], None] = lambda stage, share: None,
+) -> Added:
     """Write image layers into the project's folder and add them, with the cells found in them.
+
+    Parameters
+    ----------
+    session
+        With the project.
+    layers
+        The viewer's; see `_chosen`.
+    tell
+        Called before each plane with what is being done and how much of all has been, 0..1; when it
+        raises `Cancelled`, the layers before the present one stay.
 
     Raises
     ------
@@ -163,9 +185,13 @@ def add_layers(session: ProjectSession, layers: LayerList) -> Added:
             "No image layer to add: open an image in the viewer, and select its layer if there "
             "are several."
         )
-    for layer in chosen:
+    for n, layer in enumerate(chosen):
+
+        def here(share: float, n: int = n, name: str = layer.name) -> None:
+            tell(f"Adding {name}, {n + 1} of {len(chosen)}", (n + share) / len(chosen))
+
         try:
-            name = _add_image(project, layer)
+            name = _add_image(project, layer, here)
             files.append(name)
             came.images += 1
             cells = _cells_of(layer, layers, came)
@@ -174,6 +200,10 @@ def add_layers(session: ProjectSession, layers: LayerList) -> Added:
                 came.cells += add_layer_cells(project, name, labels, cells.features)
         except UserError as error:
             came.left_out.append(str(error))
+        except Cancelled:
+            left = len(chosen) - n
+            came.left_out.append(f"Cancelled; {left} layer{'s' if left > 1 else ''} left out.")
+            break
     session.list_added(files)
     session.save()
     return came
@@ -187,7 +217,7 @@ def _chosen(session: ProjectSession, layers: LayerList) -> list[Image]:
     return selected or [layer for layer in offered if layer.visible]
 
 
-def _add_image(project: Project, layer: Image) -> str:
+def _add_image(project: Project, layer: Image, tell: Callable[[float], None]) -> str:
     """Write a layer's pixels and add them; returns the file's name in the project."""
     why = image_source.why_unusable(layer)
     if why is not None:
@@ -203,7 +233,7 @@ def _add_image(project: Project, layer: Image) -> str:
     path = names.free_name(project.folder / names.IMAGES, f"{_file_stem(layer.name)}.tif")
     write_image_planes(
         path,
-        (image_source.take_plane(layer, index) for index in np.ndindex(*leading)),
+        _planes(layer, leading, tell),
         tuple(int(n) for n in pixels.shape),
         pixels.dtype,
         axes=axes + ("YXS" if layer.rgb else "YX"),
@@ -214,6 +244,15 @@ def _add_image(project: Project, layer: Image) -> str:
     except UserError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _planes(
+    layer: Image, leading: tuple[int, ...], tell: Callable[[float], None]
+) -> Iterator[NDArray[Any]]:
+    count = math.prod(leading)
+    for n, index in enumerate(np.ndindex(*leading)):
+        tell(n / count)
+        yield image_source.take_plane(layer, index)
 
 
 def _file_stem(name: str) -> str:

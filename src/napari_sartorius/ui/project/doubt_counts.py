@@ -1,33 +1,27 @@
-"""How many doubtful cells each image of a project has, counted while nobody is waiting."""
+"""How many doubtful cells each image of a project has, counted while nobody is waiting.
+
+Images are measured one after the other. Each is judged by what is usual in it; those with few cells
+of a category are judged again, by what is usual in the whole project, when all have been measured.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.core.regions import region_table
-from napari_sartorius.io.project.layers import features_of
-from napari_sartorius.io.project.model_run import is_corrected
-from napari_sartorius.postprocess.doubt import DoubtConfig, contact_shares, judge
 from napari_sartorius.postprocess.usual import Usual
+from napari_sartorius.ui.project.measured_image import MeasuredImage, PlaneState, measure_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from numpy.typing import NDArray
-
     from napari_sartorius.io.project import Project
-    from napari_sartorius.io.project.edit import Row
-
-    State = tuple[NDArray[Any], dict[int, Row]]
 
 _PAUSE_MS = 30
 
@@ -45,8 +39,10 @@ class DoubtCounts(QObject):
 
     counted = Signal(str)
     """The count of an image file is known now, or another one."""
+    compared = Signal()
+    """What is usual in the whole project is known now, or something else than before."""
 
-    _ready = Signal(int, str, int)
+    _ready = Signal(int, str, object)
 
     def __init__(
         self,
@@ -58,6 +54,8 @@ class DoubtCounts(QObject):
         self._project = project
         self._current = current
         self._known: dict[str, int] = {}
+        self._measured: dict[str, MeasuredImage] = {}
+        self._usual: Usual | None = None
         self._waiting: deque[str] = deque()
         self._pool: ThreadPoolExecutor | None = None
         self._ticket = 0
@@ -68,8 +66,16 @@ class DoubtCounts(QObject):
         self._timer.timeout.connect(self._next)
         self._ready.connect(self._on_ready)
 
+    @property
+    def usual(self) -> Usual | None:
+        """What is usual in all images of the project; None until they have been measured."""
+        return self._usual
+
     def of(self, name: str) -> int:
-        """Return the number of doubtful cells of an image file that nobody has looked at."""
+        """Return the number of doubtful cells of an image file that nobody has looked at.
+
+        Places that look like cells and have no label are counted, too.
+        """
         return self._known.get(name, 0)
 
     def tell(self, name: str, count: int) -> None:
@@ -84,7 +90,7 @@ class DoubtCounts(QObject):
     def restart(self, names: list[str]) -> None:
         """Count these images of another project."""
         self.stop()
-        self._known = {}
+        self._known, self._measured, self._usual = {}, {}, None
         self.count(names)
 
     def count(self, names: list[str]) -> None:
@@ -113,7 +119,16 @@ class DoubtCounts(QObject):
         except UserError:  # opening the image will say it
             planes = []
         # rows are replaced and never changed; the pixels are another matter
-        states = [(plane.values.copy(), dict(plane.rows)) for plane in planes]
+        states = [
+            PlaneState(
+                plane.values.copy(),
+                dict(plane.rows),
+                project.image_path(record),
+                tuple(record.extra.get("plane", ())),
+                project.no_cells(record),
+            )
+            for plane, record in zip(planes, records, strict=True)
+        ]
         if name != self._current():
             for record in records:
                 project.release(record.id)
@@ -121,49 +136,34 @@ class DoubtCounts(QObject):
             self._pool = ThreadPoolExecutor(1, "doubt")
         ticket = self._ticket
 
-        def tell(future: Future[int]) -> None:
+        def tell(future: Future[MeasuredImage]) -> None:
             if not future.cancelled() and future.exception() is None:
                 with contextlib.suppress(RuntimeError):  # Qt has deleted this meanwhile
                     self._ready.emit(ticket, name, future.result())
 
-        self._pool.submit(_count, states).add_done_callback(tell)
+        self._pool.submit(measure_image, states).add_done_callback(tell)
 
-    def _on_ready(self, ticket: int, name: str, count: int) -> None:
+    def _on_ready(self, ticket: int, name: str, measured: MeasuredImage) -> None:
         if ticket != self._ticket:
             return
+        self._measured[name] = measured
         if name != self._live:
-            self._set(name, count)
-        self._timer.start()
+            self._set(name, measured.count(self._usual))
+        if self._waiting:
+            self._timer.start()
+        else:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Judge images with few cells by what is usual in all."""
+        tables = (table for one in self._measured.values() for table in one.tables)
+        self._usual = Usual.of_many(tables)
+        for name, one in self._measured.items():
+            if name != self._live and one.has_few:
+                self._set(name, one.count(self._usual))
+        self.compared.emit()
 
     def _set(self, name: str, count: int) -> None:
         if self._known.get(name, 0) != count:
             self._known[name] = count
             self.counted.emit(name)
-
-
-def _count(states: list[State]) -> int:
-    return sum(doubtful_count(values, rows) for values, rows in states)
-
-
-def doubtful_count(values: NDArray[Any], rows: dict[int, Row]) -> int:
-    """Return how many objects of a plane are doubtful and nobody's work yet.
-
-    Parameters
-    ----------
-    values
-        (H, W) label image.
-    rows
-        What is known of each object by its label value.
-    """
-    masks, ids = CropMasks.from_labels(values)
-    if not len(ids):
-        return 0
-    known = {label: rows.get(label, {}) for label in ids.tolist()}
-    table = features_of(known, values) | region_table(masks)
-    table["contact"] = contact_shares(values, ids)
-    x0, y0, x1, y1 = masks.boxes.T
-    table["at_border"] = (x0 == 0) | (y0 == 0) | (x1 == values.shape[1]) | (y1 == values.shape[0])
-    config = DoubtConfig()
-    doubt = judge(table, Usual.of(table, config.fewest), config).doubt
-    open_ = np.array([not is_corrected(row) for row in known.values()])
-    return int(np.count_nonzero((doubt >= config.limit) & open_))

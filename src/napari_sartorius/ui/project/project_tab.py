@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.ui.forms import button, heading, quiet, rule
 from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.adding import AddMenu
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
 from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
+from napari_sartorius.ui.project.import_menu import ImportMenu
+from napari_sartorius.ui.project.look_again import LookAgain
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
+from napari_sartorius.ui.project.walk_panel import WalkPanel
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari.components import ViewerModel
 
@@ -61,6 +65,7 @@ class ProjectTab(QWidget):
         self._config = config
         self.session = ProjectSession(viewer, self)
         self.walk = SegmentAll(self.session, client, self)
+        self.look = LookAgain(self.session, client, self)
         self._walked = ""
         self._shown: str | None = None
         self.title = heading("Project")
@@ -68,7 +73,9 @@ class ProjectTab(QWidget):
         self.new_button = button("New …", "plain", "project_new")
         self.open_button = button("Open …", "plain", "project_open")
         self.recent_button = button("Recent", "plain", "project_recent")
-        self.recent_button.setMenu(questions.RecentMenu(self.open, self.recent_button))
+        self.recent_button.setMenu(
+            questions.RecentMenu(self.open, self.delete, self._is_writable, self.recent_button)
+        )
         self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
         self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
         self.images = ImageList(self.session, self.doubt.of)
@@ -77,24 +84,13 @@ class ProjectTab(QWidget):
         self.add_button.setMenu(self.adding)
         self.remove_button = button("Remove", "plain", "project_remove")
         self.import_button = button("Import cells", "plain", "project_import")
-        self.import_button.setMenu(QMenu(self.import_button))
-        for title, ask in (
-            ("Files …", questions.annotations),
-            ("Folder …", questions.annotations_folder),
-        ):
-            action = self.import_button.menu().addAction(title)
-            action.triggered.connect(lambda _=False, ask=ask: self.import_cells(ask(self)))
+        self.import_button.setMenu(ImportMenu(self.import_cells, self))
         self.export_button = button("Export …", "plain", "project_export")
         self.exporting: ExportDialog | None = None
         self.back_button = button("Previous", "plain", "project_previous")
         self.next_button = button("Next", "plain", "project_next")
         self.done_button = button("Done, next image", "primary", "project_done")
-        self.segment_button = button("Segment new images", "plain", "project_segment")
-        self.cancel_button = button("Cancel", "plain", "cancel")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
-        self.stage = quiet()
+        self.walking = WalkPanel(self.walk)
         self.saved = quiet()
         self.message = quiet()
         self._build()
@@ -119,16 +115,11 @@ class ProjectTab(QWidget):
         column.addLayout(_row(self.back_button, self.next_button))
         column.addWidget(self.done_button)
         column.addWidget(rule())
-        column.addLayout(_row(self.segment_button, self.cancel_button))
-        column.addWidget(self.bar)
-        column.addWidget(self.stage)
+        column.addWidget(self.walking)
         column.addWidget(self.saved)
         layout.addWidget(self.content, 1)
         layout.addWidget(self.message)
         layout.addStretch(0)
-        self.cancel_button.hide()
-        self.bar.hide()
-        self.stage.hide()
         self.message.hide()
 
     def _connect(self) -> None:
@@ -139,8 +130,7 @@ class ProjectTab(QWidget):
         self.back_button.clicked.connect(lambda: self._step(-1))
         self.next_button.clicked.connect(lambda: self._step(1))
         self.done_button.clicked.connect(self.done)
-        self.segment_button.clicked.connect(self.segment_new)
-        self.cancel_button.clicked.connect(self.walk.cancel)
+        self.walking.segment_button.clicked.connect(self.segment_new)
         self.images.chosen.connect(self.show_image)
         self.session.listed.connect(self._show_all)
         self.session.listed.connect(lambda: self.doubt.restart(self.session.files))
@@ -149,7 +139,9 @@ class ProjectTab(QWidget):
         self.doubt.counted.connect(self.images.refresh)
         self.session.progressed.connect(self._show_progress)
         self.session.failed.connect(self._complain)
-        self.walk.progressed.connect(self._on_walk)
+        self.look.said.connect(self._say)
+        self.look.looked.connect(lambda name: self.doubt.count([name]))
+        self.walk.progressed.connect(lambda name, *_: self._on_walk(name))
         self.walk.ended.connect(self._on_walk_ended)
 
     # -- what the user asks for ------------------------------------------------------------------
@@ -228,16 +220,25 @@ class ProjectTab(QWidget):
         """The next image, from the one shown on, with doubtful cells that nobody has looked at."""
         files, current = self.session.files, self.session.current
         place = files.index(current) + 1 if current in files else 0
-        for name in files[place:] + files[: max(place - 1, 0)]:
-            if self.doubt.of(name) and self.session.status(name) != "done":
-                return name
-        return None
+        others = files[place:] + files[: max(place - 1, 0)]
+        asked = (one for one in others if self.doubt.of(one) and self.session.status(one) != "done")
+        return next(asked, None)
 
     def remove(self) -> None:
         """Move the shown image to the trash, when the user says yes."""
         name = self.session.current
         if name is not None and questions.may_remove(self, name):
             self._try(lambda: self.session.remove(name))
+
+    def delete(self) -> None:
+        """Close the project and move its folder to the trash, when the user says yes."""
+        project = self.session.project
+        if project is None or not questions.may_delete(self, project.folder):
+            return
+        self.walk.cancel()
+        self.session.close()
+        self.doubt.stop()
+        self._try(lambda: self._say(f"The project is in {trash_project(project.folder)} now."))
 
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
@@ -251,6 +252,7 @@ class ProjectTab(QWidget):
     def stop(self) -> None:
         """Save and close; the dock is going away."""
         self.walk.cancel()
+        self.look.stop()
         if self.exporting is not None:
             self.exporting.wait()
         self.doubt.stop()
@@ -265,6 +267,10 @@ class ProjectTab(QWidget):
             action()
         except UserError as error:
             self._complain(str(error))
+
+    def _is_writable(self) -> bool:
+        project = self.session.project
+        return project is not None and project.read_only is None
 
     def _step(self, by: int) -> None:
         self._try(lambda: self.session.step(by))
@@ -286,14 +292,15 @@ class ProjectTab(QWidget):
         place = files.index(current) if current in files else -1
         self.back_button.setEnabled(place > 0)
         self.next_button.setEnabled(0 <= place < len(files) - 1)
-        project = self.session.project
-        writable = project is not None and project.read_only is None
+        writable = self._is_writable()
         for one in (self.done_button, self.remove_button):
             one.setEnabled(writable and place >= 0)
         self.add_button.setEnabled(writable)
         self.import_button.setEnabled(writable and bool(files))
         self.export_button.setEnabled(bool(files))
-        self.segment_button.setEnabled(writable and bool(files) and not self.walk.is_running)
+        self.walking.segment_button.setEnabled(
+            writable and bool(files) and not self.walk.is_running
+        )
         self.images.show_current()
         self._show_progress()
 
@@ -323,21 +330,13 @@ class ProjectTab(QWidget):
         before, self._shown = self._shown, self.session.current
         self.doubt.count([name for name in (before, self._shown) if name in self.session.files])
 
-    def _on_walk(self, name: str, past: int, total: int, fraction: float) -> None:
-        self.bar.setRange(0, 1000)
-        self.bar.setValue(round(1000 * (past + fraction) / max(total, 1)))
-        self.stage.setText(f"Segmenting {Path(name).name} · {past + 1} of {total}")
-        for one in (self.bar, self.stage, self.cancel_button):
-            one.show()
-        self.segment_button.setEnabled(False)
+    def _on_walk(self, name: str) -> None:
         if name != self._walked:  # the one before has its cells now
             self.images.refresh(self._walked)
             self.doubt.count([file for file in self.session.files if file == self._walked])
             self._walked = name
 
     def _on_walk_ended(self, sentence: str) -> None:
-        for one in (self.bar, self.stage, self.cancel_button):
-            one.hide()
         self._say(sentence)
         for file in self.session.files:
             self.images.refresh(file)

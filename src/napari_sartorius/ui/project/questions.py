@@ -67,6 +67,17 @@ def may_remove(parent: QWidget, name: str) -> bool:
     return bool(answer == QMessageBox.StandardButton.Yes)
 
 
+def may_delete(parent: QWidget, folder: Path) -> bool:
+    """Ask whether the open project may go to the trash."""
+    answer = QMessageBox.question(
+        parent,
+        "Delete project",
+        f"Delete the project {folder.name} with all its cells and copied images? Its folder goes "
+        f"to {folder.parent / 'trash'}.",
+    )
+    return bool(answer == QMessageBox.StandardButton.Yes)
+
+
 class RecentMenu(QMenu):
     """The projects that were open last, looked up each time that it opens.
 
@@ -74,11 +85,23 @@ class RecentMenu(QMenu):
     ----------
     open_project : callable
         Called with a folder.
+    delete_project : callable
+        Called when the open project is to go to the trash.
+    is_open : callable
+        Whether there is an open project that can be changed.
     """
 
-    def __init__(self, open_project: Callable[[Path], None], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        open_project: Callable[[Path], None],
+        delete_project: Callable[[], None],
+        is_open: Callable[[], bool],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._open = open_project
+        self._delete = delete_project
+        self._is_open = is_open
         self.aboutToShow.connect(self._fill)
 
     def _fill(self) -> None:
@@ -87,3 +110,8 @@ class RecentMenu(QMenu):
             self.addAction(str(folder)).triggered.connect(lambda _=False, f=folder: self._open(f))
         if self.isEmpty():
             self.addAction("no project yet").setEnabled(False)
+        if self._is_open():
+            self.addSeparator()
+            self.addAction("Delete this project …").triggered.connect(
+                lambda _=False: self._delete()
+            )
