@@ -9,11 +9,14 @@ from filelock import FileLock, Timeout
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.coco import read_coco
+from napari_sartorius.training.recipes.after_training import rescored, rescoring
+from napari_sartorius.training.recipes.made import LeftOut, copied
 from napari_sartorius.training.recipes.out_of_fold import OUT_OF_FOLD, join_folds, predict_held_out
 from napari_sartorius.training.recipes.schema import RescoreStage, TrainStage, references
 from napari_sartorius.training.recipes.sequence import label_of, result_of, run_stages
-from napari_sartorius.training.recipes.stages import LeftOut, StageRunner, copied
+from napari_sartorius.training.recipes.stages import StageRunner
 from napari_sartorius.training.rescoring.fitting import teach_on_samples
 from napari_sartorius.training.rescoring.samples import collect_samples
 from napari_sartorius.training.run_files import MODEL_FOLDER
@@ -129,12 +132,12 @@ def _run_fold(
     )
     prefix = f"fold {number}: "
     made = run_stages(runner, stages, SubMonitor(monitor, 0.0, 0.9), prefix)
-    bundle = result_of(made, recipe, folder)
+    bundle = result_of(made, recipe, folder, runner.label)
     predict_held_out(
         bundle,
         target.split("val"),
         _predicted(shared.folder, number),
-        _device(recipe),
+        SegmentConfig(device=_device(recipe), tile="off" if recipe.trial else "auto"),
         SubMonitor(monitor, 0.9, 1.0, prefix),
     )
     return runner
@@ -183,7 +186,7 @@ def _with_second_level(
             try:
                 samples = []
                 for runner, target in zip(runners, folds, strict=True):
-                    bundle, config = runner.rescoring(stage)
+                    bundle, config = rescoring(runner, stage)
                     samples += collect_samples(bundle, target.split("val"), config, part)
                 top = StageRunner(recipe, runners[0].data, folder, label_of(folder))
                 try:
@@ -192,7 +195,7 @@ def _with_second_level(
                     if recipe.trial:
                         raise LeftOut(str(error)) from error
                     raise
-                result = top.rescored(stage, result, taught, folder / stage.name)
+                result = rescored(top, stage, result, taught, folder / stage.name)
             except LeftOut as reason:
                 if not stage.skip_if_missing:
                     raise UserError(f"the stage {stage.name} cannot run: {reason}") from reason

@@ -12,7 +12,6 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.evaluation.dataset import evaluate_dataset
 from napari_sartorius.evaluation.result_text import as_text
-from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.io.atomic import write_text
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sartorius.evaluation.results import EvaluationResult
+    from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.io.coco import CocoDataset, ImageId
     from napari_sartorius.zoo import AnyBundle
 
@@ -34,27 +34,27 @@ OUT_OF_FOLD = "out-of-fold"
 
 
 def predict_held_out(
-    bundle: AnyBundle, held_out: CocoDataset, path: Path, device: str, monitor: Monitor
+    bundle: AnyBundle, held_out: CocoDataset, path: Path, config: SegmentConfig, monitor: Monitor
 ) -> CocoDataset:
     """What a model finds in the images that it has not seen, from the file where it is there.
 
     Parameters
     ----------
     bundle
-        The model of a fold; it looks as with the preset Balanced.
+        The model of a fold.
     held_out
         The fold's images.
     path
         COCO file, written when all images are done.
-    device
-        As in `SegmentConfig`.
+    config
+        How; its model is not looked at.
     monitor
         Hears of progress, and may cancel.
     """
     if path.is_file():
         return read_coco(path)
-    wish = SegmentConfig(model=bundle.card.name, device=device)
-    segmenter: Segmenter | EnsembleSegmenter = (
+    wish = config.model_copy(update={"model": bundle.card.name})
+    segmenter = (
         Segmenter(bundle, wish)
         if isinstance(bundle, ModelBundle)
         else EnsembleSegmenter(bundle, wish)

@@ -77,7 +77,7 @@ def run_recipe(
     if recipe.folds == 1:
         runner = StageRunner(recipe, data, folder, label_of(folder), init)
         made = run_stages(runner, recipe.stages, monitor)
-        return result_of(made, recipe, folder)
+        return result_of(made, recipe, folder, label_of(folder))
     return run_folds(recipe, data, folder, init, fold, monitor)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
-from napari_sartorius.training.recipes.stages import copied
+from napari_sartorius.training.recipes.made import copied
 from napari_sartorius.training.run_files import MODEL_FOLDER
 from napari_sartorius.zoo import open_bundle
 from napari_sartorius.zoo.bundle import ModelBundle
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_sartorius.training.recipes.made import Made
     from napari_sartorius.training.recipes.schema import Recipe, Stage
-    from napari_sartorius.training.recipes.stages import Made, StageRunner
+    from napari_sartorius.training.recipes.stages import StageRunner
     from napari_sartorius.zoo import AnyBundle
 
 # How long stages of a kind take, for the progress.
@@ -42,8 +43,8 @@ def run_stages(
     return result
 
 
-def result_of(made: Sequence[Made], recipe: Recipe, folder: Path) -> AnyBundle:
-    """The last model, in the folder ``model``."""
+def result_of(made: Sequence[Made], recipe: Recipe, folder: Path, name: str) -> AnyBundle:
+    """The last model that finds objects, under a name of its own in the folder ``model``."""
     if (folder / MODEL_FOLDER / "model.json").is_file():
         return open_bundle(folder / MODEL_FOLDER)
     models = [one.bundle for one in made if one.bundle is not None]
@@ -52,7 +53,7 @@ def result_of(made: Sequence[Made], recipe: Recipe, folder: Path) -> AnyBundle:
         detectors = models
     if not detectors:
         raise UserError(f"no stage of the recipe {recipe.name} could run, so there is no model")
-    return copied(detectors[-1], folder / MODEL_FOLDER, label_of(folder))
+    return copied(detectors[-1], folder / MODEL_FOLDER, name)
 
 
 def label_of(folder: Path) -> str:

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_sartorius.training.recipes.schema import Mixture, Recipe, TrainStage
+    from napari_sartorius.zoo import ModelCard
+    from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def train_config(recipe: Recipe, stage: TrainStage, classes: int, images: int) -> TrainConfig:
+def train_config(
+    recipe: Recipe,
+    stage: TrainStage,
+    classes: int,
+    images: int,
+    start: ModelCard | ImportedNetwork | None = None,
+) -> TrainConfig:
     """The configuration of a stage ``train``.
 
     Parameters
@@ -31,25 +39,31 @@ def train_config(recipe: Recipe, stage: TrainStage, classes: int, images: int) -
         Categories of the stage's images.
     images
         Training images, which tell how long an epoch is.
+    start
+        Whose network is taken where the recipe names none.
 
     Raises
     ------
     UserError
         Naming the first wrong setting.
     """
-    tree = settings_of(recipe, stage)
+    tree = settings_of(recipe, stage, start)
     tree["architecture"]["num_classes"] = classes
     if stage.epochs is not None:
         tree |= _in_steps(stage, tree, images)
     return checked(TrainConfig, tree, stage.name)
 
 
-def settings_of(recipe: Recipe, stage: TrainStage) -> dict[str, Any]:
+def settings_of(
+    recipe: Recipe, stage: TrainStage, start: ModelCard | ImportedNetwork | None = None
+) -> dict[str, Any]:
     """The settings of a stage, with those of the recipe and a network where neither names one."""
     tree = merged(recipe.settings, stage.settings)
     if "family" not in tree.get("architecture", {}):
-        light = light_architecture(2).model_dump(mode="json")
-        tree["architecture"] = merged(light, tree.get("architecture", {}))
+        whole = light_architecture(2) if start is None else start.architecture
+        tree["architecture"] = merged(whole.model_dump(mode="json"), tree.get("architecture", {}))
+        if start is not None:
+            tree.setdefault("normalisation", start.normalisation)
     return tree
 
 

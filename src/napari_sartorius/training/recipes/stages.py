@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sartorius.core.errors import MissingPackage, UserError
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.io.atomic import atomic_folder, write_text
-from napari_sartorius.io.coco import read_coco, write_coco
-from napari_sartorius.io.rebasing import rebased
-from napari_sartorius.postprocess.second_level.rescorer import Rescorer
+from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.run import train_classifier
 from napari_sartorius.training.data import split_dataset
 from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
 from napari_sartorius.training.mixture import FurtherImages, in_categories_of
-from napari_sartorius.training.pseudo_labels import PseudoLabelConfig, label_images
+from napari_sartorius.training.recipes.after_training import (
+    join_models,
+    label_unlabelled,
+    teach_second_level,
+)
 from napari_sartorius.training.recipes.data import RecipeData, by_field
+from napari_sartorius.training.recipes.made import LeftOut, Made, finished
 from napari_sartorius.training.recipes.reading import merged
 from napari_sartorius.training.recipes.schema import (
     STAGE,
@@ -32,36 +33,17 @@ from napari_sartorius.training.recipes.schema import (
     TrainStage,
 )
 from napari_sartorius.training.recipes.settings import checked, share_of, train_config
-from napari_sartorius.training.rescoring.config import RescoreConfig
-from napari_sartorius.training.rescoring.fitting import teach_rescorer
 from napari_sartorius.training.run import train
-from napari_sartorius.training.run_files import CONFIG_FILE, MODEL_FOLDER
-from napari_sartorius.zoo import AnyBundle, find_bundle, find_single, open_bundle
+from napari_sartorius.zoo import AnyBundle, find_bundle, find_single
 from napari_sartorius.zoo.bundle import ModelBundle, single
-from napari_sartorius.zoo.combine import combine_bundles
-from napari_sartorius.zoo.ensemble_options import EnsembleOptions, fusion_of
-from napari_sartorius.zoo.manage import renamed
+from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint
 from napari_sartorius.zoo.published import published_model
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.rescoring.fitting import TaughtRescorer
-
-LABELS_FILE = "labels.json"
-"""What a stage ``pseudo_labels`` leaves behind."""
-
-
-class LeftOut(Exception):
-    """A stage cannot run, and the recipe says that it may be left out; the message says why."""
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """What a stage has made: a model, or a file with labels."""
-
-    bundle: AnyBundle | None = None
-    labels: Path | None = None
+    from napari_sartorius.zoo import ModelCard
+    from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 
 
 @dataclass(eq=False)
@@ -100,7 +82,7 @@ class StageRunner:
             When it cannot run, and the recipe does not say that it may be left out.
         """
         folder = self.folder / stage.name
-        made = _finished(folder)
+        made = finished(folder)
         if made is None:
             try:
                 made = self._do(stage, folder, monitor)
@@ -126,11 +108,11 @@ class StageRunner:
         if isinstance(stage, ClassifierStage):
             return Made(self._classifier(stage, folder, monitor))
         if isinstance(stage, PseudoLabelStage):
-            return Made(labels=self._pseudo_labels(stage, folder, monitor))
+            return Made(labels=label_unlabelled(self, stage, folder, monitor))
         if isinstance(stage, EnsembleStage):
-            return Made(self._ensemble(stage, folder, monitor))
+            return Made(join_models(self, stage, folder, monitor))
         assert isinstance(stage, RescoreStage)
-        return Made(self._rescore(stage, folder, monitor))
+        return Made(teach_second_level(self, stage, folder, monitor))
 
     # -- training ------------------------------------------------------------------------------
 
@@ -141,11 +123,12 @@ class StageRunner:
         if stage.categories_from is not None:
             dataset = by_field(dataset, stage.categories_from)
         names = dataset.category_names
-        plain = train_config(self.recipe, stage, len(names), 1)
-        images = len(split_dataset(dataset, plain, Monitor())[0])
-        config = train_config(self.recipe, stage, len(names), images)
-        further = self._further(stage, config, names, images, monitor)
         start = self._start(stage, monitor)
+        told = _described(start)
+        plain = train_config(self.recipe, stage, len(names), 1, told)
+        images = len(split_dataset(dataset, plain, Monitor())[0])
+        config = train_config(self.recipe, stage, len(names), images, told)
+        further = self._further(stage, config, names, images, monitor)
         card: dict[str, Any] = {
             "name": f"{self.label}-{stage.name}",
             "title": f"{self.recipe.title}: {stage.name}",
@@ -228,8 +211,8 @@ class StageRunner:
 
     def _licence(self, start: ModelBundle | str | None) -> str:
         parts = ["as its training data"]
-        if isinstance(start, ModelBundle) and start.card.licence not in parts:
-            parts.append(f"and as its start ({start.card.licence})")
+        if isinstance(start, ModelBundle):
+            parts += start.card.licence.split("; ")
         if self.recipe.licence:
             parts.append(self.recipe.licence)
         return "; ".join(dict.fromkeys(parts))
@@ -287,120 +270,16 @@ class StageRunner:
         except UserError:
             return None
 
-    # -- what comes after training -------------------------------------------------------------
 
-    def _pseudo_labels(self, stage: PseudoLabelStage, folder: Path, monitor: Monitor) -> Path:
-        if self.data.unlabelled is None:
-            raise LeftOut("it needs --unlabelled")
-        models = [one for one in map(self.bundle, stage.models) if one is not None]
-        if not models:
-            raise LeftOut(f"there is no model of {', '.join(stage.models)}")
-        config = checked(PseudoLabelConfig, stage.settings, stage.name)
-        try:
-            labelled = label_images(models, self.data.unlabelled, config, monitor)
-        except UserError as error:
-            if self.recipe.trial:  # a trial's network knows nothing
-                raise LeftOut(str(error)) from error
-            raise
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG_FILE, config.model_dump_json(indent=1))
-        write_coco(folder / LABELS_FILE, rebased(labelled, folder))
-        return folder / LABELS_FILE
-
-    def _ensemble(self, stage: EnsembleStage, folder: Path, monitor: Monitor) -> AnyBundle:
-        found = [self.bundle(name) for name in stage.members]
-        if not any(found) and stage.otherwise is not None:
-            found = [self.bundle(stage.otherwise)]
-        members = [single(one) for one in found if one is not None]
-        if not members:
-            raise LeftOut(f"there is no model of {', '.join(stage.members)}")
-        classifier = None if stage.classifier is None else self.bundle(stage.classifier)
-        if len(members) == 1 and classifier is None:
-            return copied(members[0], folder / MODEL_FOLDER, f"{self.label}-{stage.name}")
-        options = EnsembleOptions(
-            fusion=fusion_of(stage.strategy, stage.options),
-            views=stage.views,
-            title=self.recipe.title,
-        )
-        return combine_bundles(
-            members,
-            folder / MODEL_FOLDER,
-            options,
-            name=f"{self.label}-{stage.name}",
-            classifier=None if classifier is None else single(classifier),
-            monitor=monitor,
-        )
-
-    def _rescore(self, stage: RescoreStage, folder: Path, monitor: Monitor) -> AnyBundle:
-        bundle, config = self.rescoring(stage)
-        splits = target_sides(self.recipe, self.data.target)
-        try:
-            taught = teach_rescorer(bundle, splits[1], config, monitor)
-        except UserError as error:
-            if self.recipe.trial:
-                raise LeftOut(str(error)) from error
-            raise
-        return self.rescored(stage, bundle, taught, folder)
-
-    def rescoring(self, stage: RescoreStage) -> tuple[AnyBundle, RescoreConfig]:
-        """The model that is to get a second level, and how.
-
-        Raises
-        ------
-        LeftOut
-            When there is none, or catboost or OpenCV is missing.
-        """
-        try:
-            Rescorer.check_available()
-        except MissingPackage as error:
-            raise LeftOut(str(error)) from error
-        bundle = self.bundle(stage.model)
-        if bundle is None:
-            raise LeftOut(f"there is no model of {stage.model}")
-        return bundle, checked(RescoreConfig, stage.settings, stage.name)
-
-    def rescored(
-        self, stage: RescoreStage, bundle: AnyBundle, taught: TaughtRescorer, folder: Path
-    ) -> AnyBundle:
-        """A copy of a model with the second level that it was taught."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG_FILE, taught.config.model_dump_json(indent=1))
-        write_text(folder / "figures.txt", taught.figures.to_text(taught.config.rank) + "\n")
-        with atomic_folder(folder / MODEL_FOLDER) as place:
-            shutil.copytree(bundle.path, place, dirs_exist_ok=True)
-            copy = renamed(open_bundle(place), f"{self.label}-{stage.name}", place)
-            taught.save(copy)
-        return open_bundle(folder / MODEL_FOLDER)
-
-
-def target_sides(recipe: Recipe, dataset: CocoDataset) -> tuple[CocoDataset, CocoDataset]:
-    """Training and validation images of the target as the stages ``train`` see them."""
-    stage = next((s for s in recipe.stages if isinstance(s, TrainStage)), TrainStage(name="any"))
-    return split_dataset(
-        dataset, train_config(recipe, stage, len(dataset.categories), 1), Monitor()
-    )
-
-
-def copied(bundle: AnyBundle, place: Path, name: str) -> AnyBundle:
-    """A copy of a model under another name."""
-    with atomic_folder(place) as folder:
-        shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
-        renamed(replace(bundle, path=folder), name, folder)  # type: ignore[type-var]
-    return open_bundle(place)
-
-
-def _finished(folder: Path) -> Made | None:
-    if (folder / MODEL_FOLDER / "model.json").is_file():
-        return Made(open_bundle(folder / MODEL_FOLDER))
-    if (folder / LABELS_FILE).is_file():
-        return Made(labels=folder / LABELS_FILE)
-    return None
+def _described(start: ModelBundle | str | None) -> ModelCard | ImportedNetwork | None:
+    """What is known of the network of a start."""
+    if isinstance(start, str):
+        return describe_checkpoint(Path(start))
+    return None if start is None else start.card
 
 
 def _outside(name: str) -> ModelBundle | str:
     """A model that is here, or the path of a checkpoint."""
-    from napari_sartorius.zoo.checkpoints.partial import is_checkpoint
-
     if is_checkpoint(name):
         return name
     try:

@@ -42,7 +42,7 @@ _TRAIN: dict[str, Any] = {
     "checkpoint_every": _STEPS,
 }
 _BY_KIND: dict[str, dict[str, Any]] = {
-    "finetune": _TRAIN | {"batch_size": 1},
+    "finetune": _TRAIN | {"crop": _CROP},
     "classifier": {
         "steps": _STEPS,
         "batch_size": 2,
@@ -65,6 +65,8 @@ def trial_of(recipe: Recipe) -> Recipe:
             settings = settings_of(recipe, stage)
             small = shrunk(read_architecture(settings["architecture"] | {"num_classes": 2}))
             changes = _TRAIN | {"crop": _CROP}
+            if isinstance(small.trunk, ResNeStConfig):
+                changes["batch_size"] = 1  # the dearest of all, even of fifty layers
             if settings.get("schedule") == "steps":
                 changes["decay_steps"] = [1]
             out["settings"] |= changes | {"architecture": small.model_dump(mode="json")}
@@ -104,6 +106,7 @@ def shrunk(architecture: Architecture) -> Architecture:
     elif isinstance(architecture, CenterMaskConfig):
         for key, value in (
             ("pyramid.width", _WIDTH),
+            ("fcos.groups", _WIDTH // 4),  # the coarsest map of a small crop is one pixel
             ("fcos.class_layers", 1),
             ("fcos.box_layers", 1),
             ("fcos.post_nms_topk_train", _FEW),
