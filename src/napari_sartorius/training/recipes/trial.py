@@ -65,7 +65,7 @@ def trial_of(recipe: Recipe) -> Recipe:
             settings = settings_of(recipe, stage)
             small = shrunk(read_architecture(settings["architecture"] | {"num_classes": 2}))
             changes = _TRAIN | {"crop": _CROP}
-            if isinstance(small.trunk, ResNeStConfig):
+            if isinstance(small.trunk, ResNeStConfig) and small.trunk.norm == "frozen":
                 changes["batch_size"] = 1  # the dearest of all, even of fifty layers
             if settings.get("schedule") == "steps":
                 changes["decay_steps"] = [1]
