@@ -97,7 +97,7 @@ def teach_second_level(
     bundle, config = rescoring(runner, stage)
     splits = target_sides(runner.recipe, runner.data.target)
     try:
-        taught = teach_rescorer(bundle, splits[1], config, monitor)
+        taught = teach_rescorer(bundle, splits[1], config, monitor, folder)
     except UserError as error:
         if runner.recipe.trial:
             raise LeftOut(str(error)) from error
@@ -132,8 +132,6 @@ def rescored(
 ) -> AnyBundle:
     """A copy of a model with the second level that it was taught."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CONFIG_FILE, taught.config.model_dump_json(indent=1))
-    write_text(folder / "figures.txt", taught.figures.to_text(taught.config.rank) + "\n")
     with atomic_folder(folder / MODEL_FOLDER) as place:
         shutil.copytree(bundle.path, place, dirs_exist_ok=True)
         copy = renamed(open_bundle(place), f"{runner.label}-{stage.name}", place)

@@ -18,6 +18,7 @@ from napari_sartorius.training.recipes.schema import RescoreStage, TrainStage, r
 from napari_sartorius.training.recipes.sequence import label_of, result_of, run_stages
 from napari_sartorius.training.recipes.stages import StageRunner
 from napari_sartorius.training.rescoring.fitting import teach_on_samples
+from napari_sartorius.training.rescoring.run_folder import TeachingFolder
 from napari_sartorius.training.rescoring.samples import collect_samples
 from napari_sartorius.training.run_files import MODEL_FOLDER
 from napari_sartorius.training.splitting import split_in_folds
@@ -185,12 +186,14 @@ def _with_second_level(
             part = SubMonitor(monitor, 0.97, 1.0, f"{stage.name}: ")
             try:
                 samples = []
+                kept = None
                 for runner, target in zip(runners, folds, strict=True):
                     bundle, config = rescoring(runner, stage)
-                    samples += collect_samples(bundle, target.split("val"), config, part)
+                    kept = TeachingFolder(folder / stage.name, bundle.card.sha256, config)
+                    samples += collect_samples(bundle, target.split("val"), config, part, kept)
                 top = StageRunner(recipe, runners[0].data, folder, label_of(folder))
                 try:
-                    taught = teach_on_samples(result, samples, config, part)
+                    taught = teach_on_samples(result, samples, config, part, kept)
                 except UserError as error:
                     if recipe.trial:
                         raise LeftOut(str(error)) from error

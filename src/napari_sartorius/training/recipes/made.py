@@ -31,7 +31,7 @@ def copied(bundle: AnyBundle, place: Path, name: str) -> AnyBundle:
     """A copy of a model under another name."""
     with atomic_folder(place) as folder:
         shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
-        renamed(replace(bundle, path=folder), name, folder)  # type: ignore[type-var]
+        renamed(replace(bundle, path=folder), name, folder)
     return open_bundle(place)
 
 
