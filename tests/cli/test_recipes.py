@@ -137,7 +137,7 @@ def test_a_classifier_is_trained_resumed_and_listed(
 ) -> None:
     models = tmp_path / "models"
     monkeypatch.setenv("SARTORIUS_MODELS", str(models))
-    out = models / "types"
+    out = tmp_path / "types"
     options = ("--network", "resnet10t", "--size", 48, "--steps", 2, "--device", "cpu")
     common = ("train-classifier", "--data", places["--data"], "--out", out)
     done = run(*common, "--unlabelled", places["--unlabelled"], *options)
@@ -148,11 +148,15 @@ def test_a_classifier_is_trained_resumed_and_listed(
     assert config["architecture"]["image_size"] == [48, 48] and config["steps"] == 2
     again = run(*common, *options)
     assert again.exit_code == 1 and "already holds a run" in again.stderr
-    resumed = run(*common, "--unlabelled", places["--unlabelled"], "--resume")
+    resumed = run(*common, "--unlabelled", places["--unlabelled"], "--resume", "--add", "kinds")
     assert resumed.exit_code == 0, resumed.output
     assert "resumed at step 2 of 2" in resumed.stderr
     card = open_bundle(out / "model").card
     assert card.is_classifier and card.category_names == list(TYPES)
+    listed = run("models", "list")
+    assert "kinds" in listed.stdout and "Cell types: shsy5y, astro, cort" in listed.stdout
+    taken = run(*common, "--resume", "--add", "kinds")
+    assert taken.exit_code == 1 and "called kinds already" in taken.stderr
     none = run("train-classifier", "--out", out)
     assert none.exit_code == 1 and "give --data, --unlabelled, or both" in none.stderr
     wrong = run(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sartorius.cli.adding import Add, add_model, check_new_name
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
@@ -99,6 +100,7 @@ def train(
             "--trial", help="Go through the recipe in a minute with few images and small networks."
         ),
     ] = False,
+    add: Add = None,
 ) -> None:
     """Train a model on annotated images.
 
@@ -124,12 +126,15 @@ def train(
             "--config and --effort do not go with a recipe, its folds or its changes: change "
             "single settings with --set, or write a recipe (see `recipes show light`)."
         )
+    check_new_name(add)
     try:
         if by_recipe:
             train_by_recipe(_dataset(data, images), images, output, options, resume)
+            add_model(output / "model", None if trial else add)
             return
         if effort is not None:
             _finetune(_dataset(data, images), output, init, effort, resume)
+            add_model(output / "model", add)
             return
         with ConsoleMonitor() as monitor:
             dataset = _dataset(data, images)
@@ -145,6 +150,7 @@ def train(
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")
     typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
+    add_model(bundle.path, add)
 
 
 def _finetune(

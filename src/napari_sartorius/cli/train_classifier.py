@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_sartorius.cli.adding import Add, add_model, check_new_name
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
@@ -64,6 +65,7 @@ def train_classifier(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that the folder holds.")
     ] = False,
+    add: Add = None,
 ) -> None:
     """Teach a model to tell which cell type an image shows.
 
@@ -81,6 +83,7 @@ def train_classifier(
         "initial_weights": init,
         "device": device,
     }
+    check_new_name(add)
     settings = _settings(output, config, resume, options, network, size)
     try:
         with ConsoleMonitor() as monitor:
@@ -101,6 +104,7 @@ def train_classifier(
     typer.echo(taught.text())
     path = taught.bundle.path
     typer.echo(f"The model is in {path}: models ensemble ... --classifier {path}")
+    add_model(path, add)
 
 
 def _settings(
