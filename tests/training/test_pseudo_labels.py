@@ -12,9 +12,10 @@ from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.io.coco import CocoDataset, read_coco, write_coco
 from napari_sartorius.io.importing import images_in
 from napari_sartorius.io.rebasing import rebased
+from napari_sartorius.nn.config import ProposalConfig
 from napari_sartorius.training.pseudo_labels import PseudoLabelConfig, label_images
 from napari_sartorius.zoo import ModelBundle
-from tiny_models import save_tiny_bundle
+from tiny_models import save_tiny_bundle, tiny_architecture
 from typed_pictures import write_unlabelled
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> CocoDataset:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
-    return save_tiny_bundle(tmp_path_factory.mktemp("m") / "one", name="one")
+    few = ProposalConfig(pre_nms_topk_test=80, post_nms_topk_test=40, topk_grows=False)
+    network = tiny_architecture().model_copy(update={"proposals": few})
+    place = tmp_path_factory.mktemp("m") / "one"
+    return save_tiny_bundle(place, name="one", architecture=network)
 
 
 def test_one_model_labels(model: ModelBundle, images: CocoDataset, tmp_path: Path) -> None:

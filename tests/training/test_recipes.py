@@ -445,6 +445,14 @@ def test_a_classifier_joins_the_detector(data: RecipeData, tmp_path: Path) -> No
     assert bundle.card.member_names == ["run-cells", "run-types"]
 
 
+def test_several_processes_are_refused(
+    data: RecipeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="without torchrun"):
+        run_recipe(_tiny(TWO_STAGES), data, tmp_path / "run")
+
+
 def test_fine_tuning_by_recipe_needs_a_start(data: RecipeData, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name it with --init"):
         run_recipe(read_recipe("finetune-quick"), data, tmp_path / "run")

@@ -185,6 +185,8 @@ class ClassifierTrainer:
                     self.optimiser,
                     progress,
                 )
+        # The request is fulfilled; left there, it would end the run again when it is resumed.
+        (self.folder / STOP_FILE).unlink(missing_ok=True)
         return self.folder / BEST_FILE
 
     def _step(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
@@ -64,6 +65,11 @@ def run_recipe(
         When the folder holds a run with another recipe, or a stage cannot run.
     """
     monitor = monitor or Monitor()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            "a recipe runs in one process, and several were started: start it without torchrun, "
+            "with one fold per graphics card where it has folds (--fold)"
+        )
     _check_folder(recipe, folder)
     if fold is not None and not 0 <= fold < recipe.folds:
         raise UserError(
