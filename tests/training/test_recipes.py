@@ -370,7 +370,14 @@ def test_further_images_are_learnt_from_beside_the_own(data: RecipeData, tmp_pat
 def test_folds_predict_every_image_by_a_model_that_has_not_seen_it(
     data: RecipeData, tmp_path: Path
 ) -> None:
-    recipe = _tiny(TWO_STAGES, folds=2, settings=TINY | {"steps": 1, "validate_every": 1})
+    judge = {
+        "name": "judge",
+        "kind": "rescore",
+        "model": "stage:second",
+        "settings": {"preset": "fast", "device": "cpu", "trees": 5, "folds": 2},
+    }
+    settings = TINY | {"steps": 1, "validate_every": 1}
+    recipe = _tiny([*TWO_STAGES, judge], folds=2, settings=settings)
     run = tmp_path / "run"
     listener = Listener()
     assert run_recipe(recipe, data, run, fold=1, monitor=listener) is None
@@ -391,7 +398,12 @@ def test_folds_predict_every_image_by_a_model_that_has_not_seen_it(
         learnt = open_bundle(run / f"fold-{fold}" / "model").card.training_data
         assert learnt.startswith(f"{len(data.target) - len(held_out)} images")
     assert all(whole.image_path(image).is_file() for image in whole.images)
-    assert "competition_score" in json.loads((run / "out-of-fold-scores.json").read_text())
+    figures = json.loads((run / "out-of-fold-scores.json").read_text())
+    assert bundle.card.metrics["out-of-fold"] == round(figures["competition_score"], 4)
+    # The second level of all folds was taught on what each has found in images it had not seen.
+    assert bundle.read_rescorer() is not None and bundle.card.rescorer is not None
+    assert len(list((run / "judge" / "samples").iterdir())) == len(data.target)
+    assert (run / "judge" / "curve.csv").is_file()
     with pytest.raises(UserError, match="no fold 2: the run has 2"):
         run_recipe(recipe, data, run, fold=2)
 

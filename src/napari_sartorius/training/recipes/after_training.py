@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from napari_sartorius.core.errors import MissingPackage, UserError
+from napari_sartorius.core.errors import MissingPackage
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.io.coco import write_coco
@@ -13,7 +13,7 @@ from napari_sartorius.io.rebasing import rebased
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer
 from napari_sartorius.training.data import split_dataset
 from napari_sartorius.training.pseudo_labels import PseudoLabelConfig, label_images
-from napari_sartorius.training.recipes.made import LABELS_FILE, LeftOut, copied
+from napari_sartorius.training.recipes.made import LABELS_FILE, LeftOut, copied, in_a_trial
 from napari_sartorius.training.recipes.schema import TrainStage
 from napari_sartorius.training.recipes.settings import checked, train_config
 from napari_sartorius.training.rescoring.config import RescoreConfig
@@ -50,12 +50,8 @@ def label_unlabelled(
     if not models:
         raise LeftOut(f"there is no model of {', '.join(stage.models)}")
     config = checked(PseudoLabelConfig, stage.settings, stage.name)
-    try:
+    with in_a_trial(runner.recipe):
         labelled = label_images(models, runner.data.unlabelled, config, monitor)
-    except UserError as error:
-        if runner.recipe.trial:  # a trial's network knows nothing
-            raise LeftOut(str(error)) from error
-        raise
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CONFIG_FILE, config.model_dump_json(indent=1))
     write_coco(folder / LABELS_FILE, rebased(labelled, folder))
@@ -96,13 +92,9 @@ def teach_second_level(
     """Give a model a second level that is taught on the validation images of the target."""
     bundle, config = rescoring(runner, stage)
     splits = target_sides(runner.recipe, runner.data.target)
-    try:
+    with in_a_trial(runner.recipe):
         taught = teach_rescorer(bundle, splits[1], config, monitor, folder)
-    except UserError as error:
-        if runner.recipe.trial:
-            raise LeftOut(str(error)) from error
-        raise
-    return rescored(runner, stage, bundle, taught, folder)
+    return rescored(bundle, f"{runner.label}-{stage.name}", taught, folder)
 
 
 def rescoring(runner: StageRunner, stage: RescoreStage) -> tuple[AnyBundle, RescoreConfig]:
@@ -123,18 +115,12 @@ def rescoring(runner: StageRunner, stage: RescoreStage) -> tuple[AnyBundle, Resc
     return bundle, checked(RescoreConfig, stage.settings, stage.name)
 
 
-def rescored(
-    runner: StageRunner,
-    stage: RescoreStage,
-    bundle: AnyBundle,
-    taught: TaughtRescorer,
-    folder: Path,
-) -> AnyBundle:
-    """A copy of a model with the second level that it was taught."""
+def rescored(bundle: AnyBundle, name: str, taught: TaughtRescorer, folder: Path) -> AnyBundle:
+    """A copy of a model, under another name, with the second level that it was taught."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder / MODEL_FOLDER) as place:
         shutil.copytree(bundle.path, place, dirs_exist_ok=True)
-        copy = renamed(open_bundle(place), f"{runner.label}-{stage.name}", place)
+        copy = renamed(open_bundle(place), name, place)
         taught.save(copy)
     return open_bundle(folder / MODEL_FOLDER)
 

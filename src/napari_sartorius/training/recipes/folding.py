@@ -12,9 +12,14 @@ from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.recipes.after_training import rescored, rescoring
-from napari_sartorius.training.recipes.made import LeftOut, copied
+from napari_sartorius.training.recipes.made import LeftOut, copied, finished, in_a_trial
 from napari_sartorius.training.recipes.out_of_fold import OUT_OF_FOLD, join_folds, predict_held_out
-from napari_sartorius.training.recipes.schema import RescoreStage, TrainStage, references
+from napari_sartorius.training.recipes.schema import (
+    EnsembleStage,
+    RescoreStage,
+    TrainStage,
+    references,
+)
 from napari_sartorius.training.recipes.sequence import label_of, result_of, run_stages
 from napari_sartorius.training.recipes.stages import StageRunner
 from napari_sartorius.training.rescoring.fitting import teach_on_samples
@@ -25,7 +30,7 @@ from napari_sartorius.training.splitting import split_in_folds
 from napari_sartorius.zoo import open_bundle
 from napari_sartorius.zoo.bundle import ModelBundle
 from napari_sartorius.zoo.combine import combine_bundles
-from napari_sartorius.zoo.ensemble_options import EnsembleOptions
+from napari_sartorius.zoo.ensemble_options import EnsembleOptions, fusion_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,11 +89,17 @@ def run_folds(
     parts = [read_coco(_predicted(folder, number)) for number in range(recipe.folds)]
     score = join_folds(usable, parts, folder, SubMonitor(monitor, 0.9, 0.92))
     monitor.notice(f"competition score of all images, out of fold: {score.competition_score:.4f}")
-    models = [_fold_model(runner) for runner in runners]
-    if (folder / MODEL_FOLDER / "model.json").is_file():
-        return open_bundle(folder / MODEL_FOLDER)
-    together = _all_folds(recipe, models, folder, SubMonitor(monitor, 0.92, 0.97))
-    return _with_second_level(recipe, runners, folds, together, folder, monitor)
+    earlier = finished(folder)
+    if earlier is not None and earlier.bundle is not None:
+        return earlier.bundle
+    models = [open_bundle(runner.folder / MODEL_FOLDER) for runner in runners]
+    result = _all_folds(recipe, models, folder, SubMonitor(monitor, 0.92, 0.97))
+    for stage in recipe.stages:
+        if isinstance(stage, RescoreStage):
+            part = SubMonitor(monitor, 0.97, 1.0, f"{stage.name}: ")
+            result = _with_second_level(stage, runners, folds, result, folder, part)
+    metrics = result.card.metrics | {"out-of-fold": round(score.competition_score, 4)}
+    return copied(result, folder / MODEL_FOLDER, label_of(folder), metrics=metrics)
 
 
 def is_common(recipe: Recipe, stage: Stage) -> bool:
@@ -144,14 +155,13 @@ def _run_fold(
     return runner
 
 
-def _fold_model(runner: StageRunner) -> AnyBundle:
-    return open_bundle(runner.folder / MODEL_FOLDER)
-
-
 def _all_folds(
     recipe: Recipe, models: Sequence[AnyBundle], folder: Path, monitor: Monitor
 ) -> AnyBundle:
     """One model of those of all folds: each looks, and the cell type is told as in the first."""
+    known = finished(folder / "all-folds")
+    if known is not None and known.bundle is not None:
+        return known.bundle
     members: list[ModelBundle] = []
     classifier = None
     for model in models:
@@ -160,7 +170,10 @@ def _all_folds(
                 members.append(one)
             elif classifier is None:
                 classifier = one
+    joined = next((s for s in recipe.stages if isinstance(s, EnsembleStage)), None)
     options = EnsembleOptions(title=f"{recipe.title}: {len(models)} folds")
+    if joined is not None:
+        options = replace(options, fusion=fusion_of(joined.strategy, joined.options))
     return combine_bundles(
         members,
         folder / "all-folds" / MODEL_FOLDER,
@@ -172,38 +185,35 @@ def _all_folds(
 
 
 def _with_second_level(
-    recipe: Recipe,
+    stage: RescoreStage,
     runners: Sequence[StageRunner],
     folds: Sequence[CocoDataset],
     together: AnyBundle,
     folder: Path,
     monitor: Monitor,
 ) -> AnyBundle:
-    """The model of all folds, with a second level taught out of fold where one is asked for."""
-    result = together
-    for stage in recipe.stages:
-        if isinstance(stage, RescoreStage):
-            part = SubMonitor(monitor, 0.97, 1.0, f"{stage.name}: ")
-            try:
-                samples = []
-                kept = None
-                for runner, target in zip(runners, folds, strict=True):
-                    bundle, config = rescoring(runner, stage)
-                    kept = TeachingFolder(folder / stage.name, bundle.card.sha256, config)
-                    samples += collect_samples(bundle, target.split("val"), config, part, kept)
-                top = StageRunner(recipe, runners[0].data, folder, label_of(folder))
-                try:
-                    taught = teach_on_samples(result, samples, config, part, kept)
-                except UserError as error:
-                    if recipe.trial:
-                        raise LeftOut(str(error)) from error
-                    raise
-                result = rescored(top, stage, result, taught, folder / stage.name)
-            except LeftOut as reason:
-                if not stage.skip_if_missing:
-                    raise UserError(f"the stage {stage.name} cannot run: {reason}") from reason
-                part.notice(f"left out: {reason}")
-    return copied(result, folder / MODEL_FOLDER, label_of(folder))
+    """The model of all folds with a second level, taught on what each fold found in its images.
+
+    Without it where it cannot be taught and the recipe allows that.
+    """
+    place = folder / stage.name
+    known = finished(place)
+    if known is not None and known.bundle is not None:
+        return known.bundle
+    samples, kept = [], None
+    try:
+        for runner, target in zip(runners, folds, strict=True):
+            bundle, config = rescoring(runner, stage)
+            kept = TeachingFolder(place, bundle.card.sha256, config)
+            samples += collect_samples(bundle, target.split("val"), config, monitor, kept)
+        with in_a_trial(runners[0].recipe):
+            taught = teach_on_samples(together, samples, config, monitor, kept)
+    except LeftOut as reason:
+        if not stage.skip_if_missing:
+            raise UserError(f"the stage {stage.name} cannot run: {reason}") from reason
+        monitor.notice(f"left out: {reason}")
+        return together
+    return rescored(together, f"{label_of(folder)}-{stage.name}", taught, place)
 
 
 def _alone(path: Path, monitor: Monitor) -> Any:
