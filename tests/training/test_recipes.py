@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.importing import images_in
 from napari_sartorius.io.sources import read_dataset
@@ -406,6 +407,23 @@ def test_folds_predict_every_image_by_a_model_that_has_not_seen_it(
     assert (run / "judge" / "curve.csv").is_file()
     with pytest.raises(UserError, match="no fold 2: the run has 2"):
         run_recipe(recipe, data, run, fold=2)
+
+
+def test_jobs_of_several_folds_wait_for_the_stages_that_they_share(
+    data: RecipeData, tmp_path: Path
+) -> None:
+    class Impatient(Listener):
+        def check(self) -> None:
+            if self.notices:
+                raise Cancelled
+
+    run, listener = tmp_path / "run", Impatient()
+    run.mkdir()
+    recipe = _tiny(TWO_STAGES, folds=2)
+    with FileLock(run / ".lock"), pytest.raises(Cancelled):
+        run_recipe(recipe, data, run, fold=0, monitor=listener)
+    assert listener.heard("another job does the stages that all folds share")
+    assert not (run / "first").exists()
 
 
 def test_images_of_a_test_split_are_in_no_fold(data: RecipeData, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from napari_sartorius.training.recipes.schema import (
 )
 from napari_sartorius.training.recipes.settings import checked, share_of, train_config
 from napari_sartorius.training.run import train
-from napari_sartorius.zoo import AnyBundle, find_bundle, find_single
+from napari_sartorius.zoo import AnyBundle, Thresholds, find_bundle, find_single
 from napari_sartorius.zoo.bundle import ModelBundle, single
 from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint
 from napari_sartorius.zoo.published import published_model
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.zoo import ModelCard
     from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
+
+
+_ALL = Thresholds(score=0.02, mask=0.3, nms=0.5, min_size=1)
 
 
 @dataclass(eq=False)
@@ -139,6 +142,9 @@ class StageRunner:
             "licence": self._licence(start),
             "training_data": f"{images} images",
         }
+        if self.recipe.trial:
+            # Whatever it finds will do, so that the stages after it have something to work on.
+            card["thresholds"] = dict.fromkeys(names, _ALL)
         if isinstance(start, ModelBundle):
             config = config.model_copy(update={"initial_weights": str(start.path)})
             card["parent"] = start.card.name
