@@ -320,7 +320,7 @@ def test_the_second_stage_starts_from_the_first_with_new_last_layers(
     first = open_bundle(tmp_path / "run" / "first" / "model")
     assert first.card.category_names == ["A172", "BV2", "astro"]
     assert listener.heard("starts from what the stage first has learnt")
-    assert listener.heard("begun anew: box_head")
+    assert listener.heard("the last layers begin anew: box_head")
     assert stored_recipe(tmp_path / "run") == recipe
 
     # What is finished is not done again, and the rest goes on.

@@ -16,6 +16,7 @@ from napari_sartorius.training.data import pack_dataset, train_and_validation
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.images import sampling_weights
+from napari_sartorius.training.last_layers import same_kinds, without_last_layers
 from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
 from napari_sartorius.training.resizing import resized
@@ -93,7 +94,7 @@ def train(
             [resized(image, input_size) for image in images]
             for images in (training, validation, *more)
         )
-    initial = _initial_weights(config, monitor)
+    initial = _initial_weights(config, dataset.category_names, monitor)
     trainer = Trainer(
         config,
         [*training, *(image for images in more for image in images)],
@@ -121,13 +122,19 @@ def _sampling(
     return MixtureSampling(own, [(len(one.dataset), one.share) for one in further])
 
 
-def _initial_weights(config: TrainConfig, monitor: Monitor) -> dict[str, Tensor] | None:
-    """Weights by our names to start from; of a checkpoint those that fit, and the user is told."""
+def _initial_weights(
+    config: TrainConfig, names: list[str], monitor: Monitor
+) -> dict[str, Tensor] | None:
+    """Weights by our names to start from; what does not fit is left out, and the user is told."""
     if config.initial_weights is None:
         return None
     if not is_checkpoint(config.initial_weights):
-        network = find_single(config.initial_weights).load_network()
-        return dict(network.state_dict())
+        bundle = find_single(config.initial_weights)
+        weights = dict(bundle.load_network().state_dict())
+        if not same_kinds(bundle.card.category_names, names):
+            weights, sentence = without_last_layers(weights, config.architecture)
+            monitor.notice(sentence)
+        return weights
     with torch.device("meta"):
         wanted = build_network(config.architecture).state_dict()
     fit = fit_partially(Path(config.initial_weights), wanted)

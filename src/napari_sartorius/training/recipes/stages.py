@@ -231,9 +231,11 @@ class StageRunner:
             )
         start = find_single(self.init)
         dataset = in_terms_of(self.data.target, start.card.category_names)
-        usual = finetune_config(start.card, dataset.category_names, stage.effort)
-        tree = merged(usual.model_dump(), stage.settings)
-        config = checked(type(usual), tree, stage.name)
+        config = None
+        if stage.settings:
+            usual = finetune_config(start.card, dataset.category_names, stage.effort)
+            tree = merged(usual.model_dump(), stage.settings)
+            config = checked(type(usual), tree, stage.name)
         result = finetune(
             start,
             dataset,
