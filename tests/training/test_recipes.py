@@ -333,6 +333,29 @@ def test_the_second_stage_starts_from_the_first_with_new_last_layers(
         run_recipe(other, data, tmp_path / "run")
 
 
+def test_a_run_that_was_stopped_within_a_stage_goes_on_there(
+    data: RecipeData, tmp_path: Path
+) -> None:
+    class Stopper(Listener):
+        stop = False
+
+        def progress(self, stage: str, fraction: float) -> None:
+            self.stop = stage == "second: training, step 1 of 2"
+
+        def check(self) -> None:
+            if self.stop:
+                raise Cancelled
+
+    recipe, run = _tiny(TWO_STAGES), tmp_path / "run"
+    with pytest.raises(Cancelled):
+        run_recipe(recipe, data, run, monitor=Stopper())
+    assert (run / "first" / "model").is_dir() and not (run / "second" / "model").exists()
+    listener = Listener()
+    assert run_recipe(recipe, data, run, monitor=listener) is not None
+    assert listener.heard("second: resumed at step 1 of 2")
+    assert not listener.heard("first: resumed")
+
+
 def test_stages_whose_images_are_missing_are_left_out(data: RecipeData, tmp_path: Path) -> None:
     listener = Listener()
     alone = RecipeData(data.target)
