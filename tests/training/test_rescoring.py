@@ -192,3 +192,31 @@ def test_which_images_are_used(tmp_path: Path, data: Path) -> None:
     nothing: Any = plain.select(lambda _: False)
     with pytest.raises(UserError, match="no annotated image"):
         choose_images(nothing, None, listener)
+
+
+@pytest.mark.slow
+def test_a_run_folder_keeps_what_was_found_and_how_it_was_learnt(tmp_path: Path) -> None:
+    data = read_coco(write_generated(tmp_path, 4))
+    bundle, run = find_bundle("neurons"), tmp_path / "run"
+    with pytest.raises(Cancelled):
+        teach_rescorer(bundle, data, QUICK, _Listener(stop_at=0.5), run)
+    done = {path.name for path in (run / "samples").iterdir()}
+    assert 0 < len(done) < 4
+    listener = _Listener()
+    taught = teach_rescorer(bundle, data, QUICK, listener, run)
+    assert f"{len(done)} of 4 images had been segmented before" in listener.notices
+    assert taught.figures == teach_rescorer(bundle, data, QUICK, None, run).figures
+    plain = teach_rescorer(bundle, data, QUICK)
+    assert taught.figures == plain.figures
+    assert (run / "figures.txt").read_text() == plain.figures.to_text("score") + "\n"
+    assert RescoreConfig.model_validate_json((run / "config.json").read_text()) == QUICK
+    header, *rows = (run / "curve.csv").read_text().splitlines()
+    assert header == "trees,rmse"
+    numbers = [(int(row.split(",")[0]), float(row.split(",")[1])) for row in rows]
+    assert [trees for trees, _ in numbers] == list(range(1, 31))
+    assert numbers[0][1] > numbers[-1][1]
+
+    # A damaged memory is no obstacle.
+    victim = next((run / "samples").iterdir())
+    victim.write_bytes(victim.read_bytes()[:100])
+    assert teach_rescorer(bundle, data, QUICK, None, run).figures == plain.figures

@@ -15,10 +15,12 @@ from napari_sartorius.cli.evaluate import evaluate
 from napari_sartorius.cli.export import export
 from napari_sartorius.cli.importing import import_annotations
 from napari_sartorius.cli.model_ensembles import models_app
+from napari_sartorius.cli.recipes import recipes_app
 from napari_sartorius.cli.rescore import rescore_app
 from napari_sartorius.cli.segment import segment
 from napari_sartorius.cli.shapes import shapes
 from napari_sartorius.cli.train import train
+from napari_sartorius.cli.train_classifier import train_classifier
 from napari_sartorius.cli.tune import tune
 
 app = typer.Typer(
@@ -57,11 +59,13 @@ app.command()(segment)
 app.command()(evaluate)
 app.command()(shapes)
 app.command()(train)
+app.command("train-classifier")(train_classifier)
 app.command()(tune)
 app.command()(export)
 app.command("import")(import_annotations)
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.add_typer(recipes_app, name="recipes")
 app.add_typer(rescore_app, name="rescore")
 app.command()(doctor)
 app.command()(demo)

@@ -68,6 +68,13 @@ def fit(
     rank: Annotated[
         RankChoice, typer.Option(help="What becomes the score of an object.")
     ] = RankChoice.SCORE,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for settings, curve and figures; what was stopped goes on there.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -86,12 +93,13 @@ def fit(
         "rank": rank.value,
         "device": device,
     }
-    job = TeachRescorerJob(model, data, name, None if split == "all" else split, options)
+    job = TeachRescorerJob(model, data, name, None if split == "all" else split, run, options)
     try:
         with ConsoleMonitor() as monitor:
             result = job.run(WorkerContext(monitor))
     except (KeyboardInterrupt, Cancelled):
-        typer.echo("Stopped: nothing was written.", err=True)
+        kept = "nothing was written" if run is None else f"give --run {run} again to go on"
+        typer.echo(f"Stopped: {kept}.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     figures = result.figures
     typer.echo(jsonlib.dumps(figures.to_dict(), indent=1) if json else figures.to_text(rank.value))

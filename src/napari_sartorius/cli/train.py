@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sartorius.cli.adding import Add, add_model, check_new_name
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
+from napari_sartorius.cli.train_recipe import RecipeOptions, has_recipe, train_by_recipe
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
 from napari_sartorius.training.place import Place
@@ -66,6 +68,47 @@ def train(
             "from forgetting them."
         ),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train as a recipe says: its name (see `recipes list`), or its file.",
+        ),
+    ] = None,
+    pretrain_data: Annotated[
+        Path | None,
+        typer.Option(help="Annotated images that a recipe learns from first, such as LIVECell."),
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Folder with further images, for pseudo-labels.")
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Train as many models, each without one part of the images; 1: one model."
+        ),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Only this one, counted from 0, for a cluster.")
+    ] = None,
+    steps_scale: Annotated[
+        float | None, typer.Option(metavar="X", help="Train X times as long as the recipe says.")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change a setting of the recipe, such as steps=500 or cells.learning_rate=0.001.",
+        ),
+    ] = None,
+    trial: Annotated[
+        bool,
+        typer.Option(
+            "--trial", help="Go through the recipe in a minute with few images and small networks."
+        ),
+    ] = False,
+    add: Add = None,
 ) -> None:
     """Train a model on annotated images.
 
@@ -74,9 +117,32 @@ def train(
     """
     from napari_sartorius.training.run import train as run_training
 
+    options = RecipeOptions(
+        recipe=recipe,
+        pretrain=pretrain_data,
+        unlabelled=unlabelled,
+        folds=folds,
+        fold=fold,
+        steps_scale=steps_scale,
+        changes=tuple(change or ()),
+        trial=trial,
+        init=init,
+    )
+    by_recipe = options.wanted or (resume and has_recipe(output))
+    if by_recipe and (config is not None or effort is not None):
+        raise UserError(
+            "--config and --effort do not go with a recipe, its folds or its changes: change "
+            "single settings with --set, or write a recipe (see `recipes show light`)."
+        )
+    check_new_name(add)
     try:
+        if by_recipe:
+            train_by_recipe(_dataset(data, images), images, output, options, resume)
+            add_model(output / "model", None if trial else add)
+            return
         if effort is not None:
             _finetune(_dataset(data, images), output, init, effort, resume, replay)
+            add_model(output / "model", add)
             return
         with ConsoleMonitor() as monitor:
             dataset = _dataset(data, images)
@@ -94,6 +160,7 @@ def train(
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")
     typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
+    add_model(bundle.path, add)
 
 
 def _finetune(

@@ -52,6 +52,8 @@ class TeachRescorerJob:
         Of a copy of the model that gets the rescorer; None puts it into the model itself.
     split
         Images of the file that are used; None takes all.
+    folder
+        Run folder, see `teach_rescorer`; None leaves nothing behind.
     options
         Fields of `training.rescoring.config.RescoreConfig` that differ from its defaults.
     """
@@ -60,6 +62,7 @@ class TeachRescorerJob:
     data: Path
     name: str | None = None
     split: str | None = "val"
+    folder: Path | None = None
     options: dict[str, object] = field(default_factory=dict)
 
     def run(self, context: WorkerContext) -> RescoredModel:
@@ -76,7 +79,7 @@ class TeachRescorerJob:
         else:
             check_free_name(self.name)
         dataset = choose_images(read_coco(self.data), self.split, context.monitor)
-        taught = teach_rescorer(bundle, dataset, config, context.monitor)
+        taught = teach_rescorer(bundle, dataset, config, context.monitor, self.folder)
         context.monitor.check()
         saved = taught.save(bundle, self.name)
         return RescoredModel(saved.card.name, saved.path, taught.figures, config.rank)

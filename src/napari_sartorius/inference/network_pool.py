@@ -45,7 +45,10 @@ class NetworkPool:
 
     def precision(self, name: str, config: SegmentConfig, device: str) -> Precision:
         """Arithmetic of a member, as the user wishes or its own card says."""
-        own = self.bundle.card.member(name).card.precision
+        card = self.bundle.card.member(name).card
+        if card.is_classifier:  # one small image, and rounding could change what it says
+            return "float32"
+        own = card.precision
         return choose_precision(own if config.precision == "auto" else config.precision, device)
 
     def get(self, name: str, device: str, precision: Precision) -> Network:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,22 +12,29 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.nn.build import build_network, refuse_untrainable
-from napari_sartorius.training.data import train_and_validation
+from napari_sartorius.training.data import pack_dataset, train_and_validation
 from napari_sartorius.training.distributed import heard
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
+from napari_sartorius.training.images import sampling_weights
+from napari_sartorius.training.last_layers import same_kinds, without_last_layers
+from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
+from napari_sartorius.training.resizing import resized
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
 from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import Tensor
 
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.fit import FitResult
     from napari_sartorius.training.images import AnnotatedImage
-    from napari_sartorius.zoo import ModelBundle
+    from napari_sartorius.training.mixture import FurtherImages
+    from napari_sartorius.zoo import InputSize, ModelBundle
 
 
 def train(
@@ -36,6 +43,10 @@ def train(
     config: TrainConfig | None = None,
     monitor: Monitor | None = None,
     resume: bool = True,
+    *,
+    further: Sequence[FurtherImages] = (),
+    input_size: InputSize | None = None,
+    card: Mapping[str, Any] | None = None,
 ) -> ModelBundle:
     """Train on annotated images and write the best weights as a bundle.
 
@@ -53,6 +64,12 @@ def train(
         Progress, notices, cancel.
     resume
         False refuses a folder that already holds a run.
+    further
+        Images that are learnt from besides; they validate nothing.
+    input_size
+        The size that images are brought to before crops are taken, in the card of the model, too.
+    card
+        Fields of the model's card that the caller knows better.
 
     Raises
     ------
@@ -72,26 +89,56 @@ def train(
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
     examine(dataset, monitor, sides=(config.train_split, config.validation_split))
     training, validation = train_and_validation(dataset, config, monitor)
-    initial = _initial_weights(config, monitor)
-    trainer = Trainer(config, training, validation, folder, monitor, initial)
+    more = [pack_dataset(one.dataset, config, monitor) for one in further]
+    if input_size is not None:
+        training, validation, *more = (
+            [resized(image, input_size) for image in images]
+            for images in (training, validation, *more)
+        )
+    initial = _initial_weights(config, dataset.category_names, monitor)
+    trainer = Trainer(
+        config,
+        [*training, *(image for images in more for image in images)],
+        validation,
+        folder,
+        monitor,
+        initial,
+        _sampling(config, training, further) if further else None,
+    )
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
     result = trainer.fit()
-    card = _card(folder.name or "model", config, dataset, training, trainer, result)
+    made = _card(folder.name or "model", config, dataset, training, trainer, result)
+    made = made.with_changes(**({"input_size": input_size} | dict(card or {})))
     weights = torch.load(result.best, map_location="cpu", weights_only=True)
     place = folder / "model"
     return trainer.group.first_does(
-        lambda: save_bundle(place, card, weights), lambda: find_single(str(place))
+        lambda: save_bundle(place, made, weights), lambda: find_single(str(place))
     )
 
 
-def _initial_weights(config: TrainConfig, monitor: Monitor) -> dict[str, Tensor] | None:
-    """Weights by our names to start from; of a checkpoint those that fit, and the user is told."""
+def _sampling(
+    config: TrainConfig, training: list[AnnotatedImage], further: Sequence[FurtherImages]
+) -> MixtureSampling:
+    own = sampling_weights(
+        training, config.balance, config.balance_field, config.architecture.num_classes
+    )
+    return MixtureSampling(own, [(len(one.dataset), one.share) for one in further])
+
+
+def _initial_weights(
+    config: TrainConfig, names: list[str], monitor: Monitor
+) -> dict[str, Tensor] | None:
+    """Weights by our names to start from; what does not fit is left out, and the user is told."""
     if config.initial_weights is None:
         return None
     if not is_checkpoint(config.initial_weights):
-        network = find_single(config.initial_weights).load_network()
-        return dict(network.state_dict())
+        bundle = find_single(config.initial_weights)
+        weights = dict(bundle.load_network().state_dict())
+        if not same_kinds(bundle.card.category_names, names):
+            weights, sentence = without_last_layers(weights, config.architecture)
+            monitor.notice(sentence)
+        return weights
     with torch.device("meta"):
         wanted = build_network(config.architecture).state_dict()
     fit = fit_partially(Path(config.initial_weights), wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -33,6 +34,7 @@ from napari_sartorius.zoo.manage import check_free_name, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from napari_sartorius.zoo.card import ModelCard
 
@@ -70,16 +72,61 @@ def combine(
     members = find_members(names)
     check_free_name(name)
     classifier = _classifier(options.classifier, members[0].card)
+    remove_leftovers(user_models_folder(), older_than=24 * 3600.0)
+    place = user_models_folder() / name
+    return combine_bundles(members, place, options, classifier=classifier, monitor=monitor)
+
+
+def combine_bundles(
+    members: Sequence[ModelBundle],
+    place: Path,
+    options: EnsembleOptions | None = None,
+    *,
+    name: str | None = None,
+    classifier: ModelBundle | None = None,
+    measure: bool = True,
+    monitor: Monitor | None = None,
+) -> EnsembleBundle:
+    """Write an ensemble of models into a folder. Imports torch.
+
+    Parameters
+    ----------
+    members
+        The first one's scale and order of categories count.
+    place
+        The folder to make; it may exist when it is empty.
+    options
+        Fusion, weights and views; its `classifier` is not looked at.
+    name
+        Of the ensemble; that of the folder when None.
+    classifier
+        Decides the cell type of an image; the majority of the objects where there is none.
+    measure
+        False takes all members for equally slow, which saves a run of each.
+    monitor
+        Hears of progress and may cancel.
+
+    Raises
+    ------
+    UserError
+        When a member is damaged, or names, categories or options do not fit.
+    """
+    options, monitor = options or EnsembleOptions(), monitor or Monitor()
+    for member in members:
+        with _as_sentence():
+            check_categories(member.card, members[0].card.category_names, members[0].card.name)
+    if classifier is not None:
+        options = replace(options, classifier=classifier.card.name)
     everyone = [*members, *([classifier] if classifier else [])]
     monitor.progress("measuring the members", 0.0)
     # Damage is found before anything is written, and costs are those of whole networks.
     costs = []
     for number, member in enumerate(everyone):
         monitor.check()
-        costs.append(measure_cost(member))
+        costs.append(measure_cost(member) if measure else 1.0)
         monitor.progress("measuring the members", 0.5 * (number + 1) / len(everyone))
-    card = ensemble_card(everyone, costs, name, options)
-    return _write(card, everyone, monitor)
+    card = ensemble_card(everyone, costs, name or place.name, options)
+    return _write(card, everyone, place, monitor)
 
 
 def find_members(names: Sequence[str]) -> list[ModelBundle]:
@@ -216,9 +263,9 @@ def _classifier(name: str | None, lead: ModelCard) -> ModelBundle | None:
     return bundle
 
 
-def _write(card: EnsembleCard, members: Sequence[ModelBundle], monitor: Monitor) -> EnsembleBundle:
-    place = user_models_folder() / card.name
-    remove_leftovers(user_models_folder(), older_than=24 * 3600.0)
+def _write(
+    card: EnsembleCard, members: Sequence[ModelBundle], place: Path, monitor: Monitor
+) -> EnsembleBundle:
     with atomic_folder(place) as folder:
         for number, member in enumerate(members):
             monitor.check()

@@ -80,6 +80,26 @@ class Rescorer:
         predicted: NDArray[np.float32] = np.asarray(self.model.predict(rows), np.float32)
         return np.clip(predicted, 0, 1)
 
+    def staged(self, table: Table, every: int) -> list[tuple[int, NDArray[np.float64]]]:
+        """Predictions of the first trees alone: how many, and the IoU (N,) of each object.
+
+        Parameters
+        ----------
+        table
+            As for `predict`.
+        every
+            Trees between two predictions; all of them are always the last.
+        """
+        rows, trees = _matrix(table, self.features), int(self.model.tree_count_)
+        if not len(rows):
+            return []
+        numbers = [*range(every, trees, every), trees]
+        staged = self.model.staged_predict(rows, eval_period=every)
+        return [
+            (number, np.clip(np.asarray(values, np.float64), 0, 1))
+            for number, values in zip(numbers, staged, strict=True)
+        ]
+
     def importance(self) -> dict[str, float]:
         """How much each feature counts, in percent of all, by its name."""
         shares: Sequence[float] = self.model.get_feature_importance()

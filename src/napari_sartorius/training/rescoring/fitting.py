@@ -18,6 +18,7 @@ from napari_sartorius.training.rescoring.measuring import (
     measure,
     predict_out_of_fold,
 )
+from napari_sartorius.training.rescoring.run_folder import TeachingFolder
 from napari_sartorius.training.rescoring.samples import (
     ImageSample,
     collect_samples,
@@ -27,6 +28,8 @@ from napari_sartorius.zoo.rescorer_card import RescorerCard
 from napari_sartorius.zoo.rescorer_files import copy_with_rescorer, put_rescorer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.zoo.bundle import AnyBundle
 
@@ -84,6 +87,7 @@ def teach_rescorer(
     dataset: CocoDataset,
     config: RescoreConfig,
     monitor: Monitor | None = None,
+    folder: Path | None = None,
 ) -> TaughtRescorer:
     """Segment annotated images with a model and teach a second level on what it finds.
 
@@ -97,6 +101,9 @@ def teach_rescorer(
         How to teach.
     monitor
         Hears of progress and notices, and may cancel.
+    folder
+        Run folder: settings, curve, figures, and what was found in each image, so that a run that
+        was stopped goes on where it was. None leaves nothing behind.
 
     Raises
     ------
@@ -108,18 +115,29 @@ def teach_rescorer(
     Rescorer.check_available()
     groups = [group_of(record, config.group) for record in dataset.images]
     assign_folds(groups, [""] * len(groups), config.folds)
-    samples = collect_samples(bundle, dataset, config, SubMonitor(monitor, 0.0, _COLLECTED))
-    return teach_on_samples(bundle, samples, config, monitor)
+    kept = None if folder is None else TeachingFolder(folder, bundle.card.sha256, config)
+    share = SubMonitor(monitor, 0.0, _COLLECTED)
+    samples = collect_samples(bundle, dataset, config, share, kept)
+    if kept is not None and kept.recalled:
+        monitor.notice(f"{kept.recalled} of {len(samples)} images had been segmented before")
+    return teach_on_samples(bundle, samples, config, monitor, kept)
 
 
 def teach_on_samples(
-    bundle: AnyBundle, samples: list[ImageSample], config: RescoreConfig, monitor: Monitor
+    bundle: AnyBundle,
+    samples: list[ImageSample],
+    config: RescoreConfig,
+    monitor: Monitor,
+    folder: TeachingFolder | None = None,
 ) -> TaughtRescorer:
     """Second half of `teach_rescorer`, on images that are segmented already."""
     names = bundle.card.category_names
     part = SubMonitor(monitor, _COLLECTED, _MEASURED)
-    predicted = predict_out_of_fold(samples, config, part)
+    predicted = predict_out_of_fold(samples, config, part, folder)
     figures = measure(samples, predicted, names, config)
+    if folder is not None:
+        folder.write_curve()
+        folder.write_figures(figures)
     monitor.check()
     monitor.progress("learning from all images", _MEASURED)
     rescorer = fit_rescorer(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.training.rescoring.config import RescoreConfig
+    from napari_sartorius.training.rescoring.run_folder import TeachingFolder
     from napari_sartorius.training.rescoring.samples import ImageSample
 
 
@@ -28,9 +29,14 @@ def fit_settings(config: RescoreConfig) -> FitSettings:
 
 
 def predict_out_of_fold(
-    samples: list[ImageSample], config: RescoreConfig, monitor: Monitor
+    samples: list[ImageSample],
+    config: RescoreConfig,
+    monitor: Monitor,
+    folder: TeachingFolder | None = None,
 ) -> list[NDArray[np.float32]]:
     """Predicted IoUs of each image's objects, by a second level taught on other images.
+
+    A `folder` is told how each of them does with ever more trees.
 
     Raises
     ------
@@ -48,6 +54,8 @@ def predict_out_of_fold(
         rescorer = fit_rescorer(*join_tables(taught), fit_settings(config))
         for i in np.flatnonzero(fold == number).tolist():
             predicted[i] = rescorer.predict(samples[i].table)
+            if folder is not None:
+                folder.note(rescorer, samples[i].table, samples[i].iou)
     return predicted
 
 

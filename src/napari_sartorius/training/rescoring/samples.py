@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,14 @@ from napari_sartorius.inference.selection import Selection
 from napari_sartorius.postprocess.thresholds import majority_category
 from napari_sartorius.training.data import read_annotated
 from napari_sartorius.training.held_out import group_of
+from napari_sartorius.training.rescoring.run_folder import SeenImage
 from napari_sartorius.zoo import ModelBundle
 
 if TYPE_CHECKING:
     from napari_sartorius.inference.prepare import PreparedImage
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.rescoring.config import RescoreConfig
+    from napari_sartorius.training.rescoring.run_folder import TeachingFolder
     from napari_sartorius.zoo import AnyBundle
 
 Table = dict[str, NDArray[np.float64]]
@@ -107,8 +109,11 @@ def collect_samples(
     dataset: CocoDataset,
     config: RescoreConfig,
     monitor: Monitor | None = None,
+    folder: TeachingFolder | None = None,
 ) -> list[ImageSample]:
     """Segment annotated images and measure what was found.
+
+    A `folder` remembers images that are done, which are not segmented again.
 
     Raises
     ------
@@ -127,7 +132,7 @@ def collect_samples(
         share = SubMonitor(
             monitor, number / count, (number + 1) / count, f"image {number + 1} of {count}: "
         )
-        result = segmenter.segment(read_annotated(dataset, record), monitor=share)
+        seen = _look(segmenter, recorder, read_annotated(dataset, record), folder, share)
         truth = dataset.instances[record.id]
         category = majority_category(truth)
         samples.append(
@@ -136,14 +141,33 @@ def collect_samples(
                 group=group_of(record, config.group),
                 category="" if category is None else dataset.category_names[category],
                 truth=truth,
-                found=recorder.found,
-                table=recorder.table,
-                iou=best_iou(recorder.found, truth),
-                selection=selection_of(bundle.card, segmenter.config, result.cell_type),
-                area_factor=recorder.area_factor,
+                found=seen.found,
+                table=seen.table,
+                iou=best_iou(seen.found, truth),
+                selection=selection_of(bundle.card, segmenter.config, seen.cell_type),
+                area_factor=seen.area_factor,
             )
         )
     return samples
+
+
+def _look(
+    segmenter: Segmenter | EnsembleSegmenter,
+    recorder: _Recorder,
+    pixels: NDArray[Any],
+    folder: TeachingFolder | None,
+    monitor: Monitor,
+) -> SeenImage:
+    """What the model finds in an image, or is remembered to have found."""
+    known = folder.recall(pixels) if folder is not None else None
+    if known is not None:
+        monitor.progress("known", 1.0)
+        return known
+    result = segmenter.segment(pixels, monitor=monitor)
+    seen = SeenImage(recorder.found, recorder.table, recorder.area_factor, result.cell_type)
+    if folder is not None:
+        folder.keep(pixels, seen)
+    return seen
 
 
 def best_iou(found: Instances, truth: Instances) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Teaches an image classifier the cell type of whole images."""

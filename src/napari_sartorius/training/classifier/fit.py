@@ -1,0 +1,246 @@
+"""The loop that teaches an image classifier: steps, average, validation, checkpoints, resume."""
+
+from __future__ import annotations
+
+import csv
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.inference.device import choose_device, choose_precision
+from napari_sartorius.io.atomic import atomic_write, remove_leftovers, write_text
+from napari_sartorius.nn.build import build_network
+from napari_sartorius.training.average import WeightAverage
+from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from napari_sartorius.training.classifier.data import TypedSampler
+from napari_sartorius.training.optimiser import learning_rate, make_optimiser
+from napari_sartorius.training.run_files import (
+    BEST_FILE,
+    CONFIG_FILE,
+    CURVE_FILE,
+    LAST_FILE,
+    MODEL_FOLDER,
+    STOP_FILE,
+)
+from napari_sartorius.training.weights import transfer_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_sartorius.core.progress import Monitor
+    from napari_sartorius.nn.classifier import ImageClassifier
+    from napari_sartorius.training.classifier.config import ClassifierConfig
+    from napari_sartorius.training.classifier.data import TypedImage
+
+_MOST_BAD_STEPS = 20
+# Images that validate at once; the result does not depend on it.
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """How a classifier does on images that it has not learnt from.
+
+    Attributes
+    ----------
+    confusion
+        (K, K) int64 images of true type (row) that are taken for a type (column).
+    loss
+        Mean cross-entropy.
+    """
+
+    confusion: NDArray[np.int64]
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose type is told rightly, 0..1."""
+        return float(np.trace(self.confusion) / max(1, self.confusion.sum()))
+
+    def recall(self, kind: int) -> float:
+        """Share of the images of one type that is told rightly; not-a-number without any."""
+        count = int(self.confusion[kind].sum())
+        return float(self.confusion[kind, kind] / count) if count else float("nan")
+
+
+@torch.inference_mode()
+def judge(
+    network: ImageClassifier, images: Sequence[TypedImage], device: torch.device, dtype: torch.dtype
+) -> Judgement:
+    """Compare what a classifier says of images with their types."""
+    network.eval()
+    classes = network.config.num_classes
+    confusion = np.zeros((classes, classes), np.int64)
+    loss = 0.0
+    for start in range(0, len(images), _AT_ONCE):
+        part = images[start : start + _AT_ONCE]
+        groups: dict[tuple[int, ...], list[TypedImage]] = {}
+        for image in part:
+            groups.setdefault(image.pixels.shape, []).append(image)
+        for alike in groups.values():
+            batch = torch.from_numpy(np.stack([one.pixels for one in alike]).astype(np.float32))
+            labels = torch.tensor([one.label for one in alike])
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                logits = network(batch.to(device)).float().cpu()
+            loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+            np.add.at(confusion, (labels.numpy(), logits.argmax(dim=1).numpy()), 1)
+    return Judgement(confusion, loss / max(1, len(images)))
+
+
+class ClassifierTrainer:
+    """One run in one folder, with the files of every run.
+
+    Parameters
+    ----------
+    config
+        The whole configuration; written to ``config.json``.
+    training, validation
+        Packed images. Without the second the last weights are the result.
+    folder
+        Holds ``last.pt``, ``best.pt`` and ``curve.csv``. A file ``stop`` in it ends the run.
+    monitor
+        Progress, notices and cancel.
+    initial
+        Weights to start from where they fit.
+    """
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        training: Sequence[TypedImage],
+        validation: Sequence[TypedImage],
+        folder: Path,
+        monitor: Monitor,
+        initial: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.config, self.folder, self.monitor = config, folder, monitor
+        self.validation = validation
+        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / MODEL_FOLDER):
+            remove_leftovers(place)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        choice = choose_device(config.device)
+        if choice.fallback:
+            monitor.notice(choice.reason)
+        self.device = torch.device(choice.device)
+        precision = choose_precision(config.precision, choice.device)
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.network = cast("ImageClassifier", build_network(config.architecture))
+        if initial is not None:
+            monitor.notice(transfer_weights(self.network, initial).sentence())
+        self.network.to(self.device)
+        self.average = WeightAverage(self.network, config.ema)
+        self._shared = config.train_config()
+        self.optimiser = make_optimiser(self.network, self._shared)
+        self.sampler = TypedSampler(training, config)
+        self.progress = Progress()
+
+    def resume(self) -> bool:
+        """Continue from ``last.pt`` when it is there."""
+        path = self.folder / LAST_FILE
+        if not path.exists():
+            return False
+        self.progress = load_checkpoint(path, self.network, self.average, self.optimiser)
+        return True
+
+    def fit(self) -> Path:
+        """Teach to the last step or until validation stops improving; gives the best weights."""
+        config, progress = self.config, self.progress
+        write_text(self.folder / CONFIG_FILE, config.model_dump_json(indent=1))
+        stopped = progress.validations_since_best >= config.patience
+        bad = 0
+        while progress.step < config.steps and not stopped:
+            self.monitor.check()
+            began = time.perf_counter()
+            loss = self._step()
+            bad = bad + 1 if loss is None else 0
+            if bad >= _MOST_BAD_STEPS:
+                raise UserError(
+                    f"the loss was not a number {bad} times in a row; lower the learning rate"
+                )
+            losses = {} if loss is None else {"type": loss}
+            progress.add_step(losses, time.perf_counter() - began)
+            words = f"training, step {progress.step} of {config.steps}"
+            self.monitor.progress(words, progress.step / config.steps)
+            asked = (self.folder / STOP_FILE).exists()
+            at_end = progress.step == config.steps or asked
+            if progress.step % config.validate_every == 0 or at_end:
+                stopped = self._validate() or asked
+            if progress.step % config.checkpoint_every == 0 or at_end or stopped:
+                save_checkpoint(
+                    self.folder / LAST_FILE,
+                    self.network,
+                    self.average,
+                    self.optimiser,
+                    progress,
+                )
+        # The request is fulfilled; left there, it would end the run again when it is resumed.
+        (self.folder / STOP_FILE).unlink(missing_ok=True)
+        return self.folder / BEST_FILE
+
+    def _step(self) -> float | None:
+        """One optimiser step; None when the loss was not finite and nothing was changed."""
+        self.network.train()
+        rate = learning_rate(self.progress.step, self._shared)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        batch, labels = self.sampler.batch(self.progress.step)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            loss = self.network.image_loss(batch.to(self.device), labels.to(self.device))
+        if not torch.isfinite(loss):
+            return None
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.optimiser.step()
+        self.average.update(self.network, self.progress.step)
+        return float(loss.detach())
+
+    def _validate(self) -> bool:
+        """Judge the averaged weights, keep the best; True when it is time to stop."""
+        progress = self.progress
+        row = {"step": float(progress.step), **progress.take_means()}
+        row["learning_rate"] = learning_rate(max(progress.step - 1, 0), self._shared)
+        improved = True
+        if self.validation:
+            found = judge(self.average.network, self.validation, self.device, self.dtype)
+            row |= {"score": found.accuracy, "validation_loss": found.loss}
+            best = next((r for r in progress.rows if r["step"] == progress.best_step), None)
+            improved = best is None or (row["score"], -row["validation_loss"]) > (
+                best["score"],
+                -best["validation_loss"],
+            )
+        progress.rows.append(row)
+        _write_curve(self.folder / CURVE_FILE, progress.rows)
+        if improved:
+            progress.best_score, progress.best_step = row.get("score", 0.0), progress.step
+            progress.validations_since_best = 0
+            with atomic_write(self.folder / BEST_FILE) as temporary:
+                torch.save(self.average.network.state_dict(), temporary)
+        else:
+            progress.validations_since_best += 1
+        if self.validation:
+            self.monitor.notice(
+                f"step {progress.step}: {row['score']:.1%} of the validation images right, "
+                f"loss {row['validation_loss']:.3g}"
+            )
+        return progress.validations_since_best >= self.config.patience
+
+
+def _write_curve(path: Path, rows: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, names)
+        writer.writeheader()
+        writer.writerows(rows)

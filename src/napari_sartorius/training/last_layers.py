@@ -1,0 +1,54 @@
+"""The layers of a network that depend on its categories, and when they have to begin anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_sartorius.nn.build import build_network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_sartorius.nn.config import Architecture
+
+
+def category_tensors(architecture: Architecture) -> set[str]:
+    """Names of the tensors whose shape depends on how many categories there are."""
+    shapes = []
+    for more in (1, 2):
+        tree = architecture.model_copy(update={"num_classes": architecture.num_classes + more})
+        with torch.device("meta"):
+            state = build_network(tree).state_dict()
+        shapes.append({name: tuple(value.shape) for name, value in state.items()})
+    return {name for name, shape in shapes[0].items() if shapes[1][name] != shape}
+
+
+def same_kinds(start: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether last layers made for some categories are of use for others.
+
+    The names must agree in their order, but one kind of cell is one kind of cell, whatever it is
+    called.
+    """
+    return list(start) == list(names) or len(start) == len(names) == 1
+
+
+def without_last_layers(
+    weights: dict[str, Tensor], architecture: Architecture
+) -> tuple[dict[str, Tensor], str]:
+    """Weights but for those that depend on categories, and a sentence that names their layers.
+
+    Parameters
+    ----------
+    weights
+        Of a network of this kind.
+    architecture
+        Of the network that is to start from them.
+    """
+    dropped = category_tensors(architecture) & set(weights)
+    kept = {name: value for name, value in weights.items() if name not in dropped}
+    layers = sorted({name.rpartition(".")[0] for name in dropped})
+    return kept, f"the categories are new, so the last layers begin anew: {', '.join(layers)}"

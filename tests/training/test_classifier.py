@@ -1,0 +1,199 @@
+"""A classifier of whole images: learns, resumes, reads types from names, decides in an ensemble."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
+from napari_sartorius.io.importing import images_in
+from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.nn.config import ClassifierTrunkConfig, ImageClassifierConfig
+from napari_sartorius.training.classifier.config import ClassifierConfig
+from napari_sartorius.training.classifier.data import (
+    TypedImage,
+    TypedSampler,
+    type_names,
+    typed_by_name,
+)
+from napari_sartorius.training.classifier.run import train_classifier
+from napari_sartorius.zoo.combine import combine_bundles
+from tiny_ensembles import categories
+from tiny_models import save_tiny_bundle
+from typed_pictures import picture, write_typed, write_unlabelled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sartorius.zoo import ModelBundle
+
+NAMES = ["astro", "cort"]
+SMALL = ClassifierConfig(
+    architecture=ImageClassifierConfig(
+        num_classes=2, trunk=ClassifierTrunkConfig(name="resnet10t"), image_size=(48, 48)
+    ),
+    batch_size=4,
+    steps=24,
+    warmup_steps=2,
+    ema=0.8,
+    validate_every=8,
+    checkpoint_every=8,
+    device="cpu",
+    threads=1,
+    precision="float32",
+)
+
+
+class Listener(Monitor):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
+    folder = tmp_path_factory.mktemp("classifier")
+    data = read_dataset(write_typed(folder / "data", NAMES, 6))
+    listener = Listener()
+    result = train_classifier(data, folder / "run", SMALL, listener)
+    assert result.judgement is not None and result.judgement.accuracy == 1.0
+    assert "100.0% of 4 validation images right" in result.text()
+    assert result.text().splitlines()[2].split() == ["astro", "2", "0"]
+    assert "images: 6 astro, 6 cort" in listener.notices
+    return result.bundle
+
+
+def test_a_classifier_learns_and_its_run_has_the_usual_files(taught: ModelBundle) -> None:
+    run = taught.path.parent
+    assert {"config.json", "curve.csv", "last.pt", "best.pt", "model"} <= {
+        path.name for path in run.iterdir()
+    }
+    with (run / "curve.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["step"]) for row in rows] == [8, 16, 24]
+    assert float(rows[-1]["validation_loss"]) < 0.6
+    card = taught.card
+    assert card.is_classifier and card.category_names == NAMES
+    assert card.metrics["validation accuracy"] == 1.0
+    assert "none was mistaken" in card.description
+    assert 12 < card.cell_diameter < 22
+
+
+def test_a_stopped_run_goes_on_as_if_it_never_had(taught: ModelBundle, tmp_path: Path) -> None:
+    data = read_dataset(taught.path.parent.parent / "data" / "annotations.json")
+    run = tmp_path / "run"
+    (run).mkdir()
+    (run / "stop").touch()
+    short = train_classifier(data, run, SMALL)
+    assert "1 of 24 steps" in short.bundle.card.schedule
+    assert not (run / "stop").exists()
+    with pytest.raises(UserError, match="already holds a run"):
+        train_classifier(data, run, SMALL, resume=False)
+    listener = Listener()
+    whole = train_classifier(data, run, SMALL, listener)
+    assert "resumed at step 1 of 24" in listener.notices
+    ours, theirs = (one.load_network().state_dict() for one in (whole.bundle, taught))
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=2e-3, atol=2e-3)
+
+
+def test_types_come_from_file_names(tmp_path: Path) -> None:
+    folder = write_unlabelled(tmp_path / "u", ["astro", "cort"], 2)
+    Image.fromarray(picture(0, 7)[0]).save(folder / "astros[cereb]_D1-1_Vessel-1.png")
+    Image.fromarray(picture(0, 8)[0]).save(folder / "unknown_1.png")
+    images = images_in(folder)
+    known = typed_by_name(images, SMALL.name_pattern, NAMES, "cell_type")
+    assert len(known) == 5
+    types = {image.stem: image.extra["cell_type"] for image in known.images}
+    assert types["astros[cereb]_D1-1_Vessel-1"] == "astro"
+    wells = {image.extra["plate_well"] for image in known.images}
+    assert "astros[cereb]_D1" in wells and "cort[plate]_C0" in wells
+    # Without types to choose from, the plural is the same as the singular.
+    free = typed_by_name(images, SMALL.name_pattern, None, "cell_type")
+    assert type_names(free, "cell_type") == ["astro", "cort", "unknown"]
+    wells_as_types = typed_by_name(images, r"_([A-Z])\d", ["C", "D"], "cell_type")
+    assert {image.extra["cell_type"] for image in wells_as_types.images} == {"C", "D"}
+    for pattern, fault in (("(", "cannot be read"), ("^astro", "needs a group")):
+        with pytest.raises(UserError, match=fault):
+            typed_by_name(images, pattern, NAMES, "cell_type")
+    with pytest.raises(UserError, match="no file name tells one of x, y"):
+        typed_by_name(images, SMALL.name_pattern, ["x", "y"], "cell_type")
+
+
+def test_names_alone_are_enough_and_wells_stay_together(tmp_path: Path) -> None:
+    folder = write_unlabelled(tmp_path / "u", NAMES, 4)
+    config = SMALL.model_copy(update={"steps": 1, "validate_every": 1})
+    result = train_classifier(None, tmp_path / "run", config, unlabelled=images_in(folder))
+    assert result.names == NAMES
+    assert result.judgement is not None and result.judgement.confusion.sum() == 2
+    assert result.bundle.card.training_data == "6 images"
+
+
+def test_one_type_is_none_to_tell_apart(tmp_path: Path) -> None:
+    data = read_dataset(write_typed(tmp_path / "d", ["cort"], 6))
+    with pytest.raises(UserError, match="two types or more"):
+        train_classifier(data, tmp_path / "run", SMALL)
+
+
+def test_rare_types_are_shown_as_often_as_others() -> None:
+    pixels = np.zeros((1, 48, 48), np.float16)
+    images = [TypedImage("a", pixels, 0)] * 9 + [TypedImage("b", pixels, 1)]
+    config = SMALL.model_copy(update={"batch_size": 64})
+    labels = torch.cat([TypedSampler(images, config).batch(step)[1] for step in range(4)])
+    assert 0.35 < labels.float().mean() < 0.65
+    plain = config.model_copy(update={"balance": "image"})
+    labels = torch.cat([TypedSampler(images, plain).batch(step)[1] for step in range(4)])
+    assert labels.float().mean() < 0.25
+    first, again = (TypedSampler(images, config).batch(3)[0] for _ in range(2))
+    torch.testing.assert_close(first, again)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_decides_the_cell_type_in_an_ensemble(
+    taught: ModelBundle, tmp_path: Path, precision: str
+) -> None:
+    detector = save_tiny_bundle(
+        tmp_path / "detector",
+        name="detector",
+        categories=categories("cort", "astro"),
+        thresholds={},
+    )
+    bundle = combine_bundles(
+        [detector], tmp_path / "both", classifier=taught, measure=False, name="both"
+    )
+    config = SegmentConfig(model="both", device="cpu", preset="fast", precision=precision)
+    segmenter = EnsembleSegmenter(bundle, config)
+    for kind, name in enumerate(NAMES):
+        result = segmenter.segment(picture(kind, 70)[0])
+        assert result.cell_type == name and result.type_by == "classifier"
+
+
+def test_weights_of_a_file_are_the_start(taught: ModelBundle, tmp_path: Path) -> None:
+    data = read_dataset(taught.path.parent.parent / "data" / "annotations.json")
+    body = taught.load_network().body
+    torch.save({"state_dict": body.state_dict()}, tmp_path / "timm.pth")
+    config = SMALL.model_copy(
+        update={
+            "initial_weights": str(tmp_path / "timm.pth"),
+            "steps": 1,
+            "learning_rate": 1e-9,
+            "ema": 0.0,
+        }
+    )
+    result = train_classifier(data, tmp_path / "run", config)
+    assert result.judgement is not None and result.judgement.accuracy == 1.0
+    assert result.bundle.card.parent == "timm.pth"
+    (tmp_path / "bad.pth").write_bytes(b"no weights")
+    bad = config.model_copy(update={"initial_weights": str(tmp_path / "bad.pth")})
+    with pytest.raises(UserError, match=r"bad\.pth holds no weights"):
+        train_classifier(data, tmp_path / "b", bad)
