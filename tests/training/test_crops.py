@@ -13,7 +13,7 @@ from napari_sartorius.nn.targets import mask_targets
 from napari_sartorius.training.config import AugmentConfig
 from napari_sartorius.training.crops import CropSampler
 from napari_sartorius.training.images import pack_image, sampling_weights
-from napari_sartorius.training.sampling import FixedSampling, MixedSampling
+from napari_sartorius.training.sampling import FixedSampling
 
 if TYPE_CHECKING:
     from napari_sartorius.training.images import AnnotatedImage
@@ -149,9 +149,3 @@ def test_colour_mixing_moves_colours_and_leaves_grey() -> None:
             float(s.draw(np.random.default_rng(1))[0].std(dim=(1, 2))[0]) for s in (sampler, plain)
         ]
         assert (abs(drawn[0] - drawn[1]) > 0.05) == moves
-
-
-def test_share_of_second_set_follows_step() -> None:
-    mixed = MixedSampling(np.ones(2), np.array([1.0, 3.0]), lambda step: 0.4 if step < 5 else 0.0)
-    np.testing.assert_allclose(mixed.probabilities(0), [0.3, 0.3, 0.1, 0.3])
-    np.testing.assert_allclose(mixed.probabilities(5), [0.5, 0.5, 0, 0])

@@ -13,12 +13,12 @@ from torch import nn
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.training import rehearsal
-from napari_sartorius.training.config import ReplayConfig
+from napari_sartorius.training.config import FreezeConfig, ReplayConfig
+from napari_sartorius.training.freeze import Frozen
 from napari_sartorius.training.replay import (
     Blend,
     between,
     choose_blend,
-    hold_normalisation,
     mixed_sampling,
     old_images,
     pull_towards,
@@ -54,8 +54,7 @@ def test_every_step_is_pulled_back_by_a_share_of_the_distance() -> None:
 
 def test_held_normalisation_keeps_its_statistics_while_the_rest_trains() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.5))
-    hold_normalisation(network)
-    network.train()
+    Frozen(network, FreezeConfig(statistics=True)).train(network)
     before = network[1].running_mean.clone()  # type: ignore[union-attr, operator]
     network(torch.randn(2, 1, 8, 8) + 9).sum().backward()
     torch.testing.assert_close(network[1].running_mean, before)

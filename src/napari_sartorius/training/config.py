@@ -24,12 +24,16 @@ class FreezeConfig(BaseModel):
     normalisation
         Statistics, weights and biases of every batch normalisation: with one or two crops per step
         the statistics of a batch say little.
+    statistics
+        Only the statistics of every batch normalisation: a few crops of one new kind of image are
+        no measure of all images, and with theirs a network loses its old kinds at once.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     trunk_stages: int = Field(default=0, ge=0, le=5)
     normalisation: bool = False
+    statistics: bool = False
 
 
 class ReplayConfig(BaseModel):

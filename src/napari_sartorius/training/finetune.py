@@ -32,7 +32,6 @@ from napari_sartorius.training.replay import (
     Blend,
     between,
     choose_blend,
-    hold_normalisation,
     mixed_sampling,
     pull_towards,
 )
@@ -212,6 +211,9 @@ def _learn(
 ) -> _Learnt:
     """Train as planned, then choose between the start, what was learnt, and what lies between."""
     config, replay = plan.applied_to(config), config.replay
+    if replay is not None and replay.hold_normalisation:
+        held = config.freeze.model_copy(update={"statistics": True})
+        config = config.model_copy(update={"freeze": held})
     validation = [zoomed(image, plan.zoom) for image in sides.validation]
     trainer = Trainer(
         config,
@@ -226,8 +228,6 @@ def _learn(
     )
     if replay is not None:
         pull_towards(initial, trainer.network, trainer.optimiser, replay.pull)
-        if replay.hold_normalisation:
-            hold_normalisation(trainer.network)
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
     fit = trainer.fit()

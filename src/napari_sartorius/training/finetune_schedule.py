@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from napari_sartorius.training.config import AugmentConfig, ReplayConfig, TrainConfig
+from napari_sartorius.training.augment.config import AugmentConfig
+from napari_sartorius.training.config import ReplayConfig, TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

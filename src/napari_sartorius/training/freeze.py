@@ -43,6 +43,8 @@ class Frozen:
         if config.normalisation:
             self.modules += batch_norms(network)
         freeze(self.modules)
+        if config.statistics:
+            self.modules += batch_norms(network)
 
     def train(self, network: nn.Module) -> None:
         """Training mode for all but the frozen layers, whose statistics stay."""

@@ -11,23 +11,21 @@ are shown too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.data import pack_dataset
-from napari_sartorius.training.sampling import MixedSampling
+from napari_sartorius.training.mixture import MixtureSampling, constant_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.training.config import ReplayConfig, TrainConfig
@@ -74,9 +72,9 @@ def old_images(
     return pack_dataset(dataset, config, monitor, _MOST_IMAGES)
 
 
-def mixed_sampling(new: int, old: int, share: float) -> MixedSampling:
+def mixed_sampling(new: int, old: int, share: float) -> MixtureSampling:
     """`new` images first, then `old` ones, which get `share` of the crops at every step."""
-    return MixedSampling(np.ones(new), np.ones(old), lambda _: share)
+    return MixtureSampling(np.ones(new), [(old, constant_share(share))])
 
 
 def pull_towards(
@@ -109,23 +107,6 @@ def pull_towards(
                     parameter.lerp_(anchor, share)
 
     optimiser.register_step_post_hook(pull)
-
-
-def hold_normalisation(network: nn.Module) -> None:
-    """Let batch normalisations work with the statistics that they have, also while training.
-
-    A few crops of one new kind of image are no measure of all images; with their statistics the
-    network would lose its old kinds at once.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-            module.train = partial(_stays, module)  # type: ignore[method-assign]
-
-
-def _stays(module: nn.Module, mode: bool = True) -> nn.Module:
-    """In place of `nn.Module.train`."""
-    return module
 
 
 def between(
