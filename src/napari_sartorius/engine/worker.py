@@ -130,6 +130,8 @@ def _run(request: JobRequest, channel: Channel, inbox: Inbox, cache: WarmCache) 
     end: ResultMessage | CancelledMessage | FailedMessage
     try:
         job = unpack(request.payload)
+        if getattr(job, "yields", False):
+            _yield_to_others()
         monitor.check()
         end = ResultMessage(request.job_id, pack(job.run(WorkerContext(monitor, cache))))
     except Cancelled:
@@ -142,6 +144,12 @@ def _run(request: JobRequest, channel: Channel, inbox: Inbox, cache: WarmCache) 
         if not isinstance(error, UserError):
             cache.clear()
     channel.send(end)
+
+
+def _yield_to_others() -> None:
+    """Go behind the worker that somebody waits for, for as long as this process lives."""
+    if sys.platform != "win32":  # there all workers yield to the viewer, and to each other alike
+        os.nice(5)
 
 
 def describe_failure(job_id: int, error: BaseException) -> FailedMessage:

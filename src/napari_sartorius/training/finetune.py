@@ -25,10 +25,11 @@ from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.zoo import CategoryCard, ModelBundle, ModelCard, Thresholds, save_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_sartorius.io.coco import CocoDataset
-    from napari_sartorius.training.fit import FitResult
+    from napari_sartorius.training.fit import FitResult, ValidationEvent
     from napari_sartorius.training.images import AnnotatedImage
 
 Effort = Literal["quick", "thorough"]
@@ -101,6 +102,7 @@ def finetune(
     name: str = "fine-tuned",
     config: TrainConfig | None = None,
     monitor: Monitor | None = None,
+    on_validated: Callable[[ValidationEvent], None] | None = None,
 ) -> FineTuned:
     """Train a model further on corrected images.
 
@@ -122,6 +124,8 @@ def finetune(
         The whole configuration instead of that of `effort`.
     monitor
         Progress, notices, cancel.
+    on_validated
+        Called after each validation, as by `Trainer`.
 
     Raises
     ------
@@ -143,7 +147,9 @@ def finetune(
     )
     training, validation = _prepared(dataset, config, monitor)
     initial = dict(start.load_network().state_dict())
-    trainer = Trainer(config, training, validation, folder, monitor, initial)
+    trainer = Trainer(
+        config, training, validation, folder, monitor, initial, on_validated=on_validated
+    )
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
     result = trainer.fit()

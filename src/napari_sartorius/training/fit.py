@@ -17,6 +17,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.inference.device import choose_device, choose_precision
 from napari_sartorius.io.atomic import atomic_write, remove_leftovers, write_text
 from napari_sartorius.nn.build import build_network
+from napari_sartorius.nn.network import Network
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from napari_sartorius.training.crops import CropSampler
@@ -24,16 +25,15 @@ from napari_sartorius.training.images import AnnotatedImage, sampling_weights
 from napari_sartorius.training.optimiser import learning_rate, make_optimiser
 from napari_sartorius.training.run_files import STOP_FILE
 from napari_sartorius.training.sampling import FixedSampling
-from napari_sartorius.training.validate import validate
+from napari_sartorius.training.validate import ValidationResult, validate
 from napari_sartorius.training.weights import transfer_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.nn.network import Network
     from napari_sartorius.nn.targets import Target
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.sampling import Sampling
@@ -50,6 +50,31 @@ class FitResult:
     best_score: float
     steps: int
     stopped_early: bool
+
+
+@dataclass(frozen=True)
+class ValidationEvent:
+    """What a validation found, told when the checkpoint that holds it is on the disk.
+
+    Attributes
+    ----------
+    step
+        Steps done.
+    row
+        The row of the curve.
+    is_best
+        Whether these weights are the best so far.
+    network
+        The averaged weights that were validated, in evaluation mode.
+    result
+        Predictions and figures; None when there are no validation images.
+    """
+
+    step: int
+    row: dict[str, float]
+    is_best: bool
+    network: Network
+    result: ValidationResult | None
 
 
 class Trainer:
@@ -70,6 +95,8 @@ class Trainer:
         Weights to start from where they fit.
     sampling
         Probability of each training image at any step; as `config.balance` says when None.
+    on_validated
+        Called after each validation.
     """
 
     def __init__(
@@ -81,11 +108,12 @@ class Trainer:
         monitor: Monitor,
         initial: dict[str, Tensor] | None = None,
         sampling: Sampling | None = None,
+        on_validated: Callable[[ValidationEvent], None] | None = None,
     ) -> None:
         if not training:
             raise UserError("there is no annotated image to train on; check the split names")
         self.config, self.folder, self.monitor = config, folder, monitor
-        self.validation = validation
+        self.validation, self._on_validated = validation, on_validated
         folder.mkdir(parents=True, exist_ok=True)
         for place in (folder, folder / "model"):
             remove_leftovers(place)
@@ -183,6 +211,7 @@ class Trainer:
         progress = self.progress
         row = {"step": float(progress.step), **progress.take_means()}
         row["learning_rate"] = learning_rate(max(progress.step - 1, 0), self.config)
+        result = None
         if self.validation:
             result = validate(
                 self.average.network, self.validation, self.monitor, self.device, self.dtype
@@ -204,6 +233,11 @@ class Trainer:
         else:
             progress.validations_since_best += 1
         self.monitor.notice(f"step {progress.step}: " + json.dumps(_rounded(row)))
+        if self._on_validated is not None:
+            self._save()
+            self._on_validated(
+                ValidationEvent(progress.step, row, improved, self.average.network, result)
+            )
         return progress.validations_since_best >= self.config.patience
 
     def _save(self) -> None:

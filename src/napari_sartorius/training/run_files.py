@@ -28,3 +28,6 @@ MODEL_FOLDER = "model"
 
 PICTURES_FOLDER = "pictures"
 """Validation images with truth and prediction, ``NAME-before.png`` and ``NAME-now.png``."""
+
+DATA_FOLDER = "data"
+"""The annotations that the run began with, so that it goes on with the same ones."""
