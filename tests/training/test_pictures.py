@@ -12,9 +12,8 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.training.images import AnnotatedImage, pack_image
+from napari_sartorius.training.picture_names import FOUND, TRUTH
 from napari_sartorius.training.pictures import (
-    FOUND,
-    TRUTH,
     RunPictures,
     disagreements,
     draw_comparison,

@@ -17,8 +17,9 @@ def answers(monkeypatch):
     """What the user answers; the list of questions asked so far."""
     given = {"close": False, "asked": 0}
 
-    def ask(window):
+    def ask(window, question):
         given["asked"] += 1
+        given["question"] = question
         return given["close"]
 
     monkeypatch.setattr(close_guard, "ask", ask)

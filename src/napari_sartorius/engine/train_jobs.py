@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_sartorius.training.fit import ValidationEvent
     from napari_sartorius.zoo import ModelBundle
 
+_LOG = logging.getLogger(__name__)
 _SAFE_S = 60.0
 """A crash costs at most about so many seconds of training."""
 
@@ -241,7 +243,10 @@ class Chronicle:
         from napari_sartorius.training.step_times import remember_seconds, step_key
 
         if event.result is not None:
-            self._pictures.write(event.result, improved=event.is_best)
+            try:
+                self._pictures.write(event.result, improved=event.is_best)
+            except UserError as error:  # pictures are no reason to lose a run
+                _LOG.warning("%s", error)
         if event.step:
             device = choose_device(self._config.device).device
             remember_seconds(step_key(self._config, device), event.row.get("seconds_per_step", 0.0))

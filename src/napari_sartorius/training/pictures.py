@@ -22,6 +22,7 @@ from napari_sartorius.evaluation.matching import one_to_one, pairs_above
 from napari_sartorius.io.atomic import atomic_write, write_bytes
 from napari_sartorius.io.outlines import smooth_outlines
 from napari_sartorius.io.overlay import stretch_contrast
+from napari_sartorius.training.picture_names import BEFORE, BEST, FOUND, NOW, TRUTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,20 +30,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.training.images import AnnotatedImage
+    from napari_sartorius.training.picture_names import Colour
     from napari_sartorius.training.validate import ValidationResult
-
-Colour = tuple[int, int, int]
-
-TRUTH: Colour = (86, 180, 233)
-FOUND: Colour = (230, 159, 0)
 
 SAME_CELL = 0.5
 """IoU above which what was found is the true cell."""
 
 MOST_PICTURES = 4
-
-BEFORE, NOW, BEST = "before", "now", "best"
-"""What ends the pictures' names."""
 
 _WINDOW = 256  # pixels of the image; more cells than that shows nobody looks at
 _SIDE = 640  # pixels of the picture

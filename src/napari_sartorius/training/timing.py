@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.images import AnnotatedImage
 
-_STEPS = 2
+_MOST_STEPS, _ENOUGH_S = 4, 2.0
 
 
 def time_step(
@@ -51,10 +51,10 @@ def time_step(
     mixed = config.precision == "float16" or (
         choose_precision(config.precision, device) == "bfloat16"
     )
-    began = 0.0
-    for number in range(_STEPS + 1):
+    began = spent = 0.0
+    for number in range(_MOST_STEPS + 1):
         monitor.check()
-        monitor.progress("timing a step", number / (_STEPS + 1))
+        monitor.progress("timing a step", number / (_MOST_STEPS + 1))
         if number == 1:  # the first one also prepares kernels and memory
             began = time.perf_counter()
         for part in range(config.accumulate):
@@ -67,4 +67,8 @@ def time_step(
         optimiser.zero_grad(set_to_none=True)
         if device.startswith("cuda"):
             torch.cuda.synchronize()
-    return (time.perf_counter() - began) / _STEPS
+        if number:
+            spent = time.perf_counter() - began
+            if spent > _ENOUGH_S:
+                break
+    return spent / number

@@ -101,6 +101,11 @@ class OtherTabs(QObject):
         """The Models tab, built by being asked for."""
         return self._models.content
 
+    @property
+    def is_training(self) -> bool:
+        """Whether a training goes on."""
+        return self._train.is_made and self.train.is_running
+
     def stop(self) -> None:
         """End what they do, save what they hold."""
         late = (self._correct, self._evaluate, self._train, self._project, self._models)
@@ -168,7 +173,14 @@ class OtherTabs(QObject):
     def _make_train(self) -> TrainTab:
         from napari_sartorius.ui.train.train_tab import TrainTab
 
-        tab = TrainTab(self._bridge(), self._open_project, self._save_project, _cards)
+        tab = TrainTab(
+            self._viewer,
+            self._bridge(),
+            self._make_client,
+            self._open_project,
+            self._save_project,
+            _cards,
+        )
         tab.model_made.connect(lambda _: self._offer_models())
         tab.use_asked.connect(self._use)
         return tab

@@ -65,6 +65,10 @@ QTableView::item:selected {{ background: {current}; color: {text}; }}
 QHeaderView::section {{ background: {foreground}; border: 0px; padding: 3px 3px; }}
 QPushButton[role="filter"] {{ padding: 3px 4px; text-align: left; background: {background}; }}
 QPushButton[role="filter"]:checked {{ background: {foreground}; color: {text}; }}
+QToolButton[role="picture"] {{ border: 0px; padding: 0px; background: {foreground}; }}
+QToolButton[role="picture"]:hover, QToolButton[role="picture"]:focus {{
+    border: 1px solid {text};
+}}
 QPushButton[role="segment"] {{ border-radius: 0px; padding: 5px 2px; }}
 QPushButton[role="segment"]:checked {{ background: {current}; color: {text}; }}
 QProgressBar {{ border: 0px; background: {primary}; border-radius: 3px; }}
