@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -22,10 +23,10 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.engine.context import WorkerContext
 from napari_sartorius.engine.plan_jobs import PlanJob, PreviewJob, TimeStepJob
-from napari_sartorius.engine.train_jobs import FineTuneJob, continued
+from napari_sartorius.engine.train_jobs import FineTuneJob, continued, result_of
 from napari_sartorius.io.coco import read_coco, write_coco
 from napari_sartorius.training.run_files import BEST_FILE, CURVE_FILE, LAST_FILE, STATE_FILE
-from napari_sartorius.training.run_state import read_state, unfinished_runs
+from napari_sartorius.training.run_state import RunState, live_runs, read_state, unfinished_runs
 from napari_sartorius.training.step_times import known_seconds, step_key
 from napari_sartorius.zoo import find_bundle
 from tiny_models import save_tiny_bundle
@@ -82,35 +83,62 @@ def _curve(folder: Path) -> list[dict[str, str]]:
         ]
 
 
-def _wait(condition: Callable[[], Any], seconds: float = 90) -> None:
+def _wait(condition: Callable[[], Any], seconds: float = 400) -> None:
+    """Wait; only a hang takes that long, since the worker gives way to everybody else."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
 
 
-def test_killed_with_its_viewer_and_continued_equals_never_killed(
-    job: FineTuneJob, tmp_path: Path
-) -> None:
+def _viewer(job: FineTuneJob) -> subprocess.Popen[bytes]:
+    """A process that runs a job in a worker, as napari does."""
     program = (
         "import sys, pickle; sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]));"
         "from napari_sartorius.engine.client import WorkerClient;"
         "WorkerClient().submit(pickle.loads(bytes.fromhex(sys.argv[2]))).outcome()"
     )
-    import pickle
-
     arguments = [pickle.dumps(one).hex() for one in (sys.path, job)]
-    viewer = subprocess.Popen([sys.executable, "-c", program, *arguments])
+    return subprocess.Popen([sys.executable, "-c", program, *arguments])
+
+
+def _killed(job: FineTuneJob, validations: int) -> RunState:
+    """Kill the viewer after so many validations; what the folder says then."""
+    viewer = _viewer(job)
     try:
-        _wait(lambda: (job.folder / LAST_FILE).exists() and len(_curve(job.folder)) >= 2)
+        _wait(lambda: (job.folder / LAST_FILE).exists() and len(_curve(job.folder)) >= validations)
         state = read_state(job.folder)
         assert state is not None
         assert state.is_worked_on()
         assert unfinished_runs([job.folder.parent]) == []
+        assert [f for f, _ in live_runs([job.folder.parent])] == [job.folder]
+        return state
     finally:
         viewer.kill()
         viewer.wait()
-    _wait(lambda: not psutil.pid_exists(state.pid), 20)
+
+
+def test_a_run_outlives_a_viewer_that_was_killed(job: FineTuneJob) -> None:
+    state = _killed(job, 1)
+    worker = psutil.Process(state.pid)
+    _wait(lambda: read_state(job.folder).state == "finished")  # type: ignore[union-attr]
+    worker.wait(60)
+    told = read_state(job.folder)
+    assert told is not None
+    result = result_of(told)
+    assert result is not None
+    assert result.name == "ours"
+    assert find_bundle("ours").card.metrics["validation"] == pytest.approx(result.after, abs=1e-4)
+    assert len(_curve(job.folder)) == 4
+
+
+def test_killed_with_its_viewer_and_continued_equals_never_killed(
+    job: FineTuneJob, tmp_path: Path
+) -> None:
+    state = _killed(job, 2)
+    worker = psutil.Process(state.pid)
+    worker.kill()
+    worker.wait(60)
     ((folder, state),) = unfinished_runs([job.folder.parent])
     assert folder == job.folder
     # What became of the data meanwhile does not matter: the run has its own annotations.

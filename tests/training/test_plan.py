@@ -182,11 +182,19 @@ def test_a_recipe_keeps_the_network_of_the_model(tmp_path: Path, config: TrainCo
     assert made == config.model_copy(update={"steps": 77, "learning_rate": 1e-3})
     path.write_text('{"steps": 5}')
     assert with_recipe(config, path).steps == 5
+    path.write_text(
+        "settings: {steps: 7, augment: {gamma: 2.0}}\n"
+        "stages: [{name: one, kind: train, settings: {augment: {noise: 0}, crop: 128}}]"
+    )
+    made = with_recipe(config, path)
+    assert (made.steps, made.crop, made.augment.gamma, made.augment.noise) == (7, 128, 2.0, 0)
+    assert made.augment.scale == config.augment.scale  # what it does not name stays
     for text, words in (
         ('{"stepz": 5}', "the setting 'stepz', which no recipe knows"),
         ('{"steps": -5}', "the setting 'steps' cannot be -5"),
         ("[]", "is no recipe"),
         ("{", "cannot be read as a recipe"),
+        ("stages: [{name: a}, {name: b}]", "has several stages, and the window trains in one"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=words):

@@ -48,7 +48,7 @@ def test_the_folder_tells_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> N
         def progress(self, stage: str, fraction: float) -> None:
             heard.append((stage, fraction))
 
-    state = RunState(name="ours", job={"model": "nuclei"}, steps=300)
+    state = RunState(name="ours", job={"model": "nuclei"})
     with RunKeeper(tmp_path, state, Listener(), beat=0.02) as keeper:
         assert read_state(tmp_path).is_worked_on()
         keeper.progress("reading images", 0.9)
@@ -59,7 +59,8 @@ def test_the_folder_tells_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> N
         keeper.state.result = {"name": "ours"}
     told = read_state(tmp_path)
     assert heard[-1] == ("training, step 120 of 300", 0.4)
-    assert (told.state, told.step, told.job) == ("finished", 120, {"model": "nuclei"})
+    assert (told.state, told.step, told.steps) == ("finished", 120, 300)
+    assert told.job == {"model": "nuclei"}
     assert told.result == {"name": "ours"}
     assert told.pid == os.getpid()
     assert not told.is_worked_on()

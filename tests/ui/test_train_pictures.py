@@ -142,7 +142,8 @@ def test_moments_are_said_as_people_do() -> None:
 def test_the_tab_opens_without_plots_and_without_networks() -> None:
     program = (
         "import sys, napari_sartorius.ui.train.train_tab; "
-        "print(sorted({'pyqtgraph', 'torch', 'napari_sartorius.training.pictures'} & set(sys.modules)))"
+        "heavy = {'pyqtgraph', 'torch', 'napari_sartorius.training.pictures'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True

@@ -17,13 +17,14 @@ from napari_sartorius.engine.messages import (
     NoticeMessage,
     ProgressMessage,
 )
+from napari_sartorius.engine.plan_jobs import PlannedTraining
 from napari_sartorius.engine.train_jobs import CategoryScore, TrainedModel
-from napari_sartorius.training.run_files import LAST_FILE, PAUSE_FILE, STOP_FILE
+from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STOP_FILE
 from napari_sartorius.training.run_state import RunState, write_state
 from napari_sartorius.ui.close_guard import TRAINING
 from napari_sartorius.ui.train import questions
 
-from .train_hand import CURVE, Scripted
+from .train_hand import CURVE, Scripted, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +90,15 @@ def test_the_plan_says_what_is_learnt_from(
     assert "The masks are hollow." in tab.plan.text()
     assert setup.name.text() == f"{setup.start.currentData()}-my-work"
     assert setup.run_button.isEnabled()
+
+
+def test_a_plan_that_must_fit_the_time_says_so(tab: Any) -> None:
+    view = tab.setup.plan
+    view.show_plan(PlannedTraining(plan(strips=True, few_images=8), "cuda:0", 10.0, 900.0))
+    assert "About 15 min on its graphics card: as many steps" in view.text()
+    assert "with 8 images or more" in view.text()
+    view.show_plan(PlannedTraining(plan(), "cuda:0", 0.1, 900.0))
+    assert "At most 300 steps of 4 crops: about 30 s on its graphics card." in view.text()
 
 
 def test_the_name_must_be_free_and_plain(tab: Any, project: Any, worker: Scripted) -> None:
@@ -252,20 +262,54 @@ def test_an_unfinished_run_is_offered_continued_and_discarded(
     assert tab.run_page.title.text() == "Training old"
 
 
-def test_a_run_that_somebody_works_on_is_not_offered(tab: Any, tmp_path: Path) -> None:
-    import psutil
-
-    folder = tmp_path / "state" / "runs" / "live"
-    folder.mkdir(parents=True)
-    (folder / LAST_FILE).touch()
-    own = {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
-    write_state(folder, RunState(name="live", host=socket.gethostname(), **own))
-    tab.refresh()
-    assert tab.setup.unfinished.isHidden()
-
-
 def test_closing_asks_while_a_training_runs(running: Any, worker: Scripted, dock: Any) -> None:
     worker.next("FineTuneJob")
     assert dock._would_lose_a_run() is TRAINING
     worker.say(CancelledMessage(1))
     assert dock._would_lose_a_run() is None
+
+
+def test_a_run_that_went_on_without_its_viewer_is_taken_up_again(
+    tab: Any, dock: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    import psutil
+
+    folder = tmp_path / "state" / "runs" / "live"
+    folder.mkdir(parents=True)
+    own = {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+    job = {"data": str(tmp_path), "model": "first", "name": "live", "statuses": ["done"]}
+    state = RunState(name="live", job=job, host=socket.gethostname(), step=30, steps=300, **own)
+    write_state(folder, state)
+    tab.refresh()
+    page = tab.run_page
+    assert tab.pages.currentWidget() is page
+    assert tab.is_running
+    assert dock._would_lose_a_run() is None  # it would go on
+    assert page.stage.text() == "Training, step 30 of 300"
+    assert page.bar.value() == 100
+    tab._began += 1e12  # nobody is asked about a run of seconds
+    page.cancel_button.click()
+    assert (folder / CANCEL_FILE).exists()
+    result = {"name": "live", "before": 0.1, "after": 0.2, "steps": 300, "categories": []}
+    write_state(folder, state.model_copy(update={"state": "finished", "result": result}))
+    made: list[str] = []
+    tab.model_made.connect(made.append)
+    tab._watcher.look()
+    assert made == ["live"]
+    assert "score 0.100 before, 0.200 now" in page.outcome.sentence.text()
+    assert not tab.is_running
+    tab._watcher.watch(folder)
+    assert not tab.is_running
+
+
+def test_a_watched_run_that_dies_is_told(tab: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    tab._watcher.failed.connect(said.append)
+    state = RunState(name="x", host=socket.gethostname(), pid=2**22 - 5)
+    write_state(tmp_path, state)
+    tab.run_page.begin(tmp_path, "x", 10)
+    tab._watcher.watch(tmp_path)
+    assert said[0].startswith("The training stopped unexpectedly: continue it")
+    write_state(tmp_path, state.model_copy(update={"state": "failed", "sentence": "No disk."}))
+    tab._watcher.watch(tmp_path)
+    assert said[1] == "No disk."

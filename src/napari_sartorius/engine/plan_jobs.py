@@ -38,11 +38,15 @@ class PlannedTraining:
         As torch names it.
     seconds_per_step
         As an earlier run has shown; None when there was none.
+    budget
+        Seconds in which all shall be done, with fewer steps if need be; None when it takes the time
+        that it takes.
     """
 
     plan: TrainingPlan
     device: str
     seconds_per_step: float | None
+    budget: float | None = None
 
 
 @dataclass(frozen=True)

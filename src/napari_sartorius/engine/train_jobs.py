@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import psutil
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.atomic import atomic_folder
+from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.coco_writing import write_coco
 from napari_sartorius.io.rebasing import rebased
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.run_files import (
-    CONFIG_FILE,
+    CANCEL_FILE,
     CURVE_FILE,
     DATA_FOLDER,
-    LAST_FILE,
     PAUSE_FILE,
     PICTURES_FOLDER,
+    SETTINGS_FILE,
     STOP_FILE,
 )
 from napari_sartorius.training.run_state import RunKeeper, RunState
@@ -113,8 +113,8 @@ class FineTuneJob:
     statuses: tuple[str, ...] = ("done",)
     device: str = "auto"
 
-    yields: ClassVar[bool] = True
-    """Whoever waits for a segmentation goes first."""
+    outlives_viewer: ClassVar[bool] = True
+    """All that it makes lies in `folder`, and the model where the others are."""
 
     def run(self, context: WorkerContext) -> TrainedModel:
         """Train, and put the model where the others are when it is better than its start."""
@@ -123,11 +123,12 @@ class FineTuneJob:
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
         context.cache.clear()
-        for name in (STOP_FILE, PAUSE_FILE):
+        for name in (STOP_FILE, PAUSE_FILE, CANCEL_FILE):
             (self.folder / name).unlink(missing_ok=True)
         state = RunState(name=self.name, job=self._as_json())
         with RunKeeper(self.folder, state, context.monitor) as keeper:
             start, dataset, config = self.prepared(self.frozen_dataset())
+            write_text(self._settings, config.model_dump_json(indent=1))
             keeper.state.steps = config.steps
             config = config.model_copy(update={"checkpoint_every": _checkpoint_every(config)})
             result = finetune(
@@ -180,8 +181,8 @@ class FineTuneJob:
 
         start = find_single(self.model)
         dataset = in_terms_of(dataset, start.card.category_names)
-        if (self.folder / LAST_FILE).is_file() and (self.folder / CONFIG_FILE).is_file():
-            return start, dataset, TrainConfig.read(self.folder / CONFIG_FILE)
+        if self._settings.is_file():
+            return start, dataset, TrainConfig.read(self._settings)
         config = finetune_config(start.card, dataset.category_names, self.effort)
         if self.recipe is not None:
             config = with_recipe(config, self.recipe)
@@ -190,6 +191,10 @@ class FineTuneJob:
         if config.threads is None and cores > 2:
             changes["threads"] = cores - 1  # one for the viewer and what else is going on
         return start, dataset, config.model_copy(update=changes)
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / SETTINGS_FILE
 
     @property
     def _frozen(self) -> Path:
@@ -270,6 +275,16 @@ def continued(folder: Path, state: RunState) -> FineTuneJob:
         return FineTuneJob(folder=folder, **given)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder} holds a run of another program: discard it.") from error
+
+
+def result_of(state: RunState) -> TrainedModel | None:
+    """What a run that has finished returned, as its folder tells; None when it does not."""
+    told = dict(state.result or {})
+    try:
+        scores = tuple(CategoryScore(**one) for one in told.pop("categories", ()))
+        return TrainedModel(**told, categories=scores) if told else None
+    except TypeError:  # of another version
+        return None
 
 
 def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDataset:

@@ -74,6 +74,8 @@ class TrainingPlan:
         Whether too few images are there to spare one, so that a quarter of each measures.
     steps, batch_size
         Longest course; it ends earlier when nothing improves.
+    few_images
+        With so many images none is cut.
     work
         How many steps the validations are worth, by the pixels that both look at.
     problem
@@ -91,6 +93,7 @@ class TrainingPlan:
     steps: int
     batch_size: int
     work: float
+    few_images: int = FEWEST_IMAGES
     problem: str | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -122,6 +125,7 @@ def make_plan(
     config: TrainConfig,
     *,
     model_diameter: float | None = None,
+    few_images: int = FEWEST_IMAGES,
     monitor: Monitor | None = None,
 ) -> TrainingPlan:
     """Plan a training.
@@ -134,6 +138,8 @@ def make_plan(
         Of the run.
     model_diameter
         Cell diameter in pixels of the model that is trained further.
+    few_images
+        With fewer images than that a strip of each is kept apart.
     monitor
         Progress and cancel.
 
@@ -146,7 +152,7 @@ def make_plan(
     if not dataset.object_count:
         return _refused(config, "There is no annotated cell to learn from: outline some cells.")
     findings = _findings(dataset, config, model_diameter, listening)
-    strips = len(dataset) < FEWEST_IMAGES
+    strips = len(dataset) < few_images
     if strips:
         train, validation = keep_apart([_without_pixels(dataset, one) for one in dataset.images])
     else:
@@ -166,6 +172,7 @@ def make_plan(
         steps=config.steps,
         batch_size=config.batch_size * config.accumulate,
         work=_work(validation, config),
+        few_images=few_images,
         problem=_problem(findings, rows, validation, strips),
         warnings=(*_sentences(findings, "warning"), *map(_sentence, listening.heard)),
         notes=_sentences([f for f in findings if f.kind in _TOLD_NOTES], "note"),
@@ -192,7 +199,9 @@ def _findings(
 def _refused(config: TrainConfig, problem: str, findings: Sequence[Finding] = ()) -> TrainingPlan:
     batch = config.batch_size * config.accumulate
     warnings = _sentences(findings, "warning")
-    return TrainingPlan((), 0, 0, False, config.steps, batch, 0.0, problem, warnings)
+    return TrainingPlan(
+        (), 0, 0, False, config.steps, batch, 0.0, problem=problem, warnings=warnings
+    )
 
 
 def _problem(

@@ -8,6 +8,7 @@ and whether anybody still works on it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -24,7 +25,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.io.project.folder import free_name
-from napari_sartorius.training.run_files import LAST_FILE, PAUSE_FILE, STATE_FILE
+from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STATE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["running", "paused", "finished", "failed", "cancelled"]
 
+_STEP = re.compile(r"training, step (\d+) of (\d+)")  # as the trainer says it
 _BEAT_S = 5.0
 _SILENT_S = 60.0
 """Of a run on another computer nothing is known but when it was last heard of."""
@@ -121,13 +123,24 @@ def unfinished_runs(places: Iterable[Path]) -> list[tuple[Path, RunState]]:
     places
         Folders whose folders are runs.
     """
+    return [
+        (folder, state)
+        for folder, state in _runs(places)
+        if state.state != "finished" and not state.is_worked_on() and (folder / LAST_FILE).is_file()
+    ]
+
+
+def live_runs(places: Iterable[Path]) -> list[tuple[Path, RunState]]:
+    """Runs that some process works on, the latest first; parameters as `unfinished_runs`."""
+    return [(folder, state) for folder, state in _runs(places) if state.is_worked_on()]
+
+
+def _runs(places: Iterable[Path]) -> list[tuple[Path, RunState]]:
     found = []
     for place in places:
-        for folder in sorted(place.iterdir()) if place.is_dir() else ():
+        for folder in place.iterdir() if place.is_dir() else ():
             state = read_state(folder)
-            if state is None or state.state == "finished" or state.is_worked_on():
-                continue
-            if (folder / LAST_FILE).is_file():
+            if state is not None:
                 found.append((folder, state))
     return sorted(found, key=lambda one: one[1].heartbeat, reverse=True)
 
@@ -214,8 +227,9 @@ class RunKeeper(Monitor):
 
     def progress(self, stage: str, fraction: float) -> None:
         """Note the step, and hand on."""
-        if stage.startswith("training"):
-            self.state.step = round(fraction * self.state.steps)
+        told = _STEP.fullmatch(stage)
+        if told is not None:
+            self.state.step, self.state.steps = int(told[1]), int(told[2])
         self._monitor.progress(stage, fraction)
 
     def notice(self, message: str) -> None:
@@ -223,8 +237,10 @@ class RunKeeper(Monitor):
         self._monitor.notice(message)
 
     def check(self) -> None:
-        """Ask the other monitor."""
+        """Ask the other monitor, and whether somebody has put the file into the folder."""
         self._monitor.check()
+        if (self._folder / CANCEL_FILE).exists():
+            raise Cancelled
 
     def _keep(self) -> None:
         while not self._over.wait(self._beat):

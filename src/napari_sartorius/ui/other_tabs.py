@@ -103,8 +103,8 @@ class OtherTabs(QObject):
 
     @property
     def is_training(self) -> bool:
-        """Whether a training goes on."""
-        return self._train.is_made and self.train.is_running
+        """Whether a training goes on that closing the dock would end."""
+        return self._train.is_made and self.train.ends_with_us
 
     def stop(self) -> None:
         """End what they do, save what they hold."""

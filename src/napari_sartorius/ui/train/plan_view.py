@@ -97,9 +97,14 @@ class PlanView(QWidget):
             return
         plan = self._planned.plan
         text = f"At most {plan.steps:,} steps of {plan.batch_size} crops"
-        where = _where(self._planned.device)
+        where, budget = _where(self._planned.device), self._planned.budget
         if self._seconds is None:
             text += f" {where}; how long that takes is being measured …"
+        elif budget is not None and plan.seconds(self._seconds) > budget:
+            text = (
+                f"About {duration(budget)} {where}: as many steps of {plan.batch_size} crops as "
+                "fit into that time."
+            )
         else:
             text += f": about {duration(plan.seconds(self._seconds))} {where}."
         _show(self.course, text)
@@ -142,8 +147,8 @@ class PlanView(QWidget):
 def _apart(plan: TrainingPlan) -> str:
     if plan.strips:
         return (
-            "A quarter of each image is kept apart to measure the result; with five images or more "
-            "whole images are, which measures better."
+            "A quarter of each image is kept apart to measure the result; with "
+            f"{plan.few_images} images or more whole images are, which measures better."
         )
     return (
         f"{plan.validation_images:,} of {plan.train_images + plan.validation_images:,} images are "

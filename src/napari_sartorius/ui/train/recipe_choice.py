@@ -63,4 +63,4 @@ class RecipeChoice(Choice):
 
 
 def _ask_file(parent: QWidget) -> str:
-    return str(QFileDialog.getOpenFileName(parent, "Recipe", "", "Recipe (*.json)")[0])
+    return str(QFileDialog.getOpenFileName(parent, "Recipe", "", "Recipe (*.json *.yaml *.yml)")[0])

@@ -15,9 +15,10 @@ from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project.folder import RUNS, TRASH
-from napari_sartorius.training.run_files import DATA_FOLDER
+from napari_sartorius.training.run_files import CANCEL_FILE, DATA_FOLDER
 from napari_sartorius.training.run_state import (
     discard,
+    live_runs,
     read_state,
     unfinished_runs,
     user_runs_folder,
@@ -28,6 +29,7 @@ from napari_sartorius.ui.train import questions
 from napari_sartorius.ui.train.data_choice import LAYERS, PROJECT
 from napari_sartorius.ui.train.layer_pairs import write_pairs
 from napari_sartorius.ui.train.looking import Looking
+from napari_sartorius.ui.train.run_watcher import RunWatcher
 from napari_sartorius.ui.train.setup_page import SetupPage
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class TrainTab(QWidget):
         self.setup = SetupPage(viewer, project, cards)
         self.looking = Looking(make_client, self)
         self._writing = InBackground(self)
+        self._watcher = RunWatcher(self)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.setup)
         layout = QVBoxLayout(self)
@@ -126,6 +129,11 @@ class TrainTab(QWidget):
     @property
     def is_running(self) -> bool:
         """Whether a training goes on, or is about to."""
+        return self.ends_with_us or self._watcher.is_watching
+
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether a training goes on that closing the dock would end."""
         return self._bridge.is_running or self._writing.is_running
 
     def _connect(self) -> None:
@@ -141,19 +149,24 @@ class TrainTab(QWidget):
         looking.failed.connect(self._on_no_answer)
         self._writing.finished.connect(lambda job: self._bridge.run(job))
         self._writing.failed.connect(self._on_failed)
-        self._bridge.progressed.connect(self._on_progress)
         self._bridge.noticed.connect(self._on_notice)
-        self._bridge.finished.connect(self._on_finished)
-        self._bridge.failed.connect(self._on_failed)
-        self._bridge.cancelled.connect(self._on_cancelled)
+        for source in (self._bridge, self._watcher):
+            source.progressed.connect(self._on_progress)
+            source.finished.connect(self._on_finished)
+            source.failed.connect(self._on_failed)
+            source.cancelled.connect(self._on_cancelled)
 
     # -- what the user asks for ------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Look again at the project, the layers and the models, when the tab is shown."""
-        if not self.is_running:
-            self.setup.refresh()
-            self._offer_unfinished()
+        if self.is_running:
+            return
+        self.setup.refresh()
+        self._offer_unfinished()
+        live = live_runs(self._places())
+        if live:  # its viewer has crashed, or it is another one's
+            self._attach(*live[0])
 
     def run(self) -> None:
         """Start training."""
@@ -219,6 +232,8 @@ class TrainTab(QWidget):
         if self._writing.is_running:
             self._writing.abandon()
             self._on_cancelled()
+        elif self._watcher.is_watching and self._job is not None:
+            (self._job.folder / CANCEL_FILE).touch()
         else:
             self._bridge.cancel()
 
@@ -226,6 +241,7 @@ class TrainTab(QWidget):
         """End without a word; the dock is going away."""
         self.looking.close()
         self._writing.abandon()
+        self._watcher.stop()
         self._bridge.close()
         self.setup.stop()
         if self._run_page is not None:
@@ -282,11 +298,13 @@ class TrainTab(QWidget):
             self.setup.say(sentence, Tone.WARNING)
 
     def _offer_unfinished(self) -> None:
-        places = [user_runs_folder()]
+        self.setup.unfinished.show_runs(unfinished_runs(self._places()))
+
+    def _places(self) -> list[Path]:
+        """Where runs may be that this dock may touch."""
         project = self._project()
-        if project is not None and project.read_only is None:
-            places.append(project.folder / RUNS)
-        self.setup.unfinished.show_runs(unfinished_runs(places))
+        mine = project is not None and project.read_only is None
+        return [user_runs_folder(), *([project.folder / RUNS] if mine and project else [])]
 
     def _runs_folder(self) -> Path:
         project = self._project()
@@ -298,12 +316,24 @@ class TrainTab(QWidget):
             shutil.rmtree(self._draft, ignore_errors=True)
             self._draft = None
 
+    def _attach(self, folder: Path, state: RunState) -> None:
+        """Show a run that another process works on."""
+        from napari_sartorius.engine.train_jobs import continued
+
+        try:
+            job = continued(folder, state)
+        except UserError:
+            return
+        self._begin(job, state.steps, time.time() - state.started)
+        self.run_page.say("It went on while napari was closed.")
+        self._watcher.watch(folder)
+
     # -- while it runs ---------------------------------------------------------------------------
 
-    def _begin(self, job: FineTuneJob, steps: int) -> None:
+    def _begin(self, job: FineTuneJob, steps: int, spent: float = 0.0) -> None:
         self.looking.close()  # its memory is needed now
         self._drop_draft()
-        self._job, self._made, self._began = job, None, time.monotonic()
+        self._job, self._made, self._began = job, None, time.monotonic() - spent
         self.run_page.begin(job.folder, job.name, steps)
         self.pages.setCurrentWidget(self.run_page)
 
