@@ -84,7 +84,7 @@ def test_the_plan_says_what_is_learnt_from(
     assert job.data == project.session.project.folder
     assert job.model == setup.start.currentData()
     qtbot.waitUntil(lambda: "about 8 min on this computer's processor" in tab.plan.text())
-    assert [tab.plan.cell(3, n) for n in range(5)] == ["long", "2", "1,234", "1", "7"]
+    assert [tab.plan.table.cell(3, n) for n in range(5)] == ["long", "2", "1,234", "1", "7"]
     assert "At most 300 steps of 4 crops" in tab.plan.text()
     assert "1 of 5 images are kept apart" in tab.plan.text()
     assert "The masks are hollow." in tab.plan.text()
@@ -167,7 +167,7 @@ def test_a_run_from_start_to_use(
     scores = (CategoryScore("round", 0.1, 0.3), CategoryScore("long", None, 0.32))
     worker.say(FinishedMessage(1, TrainedModel("ours", 0.2, 0.31, 300, 250, scores)))
     qtbot.waitUntil(lambda: "score 0.200 before, 0.310 now" in page.outcome.sentence.text())
-    table = [[page.outcome.cell(row, n) for n in range(4)] for row in (1, 2, 3)]
+    table = [[page.outcome.table.cell(row, n) for n in range(4)] for row in (1, 2, 3)]
     assert table[0] == ["round", "0.100", "0.300", "+0.200"]
     assert table[1][::2] == ["long", "0.320"]
     assert table[2] == ["all", "0.200", "0.310", "+0.110"]
@@ -195,7 +195,7 @@ def test_pause_go_on_stop_and_keep(running: Any, worker: Scripted) -> None:
     page.show_progress("training, step 9 of 300", 0.03, 40.0)
     page.pause_button.click()
     assert (folder / PAUSE_FILE).exists()
-    assert page.stage.text() == "Paused; the processor is free. Training, step 9 of 300."
+    assert page.stage.text() == "Paused at step 9 of 300; the processor is free."
     assert page.pause_button.text() == "Go on"
     page.pause_button.click()
     assert not (folder / PAUSE_FILE).exists()

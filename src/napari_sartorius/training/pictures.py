@@ -171,11 +171,12 @@ def _drawn(
             cover = _covered(masks[np.flatnonzero(filled)], picture.size)
             picture.paste(Image.new("RGB", picture.size, colour), mask=cover)
     draw = ImageDraw.Draw(picture)
-    for masks, _, colour in layers:
+    for place, (masks, _, colour) in enumerate(layers):
+        wide = 2 if place == len(layers) - 1 else 4  # what agrees stays visible below
         for i in range(len(masks)):
             for ring in smooth_outlines(masks, i):
                 line = [tuple(point) for point in ((ring + 0.0) * zoom).tolist()]
-                draw.line([*line, line[0]], fill=colour, width=2, joint="curve")
+                draw.line([*line, line[0]], fill=colour, width=wide, joint="curve")
     return np.asarray(picture)
 
 

@@ -23,6 +23,7 @@ QFrame[role="rule"] {{ background: {foreground}; max-height: 1px; min-height: 1p
 QFrame[role="card"] {{ background: {foreground}; border-radius: 4px; }}
 QFrame[role="card"] QLabel, QFrame[role="card"] QWidget {{ background: none; }}
 QFrame[role="card"] QLabel[role="chip"] {{ background: {primary}; }}
+QFrame[role="card"] QPushButton[role="plain"] {{ background: {primary}; }}
 QScrollBar:vertical {{ max-width: 8px; margin: 0px; background: {background}; }}
 QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: {background}; }}
 QScrollBar::handle:vertical {{ background: {primary}; border-radius: 4px; }}

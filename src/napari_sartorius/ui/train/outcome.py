@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sartorius.training.picture_names import BEFORE, BEST
 from napari_sartorius.training.run_files import PICTURES_FOLDER
 from napari_sartorius.ui.forms import button, quiet
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
+from napari_sartorius.ui.train.figure_grid import FigureGrid
 from napari_sartorius.ui.train.sample_pictures import SamplePictures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sartorius.engine.train_jobs import TrainedModel
-
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class Outcome(QWidget):
@@ -30,12 +29,7 @@ class Outcome(QWidget):
         super().__init__(parent)
         self._folder: Path | None = None
         self.sentence = quiet(role="body")
-        self.table = QWidget()
-        self._grid = QGridLayout(self.table)
-        self._grid.setContentsMargins(0, 2, 0, 2)
-        self._grid.setHorizontalSpacing(12)
-        self._grid.setVerticalSpacing(2)
-        self._grid.setColumnStretch(0, 1)
+        self.table = FigureGrid(12)
         self.use_button = button("Use this model now", "primary", "train_use")
         self.use_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.folder_button = button("Show folder", "plain", "train_show_folder")
@@ -75,35 +69,18 @@ class Outcome(QWidget):
             widget.hide()
         self.show()
 
-    def cell(self, row: int, column: int) -> str:
-        """Text of the table; row 0 holds titles."""
-        item = self._grid.itemAtPosition(row, column)
-        widget = item.widget() if item is not None else None
-        return widget.text() if isinstance(widget, QLabel) else ""
-
     def _fill(self, result: TrainedModel) -> None:
-        while (item := self._grid.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
-        for column, title in enumerate(("Score", "before", "after", "")):
-            label = QLabel(title)
-            set_role(label, "muted")
-            label.setAlignment(_RIGHT if column else Qt.AlignmentFlag.AlignLeft)
-            self._grid.addWidget(label, 0, column)
+        self.table.clear()
+        for column, title in enumerate(("Score", "before", "after")):
+            self.table.put(0, column, title, muted=True)
         rows = [(one.name, one.before, one.after) for one in result.categories]
         if len(rows) != 1:
             rows.append(("all", result.before, result.after))
         for place, (name, before, after) in enumerate(rows, start=1):
-            self._grid.addWidget(QLabel(name), place, 0)
-            for column, text in enumerate((_figure(before), _figure(after)), start=1):
-                label = QLabel(text)
-                label.setAlignment(_RIGHT)
-                self._grid.addWidget(label, place, column)
-            change = QLabel(_change(before, after))
-            change.setAlignment(_RIGHT)
-            set_role(change, "muted")
-            self._grid.addWidget(change, place, 3)
+            self.table.put(place, 0, name)
+            self.table.put(place, 1, _figure(before))
+            self.table.put(place, 2, _figure(after))
+            self.table.put(place, 3, _change(before, after), muted=True)
 
     def _on_folder(self) -> None:
         if self._folder is not None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.ui.forms import quiet
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
+from napari_sartorius.ui.train.figure_grid import FigureGrid
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QLabel
+
     from napari_sartorius.engine.plan_jobs import PlannedTraining
     from napari_sartorius.training.plan import TrainingPlan
 
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _TITLES = ("", "images", "cells", "images", "cells")
 _MOST_ROWS = 8
 
@@ -28,12 +29,7 @@ class PlanView(QWidget):
         self._planned: PlannedTraining | None = None
         self._seconds: float | None = None
         self.state = quiet()
-        self.table = QWidget()
-        self._grid = QGridLayout(self.table)
-        self._grid.setContentsMargins(0, 2, 0, 2)
-        self._grid.setHorizontalSpacing(8)
-        self._grid.setVerticalSpacing(2)
-        self._grid.setColumnStretch(0, 1)
+        self.table = FigureGrid(8)
         self.apart = quiet()
         self.course = quiet(role="body")
         self.warnings = quiet(role=Tone.WARNING.value)
@@ -86,12 +82,6 @@ class PlanView(QWidget):
         self._seconds = per_step
         self._show_course()
 
-    def cell(self, row: int, column: int) -> str:
-        """Text of the table, its two lines of titles included."""
-        item = self._grid.itemAtPosition(row, column)
-        widget = item.widget() if item is not None else None
-        return widget.text() if isinstance(widget, QLabel) else ""
-
     def _show_course(self) -> None:
         if self._planned is None:
             return
@@ -110,16 +100,12 @@ class PlanView(QWidget):
         _show(self.course, text)
 
     def _fill(self, plan: TrainingPlan) -> None:
-        while (item := self._grid.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
-        for column, title in ((1, "Training"), (3, "Validation")):
-            head = QLabel(title)
-            head.setAlignment(_RIGHT)
-            self._grid.addWidget(head, 0, column, 1, 2)
+        table = self.table
+        table.clear()
+        table.put(0, 1, "Training", span=2)
+        table.put(0, 3, "Validation", span=2)
         for column, title in enumerate(_TITLES):
-            self._put(1, column, title, quiet_text=True)
+            table.put(1, column, title, muted=True)
         shown = plan.rows[:_MOST_ROWS]
         for row, one in enumerate(shown, start=2):
             figures = (
@@ -128,20 +114,12 @@ class PlanView(QWidget):
                 one.validation_images,
                 one.validation_cells,
             )
-            self._put(row, 0, one.name)
+            table.put(row, 0, one.name)
             for column, figure in enumerate(figures, start=1):
-                self._put(row, column, f"{figure:,}")
+                table.put(row, column, f"{figure:,}")
         more = len(plan.rows) - len(shown)
         if more:
-            self._put(len(shown) + 2, 0, f"and {more} more", quiet_text=True)
-
-    def _put(self, row: int, column: int, text: str, *, quiet_text: bool = False) -> None:
-        label = QLabel(text)
-        if quiet_text:
-            set_role(label, "muted")
-        if column:
-            label.setAlignment(_RIGHT)
-        self._grid.addWidget(label, row, column)
+            table.put(len(shown) + 2, 0, f"and {more} more", muted=True)
 
 
 def _apart(plan: TrainingPlan) -> str:

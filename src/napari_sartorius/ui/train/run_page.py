@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LOOK_MS = 1000
 _STEPS = 1000
+_TRAINING = "Training, "
 
 
 class RunPage(QWidget):
@@ -173,6 +174,7 @@ class RunPage(QWidget):
         self.look()
         self._end()
         self.say("")
+        self.title.setText(result.name or "No better than before")
         if self._folder is not None:
             self.outcome.show_result(result, self._folder)
             self.samples.hide()
@@ -214,7 +216,8 @@ class RunPage(QWidget):
         if not self.stop_button.isEnabled():
             self.stage.setText("Stopping after this step …")
         elif paused:
-            step = self._said.split(" · ")[0]
-            self.stage.setText(f"Paused; the processor is free. {step}.")
+            said = self._said.split(" · ")[0]
+            at = f" at {said.removeprefix(_TRAINING)}" if said.startswith(_TRAINING) else ""
+            self.stage.setText(f"Paused{at}; the processor is free.")
         else:
             self.stage.setText(self._said)

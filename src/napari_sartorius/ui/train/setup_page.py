@@ -125,6 +125,9 @@ class SetupPage(QWidget):
                 self.start.addItem(card.title or card.name, card.name)
             if chosen is not None:
                 self.start.select_data(chosen)
+        name = self.name.text().strip()
+        if name and name != self._named and name in {card.name for card in self._cards()}:
+            self.name.setText(_free_name(name, self._cards()))  # the one before was trained
         self.data.refresh()
         self._on_choice()
 

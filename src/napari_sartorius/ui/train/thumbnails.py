@@ -74,6 +74,14 @@ class Thumbnails(QWidget):
                 one.setToolTip(hints[place] if place < len(hints) else "")
         self._fit()
 
+    def minimumSizeHint(self) -> QSize:
+        """Return no width: the buttons' fixed size must not keep the page wide."""
+        return QSize(0, self.minimumHeight())
+
+    def sizeHint(self) -> QSize:
+        """Return the same."""
+        return self.minimumSizeHint()
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Keep the pictures square."""
         super().resizeEvent(event)
@@ -94,6 +102,9 @@ class Thumbnails(QWidget):
         for one in self.buttons:
             one.setFixedSize(side, side)
             one.setIconSize(QSize(side, side))
+        shown = sum(not one.isHidden() for one in self.buttons)
+        rows = -(-shown // self._columns)
+        self.setFixedHeight(max(rows * (side + _GAP) - _GAP, 0))
 
 
 class LargePictures(QDialog):
