@@ -280,7 +280,7 @@ def _work(validation: Sequence[AnnotatedImage], config: TrainConfig) -> float:
     pixels = sum(image.pixels.shape[0] * image.pixels.shape[1] for image in validation)
     crops = config.batch_size * config.accumulate * config.crop**2
     times = config.steps // config.validate_every + int(config.validate_first)
-    return times * pixels / crops / _BACKWARD
+    return float(times * pixels / crops / _BACKWARD)
 
 
 def _spread(images: list[CocoImage], most: int) -> list[CocoImage]:

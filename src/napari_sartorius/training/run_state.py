@@ -91,7 +91,7 @@ class RunState(BaseModel):
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.process_started) < 2.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.Error:
             return False
 
