@@ -17,8 +17,9 @@ def answers(monkeypatch):
     """What the user answers; the list of questions asked so far."""
     given = {"close": False, "asked": 0}
 
-    def ask(window):
+    def ask(window, question):
         given["asked"] += 1
+        given["question"] = question
         return given["close"]
 
     monkeypatch.setattr(close_guard, "ask", ask)
@@ -139,3 +140,28 @@ def test_question_names_both_ways(qtbot, title, close):
     QTimer.singleShot(0, answer)
     assert close_guard.ask(None) is close
     assert texts == ["A segmentation is running; stop it and close?"]
+
+
+@pytest.fixture
+def training(window, docked, monkeypatch):
+    """A window on screen with a training going on."""
+    window.window._qt_window.show()
+    monkeypatch.setattr(type(docked.others), "is_training", True)
+
+
+def test_a_training_is_asked_about_in_its_own_words(training, answers, try_to_close):
+    assert not try_to_close()
+    assert answers["question"] is close_guard.TRAINING
+    answers["close"] = True
+    assert try_to_close()
+
+
+def test_script_that_closes_the_viewer_is_not_asked_about_a_training(
+    window, client, card_maker, answers, monkeypatch
+):
+    dock = SartoriusDock(window, client, [card_maker()], Preferences())
+    window.window.add_dock_widget(dock)
+    window.window._qt_window.show()
+    monkeypatch.setattr(type(dock.others), "is_training", True)
+    window.close()
+    assert answers["asked"] == 0

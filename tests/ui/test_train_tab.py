@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,29 +17,32 @@ from napari_sartorius.engine.messages import (
     NoticeMessage,
     ProgressMessage,
 )
-from napari_sartorius.engine.train_jobs import FineTuneJob, TrainedModel
-from napari_sartorius.training.run_files import STOP_FILE
-from napari_sartorius.ui.train.curve import CurvePlot, read_curve
+from napari_sartorius.engine.plan_jobs import PlannedTraining
+from napari_sartorius.engine.train_jobs import CategoryScore, TrainedModel
+from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STOP_FILE
+from napari_sartorius.training.run_state import RunState, write_state
+from napari_sartorius.ui.close_guard import TRAINING
+from napari_sartorius.ui.train import questions
+
+from .train_hand import CURVE, Scripted, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .conftest import FakeClient
 
-CURVE = "step,seconds_per_step,loss_class,loss_mask,score\n0,,,,0.2\n50,0.5,0.7,0.6,0.31\n"
+
+@pytest.fixture
+def worker(client: FakeClient, qtbot: Any) -> Scripted:
+    """Who plans and trains."""
+    return Scripted(type(client)(), qtbot.waitUntil)
 
 
 @pytest.fixture
-def trainer(client: FakeClient) -> FakeClient:
-    """Who runs the training."""
-    return type(client)()
-
-
-@pytest.fixture
-def tab(dock: Any, trainer: FakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def tab(dock: Any, worker: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SARTORIUS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("SARTORIUS_MODELS", str(tmp_path / "models"))
-    dock.make_job_client = lambda: trainer
+    dock.make_job_client = lambda: worker.client
     made = dock.others.train
     made.refresh()
     return made
@@ -57,100 +62,254 @@ def project(dock: Any, tmp_path: Path) -> Any:
 
 
 def test_says_what_is_missing(tab: Any, dock: Any, tmp_path: Path) -> None:
-    assert tab.plan.text() == "Open a project first, in the tab Project."
-    assert not tab.run_button.isEnabled()
+    assert tab.plan.text().startswith("Open a project first, in the tab Project")
+    assert not tab.setup.run_button.isEnabled()
     Image.fromarray(np.full((60, 80), 99, np.uint8)).save(tmp_path / "a.png")
     dock.others.project.create(tmp_path / "work")
     dock.others.project.add([str(tmp_path / "a.png")])
     tab.refresh()
     assert tab.plan.text().startswith("Mark corrected images as done")
-    assert not tab.run_button.isEnabled()
+    assert not tab.setup.run_button.isEnabled()
 
 
-def test_the_plan_says_what_is_learnt_from(tab: Any, project: Any) -> None:
+def test_the_plan_says_what_is_learnt_from(
+    tab: Any, project: Any, worker: Scripted, qtbot: Any
+) -> None:
     project.done()
     tab.refresh()
-    assert "1 cells in 1 done images; a quarter of each is kept apart" in tab.plan.text()
-    assert tab.name.text() == f"{tab.start.currentData()}-my-work"
-    assert tab.run_button.isEnabled()
-    tab.name.setText("no/slash")
-    assert "Give the model a name" in tab.plan.text()
-    assert not tab.run_button.isEnabled()
-    tab.name.setText(tab.start.currentData())
-    assert "already: choose another name" in tab.plan.text()
+    setup = tab.setup
+    assert tab.plan.text() == "Counting cells …"
+    assert setup.data.sentence.text() == "1 cells in the 1 of 1 images that are done."
+    job = worker.plan(seconds=None, warnings=("The masks are hollow.",), work=20.0)
+    assert job.data == project.session.project.folder
+    assert job.model == setup.start.currentData()
+    qtbot.waitUntil(lambda: "about 8 min on this computer's processor" in tab.plan.text())
+    assert [tab.plan.table.cell(3, n) for n in range(5)] == ["long", "2", "1,234", "1", "7"]
+    assert "At most 300 steps of 4 crops" in tab.plan.text()
+    assert "1 of 5 images are kept apart" in tab.plan.text()
+    assert "The masks are hollow." in tab.plan.text()
+    assert setup.name.text() == f"{setup.start.currentData()}-my-work"
+    assert setup.run_button.isEnabled()
+
+
+def test_a_plan_that_must_fit_the_time_says_so(tab: Any) -> None:
+    view = tab.setup.plan
+    view.show_plan(PlannedTraining(plan(strips=True, few_images=8), "cuda:0", 10.0, 900.0))
+    assert "About 15 min on its graphics card: as many steps" in view.text()
+    assert "with 8 images or more" in view.text()
+    view.show_plan(PlannedTraining(plan(), "cuda:0", 0.1, 900.0))
+    assert "At most 300 steps of 4 crops: about 30 s on its graphics card." in view.text()
+
+
+def test_the_name_must_be_free_and_plain(tab: Any, project: Any, worker: Scripted) -> None:
+    project.done()
+    tab.refresh()
+    worker.plan()
+    setup = tab.setup
+    for name, words in (
+        ("no/slash", "Give the model a name"),
+        (setup.start.currentData(), "already: choose another name"),
+    ):
+        setup.name.setText(name)
+        setup.name.textEdited.emit(name)
+        assert words in setup.message.text()
+        assert not setup.run_button.isEnabled()
+    setup.name.setText("ours")
+    setup.name.textEdited.emit("ours")
+    assert setup.message.isHidden()
+    assert setup.run_button.isEnabled()
+
+
+def test_nothing_starts_against_the_plan(
+    tab: Any, project: Any, worker: Scripted, qtbot: Any
+) -> None:
+    project.done()
+    tab.refresh()
+    worker.plan(problem="a.png: one object covers 99% of the image; split it.")
+    qtbot.waitUntil(lambda: "one object covers 99%" in tab.plan.text())
+    assert tab.plan.state.property("role") == "error"
+    assert not tab.setup.run_button.isEnabled()
+    tab.run()
+    assert not tab.is_running
 
 
 @pytest.fixture
-def running(tab: Any, project: Any, trainer: FakeClient) -> Any:
+def running(tab: Any, project: Any, worker: Scripted, qtbot: Any) -> Any:
     project.done()
     tab.refresh()
-    tab.name.setText("ours")
-    tab.run_button.click()
-    trainer.wait_for_job()
+    tab.setup.name.setText("ours")
+    worker.plan()
+    qtbot.waitUntil(tab.setup.run_button.isEnabled)
+    tab.setup.run_button.click()
     return tab
 
 
 def test_a_run_from_start_to_use(
-    running: Any, trainer: FakeClient, dock: Any, project: Any, qtbot: Any
+    running: Any, worker: Scripted, dock: Any, project: Any, qtbot: Any
 ) -> None:
-    (job,) = trainer.jobs
-    assert isinstance(job, FineTuneJob)
-    assert job.name == "ours"
-    assert job.effort == "quick"
-    assert job.project == project.session.project.folder
-    assert job.folder.parent == job.project / "runs"
-    assert running.run_button.isHidden()
+    job = worker.next("FineTuneJob")
+    page = running.run_page
+    assert running.pages.currentWidget() is page
+    assert (job.name, job.effort, job.recipe) == ("ours", "quick", None)
+    assert job.data == project.session.project.folder
+    assert job.folder.parent == job.data / "runs"
     job.folder.mkdir(parents=True)
     (job.folder / "curve.csv").write_text(CURVE)
-    trainer.say(ProgressMessage(1, "training, step 50 of 300", 0.17, 100.0))
-    trainer.say(NoticeMessage(1, 'step 50: {"score": 0.31}'))
-    qtbot.wait(20)
-    assert "Training, step 50 of 300 · about 2 min left" in running.stage.text()
-    assert running.bar.value() == 170
-    assert len(running.curve._rows) == 2
-    trainer.say(FinishedMessage(1, TrainedModel("ours", 0.2, 0.31, 300)))
-    qtbot.waitUntil(lambda: "score 0.200 before, 0.310 now" in running.message.text())
-    assert not running.use_button.isHidden()
+    worker.say(ProgressMessage(1, "training, step 50 of 300", 0.17, 100.0))
+    worker.say(NoticeMessage(1, 'step 50: {"score": 0.31}'))
+    qtbot.waitUntil(lambda: "Best score so far 0.310, at step 50" in page.best.text())
+    assert page.best.text().endswith("0.200 before.")
+    assert page.stage.text() == "Training, step 50 of 300 · about 2 min left"
+    assert page.bar.value() == 170
+    assert page.curves.score_line.getData()[1].tolist() == [0.2, 0.31]
+    assert page.curves.loss_line.getData()[1].tolist() == pytest.approx([1.3])
+    assert page.curves.best.getData()[0].tolist() == [50]
+    scores = (CategoryScore("round", 0.1, 0.3), CategoryScore("long", None, 0.32))
+    worker.say(FinishedMessage(1, TrainedModel("ours", 0.2, 0.31, 300, 250, scores)))
+    qtbot.waitUntil(lambda: "score 0.200 before, 0.310 now" in page.outcome.sentence.text())
+    table = [[page.outcome.table.cell(row, n) for n in range(4)] for row in (1, 2, 3)]
+    assert table[0] == ["round", "0.100", "0.300", "+0.200"]
+    assert table[1][::2] == ["long", "0.320"]
+    assert table[2] == ["all", "0.200", "0.310", "+0.110"]
+    assert not page.outcome.use_button.isHidden()
     asked: list[str] = []
     running.use_asked.connect(asked.append)
-    running.use_button.click()
+    page.outcome.use_button.click()
     assert asked == ["ours"]
     assert dock.tabs.currentWidget() is dock.segment
+    page.outcome.back_button.click()
+    assert running.pages.currentWidget() is running.setup
 
 
-def test_no_better_is_said(running: Any, trainer: FakeClient, qtbot: Any) -> None:
-    trainer.say(FinishedMessage(1, TrainedModel(None, 0.3, 0.3, 200)))
-    qtbot.waitUntil(lambda: "no better than before" in running.message.text())
-    assert running.use_button.isHidden()
-    assert not running.run_button.isHidden()
+def test_no_better_is_said(running: Any, worker: Scripted, qtbot: Any) -> None:
+    worker.answer("FineTuneJob", TrainedModel(None, 0.3, 0.3, 200))
+    outcome = running.run_page.outcome
+    qtbot.waitUntil(lambda: "no better than before" in outcome.sentence.text())
+    assert outcome.use_button.isHidden()
+    assert not outcome.back_button.isHidden()
 
 
-def test_stop_and_keep_the_best_asks_the_run(running: Any, trainer: FakeClient) -> None:
-    running.stop_button.click()
-    assert (trainer.jobs[0].folder / STOP_FILE).exists()
-    assert not running.stop_button.isEnabled()
+def test_pause_go_on_stop_and_keep(running: Any, worker: Scripted) -> None:
+    folder = worker.next("FineTuneJob").folder
+    page = running.run_page
+    page.show_progress("training, step 9 of 300", 0.03, 40.0)
+    page.pause_button.click()
+    assert (folder / PAUSE_FILE).exists()
+    assert page.stage.text() == "Paused at step 9 of 300; the processor is free."
+    assert page.pause_button.text() == "Go on"
+    page.pause_button.click()
+    assert not (folder / PAUSE_FILE).exists()
+    assert page.pause_button.text() == "Pause"
+    page.pause_button.click()
+    page.stop_button.click()
+    assert (folder / STOP_FILE).exists()
+    assert not (folder / PAUSE_FILE).exists()
+    assert not page.stop_button.isEnabled()
+    assert page.stage.text() == "Stopping after this step …"
 
 
-def test_cancel_and_failure_are_told(running: Any, trainer: FakeClient, qtbot: Any) -> None:
-    running.cancel_button.click()
-    assert trainer.handles[0].was_cancelled
-    trainer.say(CancelledMessage(1))
-    qtbot.waitUntil(lambda: running.message.text() == "Cancelled; nothing was added.")
-    running.run_button.click()
-    trainer.wait_for_job()
-    trainer.say(FailedMessage(1, "The disk is full."))
-    qtbot.waitUntil(lambda: running.message.text() == "The disk is full.")
-    assert running.run_button.isEnabled()
+def test_cancel_and_failure_are_told(
+    running: Any, worker: Scripted, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.next("FineTuneJob")
+    asked: list[str] = []
+    monkeypatch.setattr(questions, "may_cancel", lambda _, spent: asked.append(spent) or False)
+    running._began -= 700
+    running.run_page.cancel_button.click()
+    assert asked == ["12 min"]
+    assert not worker.client.handles[-1].was_cancelled
+    running._began += 700
+    running.run_page.cancel_button.click()  # nobody is asked about a run of seconds
+    assert worker.client.handles[-1].was_cancelled
+    worker.say(CancelledMessage(1))
+    page = running.run_page
+    qtbot.waitUntil(lambda: page.message.text().startswith("Cancelled; nothing was added."))
+    page.outcome.back_button.click()
+    worker.plan()
+    qtbot.waitUntil(running.setup.run_button.isEnabled)
+    running.setup.run_button.click()
+    worker.next("FineTuneJob")
+    worker.say(FailedMessage(1, "The disk is full."))
+    qtbot.waitUntil(lambda: page.message.text() == "The disk is full.")
+    assert not running.is_running
 
 
-def test_the_curve_is_drawn(qtbot: Any, tmp_path: Path) -> None:
-    assert read_curve(tmp_path / "none.csv") == []
-    (tmp_path / "curve.csv").write_text(CURVE)
-    rows = read_curve(tmp_path / "curve.csv")
-    assert rows[0] == {"step": 0, "score": 0.2}
-    plot = CurvePlot()
-    qtbot.addWidget(plot)
-    plot.resize(300, 150)
-    empty = plot.grab().toImage()
-    plot.show_rows(rows, 300)
-    assert plot.grab().toImage() != empty
+def test_an_unfinished_run_is_offered_continued_and_discarded(
+    tab: Any, worker: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, beat in (("old", 1.0e9), ("late", 1.7e9)):
+        folder = tmp_path / "state" / "runs" / name
+        folder.mkdir(parents=True)
+        job = {"data": str(tmp_path), "model": "first", "name": name, "statuses": ["done"]}
+        state = {"host": socket.gethostname(), "pid": 2**22 - 5, "step": 120, "steps": 300}
+        write_state(folder, RunState(name=name, job=job, heartbeat=beat, **state))
+        (folder / LAST_FILE).touch()
+    tab.refresh()
+    offer = tab.setup.unfinished
+    assert offer.text.text().startswith("late was cut short at step 120 of 300, ")
+    assert offer.text.text().endswith("1 more run can go on.")
+    monkeypatch.setattr(questions, "may_discard", lambda *_: False)
+    offer.discard_button.click()
+    assert (tmp_path / "state" / "runs" / "late").exists()
+    monkeypatch.setattr(questions, "may_discard", lambda *_: True)
+    offer.discard_button.click()
+    assert (tmp_path / "state" / "trash" / "late" / LAST_FILE).exists()
+    assert offer.text.text().startswith("old was cut short at step 120 of 300, ")
+    offer.continue_button.click()
+    job = worker.next("FineTuneJob")
+    assert (job.name, job.model, job.folder) == ("old", "first", tmp_path / "state/runs/old")
+    assert tab.is_running
+    assert tab.run_page.title.text() == "Training old"
+
+
+def test_closing_asks_while_a_training_runs(running: Any, worker: Scripted, dock: Any) -> None:
+    worker.next("FineTuneJob")
+    assert dock._would_lose_a_run() is TRAINING
+    worker.say(CancelledMessage(1))
+    assert dock._would_lose_a_run() is None
+
+
+def test_a_run_that_went_on_without_its_viewer_is_taken_up_again(
+    tab: Any, dock: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    import psutil
+
+    folder = tmp_path / "state" / "runs" / "live"
+    folder.mkdir(parents=True)
+    own = {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+    job = {"data": str(tmp_path), "model": "first", "name": "live", "statuses": ["done"]}
+    state = RunState(name="live", job=job, host=socket.gethostname(), step=30, steps=300, **own)
+    write_state(folder, state)
+    tab.refresh()
+    page = tab.run_page
+    assert tab.pages.currentWidget() is page
+    assert tab.is_running
+    assert dock._would_lose_a_run() is None  # it would go on
+    assert page.stage.text() == "Training, step 30 of 300"
+    assert page.bar.value() == 100
+    tab._began += 1e12  # nobody is asked about a run of seconds
+    page.cancel_button.click()
+    assert (folder / CANCEL_FILE).exists()
+    result = {"name": "live", "before": 0.1, "after": 0.2, "steps": 300, "categories": []}
+    write_state(folder, state.model_copy(update={"state": "finished", "result": result}))
+    made: list[str] = []
+    tab.model_made.connect(made.append)
+    tab._watcher.look()
+    assert made == ["live"]
+    assert "score 0.100 before, 0.200 now" in page.outcome.sentence.text()
+    assert not tab.is_running
+    tab._watcher.watch(folder)
+    assert not tab.is_running
+
+
+def test_a_watched_run_that_dies_is_told(tab: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    tab._watcher.failed.connect(said.append)
+    state = RunState(name="x", host=socket.gethostname(), pid=2**22 - 5)
+    write_state(tmp_path, state)
+    tab.run_page.begin(tmp_path, "x", 10)
+    tab._watcher.watch(tmp_path)
+    assert said[0].startswith("The training stopped unexpectedly: continue it")
+    write_state(tmp_path, state.model_copy(update={"state": "failed", "sentence": "No disk."}))
+    tab._watcher.watch(tmp_path)
+    assert said[1] == "No disk."

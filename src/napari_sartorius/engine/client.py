@@ -147,7 +147,9 @@ class WorkerClient:
             handle.start_cancelling()
         process, thread = self._process, self._thread
         if process is not None:
-            process.stop(self._grace)
+            # A job that outlives a viewer that crashed would not hear of one that closes.
+            stays = any(getattr(handle.job, "outlives_viewer", False) for handle in handles)
+            process.stop(0.0 if stays else self._grace)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5.0)
         atexit.unregister(self.close)

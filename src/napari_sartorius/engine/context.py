@@ -73,7 +73,9 @@ class Job(Protocol):
     """Anything picklable that the worker can run.
 
     Implementations are dataclasses in an importable module (not in a script's ``__main__``). They
-    import what is heavy inside `run`, because the viewer imports their module too.
+    import what is heavy inside `run`, because the viewer imports their module too. A class
+    attribute ``outlives_viewer`` that is true lets the worker finish the job when the viewer has
+    crashed, and go behind everybody who is waited for.
     """
 
     def run(self, context: WorkerContext) -> Any:

@@ -1,21 +1,54 @@
-"""The job of the Train tab: a model learns from the corrected images of a project."""
+"""The job of the Train tab: a model learns from corrected images, in a folder that remembers."""
 
 from __future__ import annotations
 
+import csv
+import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import psutil
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.atomic import atomic_folder
-from napari_sartorius.io.project import project_dataset
-from napari_sartorius.training.run_files import STOP_FILE
+from napari_sartorius.io.atomic import atomic_folder, write_text
+from napari_sartorius.io.coco import read_coco
+from napari_sartorius.io.coco_writing import write_coco
+from napari_sartorius.io.rebasing import rebased
+from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.training.run_files import (
+    CANCEL_FILE,
+    CURVE_FILE,
+    DATA_FOLDER,
+    PAUSE_FILE,
+    PICTURES_FOLDER,
+    SETTINGS_FILE,
+    STOP_FILE,
+)
+from napari_sartorius.training.run_state import RunKeeper, RunState
 from napari_sartorius.zoo import find_single, list_bundles, user_models_folder
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WorkerContext
     from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.training.config import TrainConfig
+    from napari_sartorius.training.finetune import FineTuned
+    from napari_sartorius.training.fit import ValidationEvent
+    from napari_sartorius.zoo import ModelBundle
+
+_LOG = logging.getLogger(__name__)
+_SAFE_S = 60.0
+"""A crash costs at most about so many seconds of training."""
+
+
+@dataclass(frozen=True)
+class CategoryScore:
+    """Competition score of one category before and after, 0..1; None where it was not measured."""
+
+    name: str
+    before: float | None
+    after: float | None
 
 
 @dataclass(frozen=True)
@@ -31,69 +64,237 @@ class TrainedModel:
         categories.
     steps
         Steps done.
+    best_step
+        The step whose weights were kept.
+    categories
+        The same per category.
     """
 
     name: str | None
     before: float | None
     after: float
     steps: int
+    best_step: int = 0
+    categories: tuple[CategoryScore, ...] = ()
 
 
 @dataclass(frozen=True)
 class FineTuneJob:
-    """Train a model further on a project's images; returns a `TrainedModel`.
+    """Train a model further on corrected images; returns a `TrainedModel`.
 
     Attributes
     ----------
-    project
-        The project's folder.
+    data
+        A project's folder, or anything that `read_dataset` takes.
     folder
-        The run's folder: checkpoints, ``curve.csv``, the finished model. A run that was killed goes
-        on when the same job is given again.
+        The run's folder: the annotations it began with, checkpoints, ``state.json``,
+        ``curve.csv``, pictures, the finished model. A run that was killed goes on when the same
+        job is given again, whatever has become of `data` meanwhile.
     model
         Name of the model to start from.
     name
         Of the new model.
     effort
         ``quick`` or ``thorough``.
+    recipe
+        A file of settings that go before those of `effort`.
     statuses
-        Which images are learnt from.
+        Which images of a project are learnt from.
     device
         As in `SegmentConfig`.
     """
 
-    project: Path
+    data: Path
     folder: Path
     model: str
     name: str
     effort: Literal["quick", "thorough"] = "quick"
+    recipe: Path | None = None
     statuses: tuple[str, ...] = ("done",)
     device: str = "auto"
 
+    outlives_viewer: ClassVar[bool] = True
+    """All that it makes lies in `folder`, and the model where the others are."""
+
     def run(self, context: WorkerContext) -> TrainedModel:
         """Train, and put the model where the others are when it is better than its start."""
-        from napari_sartorius.training.finetune import finetune
+        from napari_sartorius.training.finetune import BUDGETS, finetune
 
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
         context.cache.clear()
+        for name in (STOP_FILE, PAUSE_FILE, CANCEL_FILE):
+            (self.folder / name).unlink(missing_ok=True)
+        state = RunState(name=self.name, job=self._as_json())
+        with RunKeeper(self.folder, state, context.monitor) as keeper:
+            start, dataset, config = self.prepared(self.frozen_dataset())
+            write_text(self._settings, config.model_dump_json(indent=1))
+            keeper.state.steps = config.steps
+            config = config.model_copy(update={"checkpoint_every": _checkpoint_every(config)})
+            result = finetune(
+                start,
+                dataset,
+                self.folder,
+                effort=self.effort,
+                name=self.name,
+                config=config,
+                budget=None if self.recipe is not None else BUDGETS[self.effort],
+                monitor=keeper,
+                on_validated=Chronicle(self.folder, config, keeper.state),
+            )
+            made = self._outcome(result, config, dataset.category_names)
+            if made.name is not None:
+                with atomic_folder(user_models_folder() / self.name) as place:
+                    shutil.copytree(result.bundle.path, place, dirs_exist_ok=True)
+            keeper.state.result = asdict(made)
+        return made
+
+    def dataset(self) -> CocoDataset:
+        """What is learnt from: what the run began with, else what `data` holds now.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read.
+        """
+        if self._frozen.is_file():
+            return read_coco(self._frozen)
+        dataset = read_dataset(self.data)
+        is_project = self.data.is_dir() and isinstance(dataset.info.get("sartorius"), dict)
+        return chosen_images(dataset, self.statuses) if is_project else dataset
+
+    def frozen_dataset(self) -> CocoDataset:
+        """As `dataset`, kept in the run's folder from now on; images stay where they are."""
+        if not self._frozen.is_file():
+            write_coco(self._frozen, rebased(self.dataset(), self._frozen.parent))
+        return read_coco(self._frozen)
+
+    def prepared(self, dataset: CocoDataset) -> tuple[ModelBundle, CocoDataset, TrainConfig]:
+        """The start, the data in its terms, and the settings. Imports torch.
+
+        Raises
+        ------
+        UserError
+            When there is no such model, or the recipe cannot be read.
+        """
+        from napari_sartorius.training.config import TrainConfig
+        from napari_sartorius.training.finetune import finetune_config, in_terms_of
+        from napari_sartorius.training.recipe_file import with_recipe
+
         start = find_single(self.model)
-        dataset = chosen_images(project_dataset(self.project), self.statuses)
-        (self.folder / STOP_FILE).unlink(missing_ok=True)
-        result = finetune(
-            start,
-            dataset,
-            self.folder,
-            effort=self.effort,
-            name=self.name,
-            device=self.device,
-            monitor=context.monitor,
+        dataset = in_terms_of(dataset, start.card.category_names)
+        if self._settings.is_file():
+            return start, dataset, TrainConfig.read(self._settings)
+        config = finetune_config(start.card, dataset.category_names, self.effort)
+        if self.recipe is not None:
+            config = with_recipe(config, self.recipe)
+        changes: dict[str, Any] = {"device": self.device}
+        cores = psutil.cpu_count(logical=False) or 1
+        if config.threads is None and cores > 2:
+            changes["threads"] = cores - 1  # one for the viewer and what else is going on
+        return start, dataset, config.model_copy(update=changes)
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / SETTINGS_FILE
+
+    @property
+    def _frozen(self) -> Path:
+        return self.folder / DATA_FOLDER / "annotations.json"
+
+    def _as_json(self) -> dict[str, Any]:
+        values = asdict(self)
+        del values["folder"]  # it may be moved, together with its state
+        return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+    def _outcome(self, result: FineTuned, config: TrainConfig, names: list[str]) -> TrainedModel:
+        rows = _curve(self.folder)
+        figure = "score" if config.select_by == "competition" else config.select_by
+        best = max(rows, key=lambda row: row.get(figure, -1.0), default={})
+        first = rows[0] if rows and rows[0].get("step") == 0 else {}
+        scores = tuple(
+            CategoryScore(name, first.get(f"score_{n}"), best.get(f"score_{n}"))
+            for n, name in enumerate(names)
+            if f"score_{n}" in best or f"score_{n}" in first
         )
-        if not result.improved:
-            return TrainedModel(None, result.before, result.after, result.steps)
-        with atomic_folder(user_models_folder() / self.name) as place:
-            shutil.copytree(result.bundle.path, place, dirs_exist_ok=True)
-        return TrainedModel(self.name, result.before, result.after, result.steps)
+        return TrainedModel(
+            self.name if result.improved else None,
+            result.before,
+            result.after,
+            result.steps,
+            round(best.get("step", 0.0)),
+            scores,
+        )
+
+
+class Chronicle:
+    """Hears of every validation of a run: draws what it found, notes how long steps take.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    config
+        Its settings.
+    state
+        Hears how many steps were planned.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig, state: RunState) -> None:
+        from napari_sartorius.training.pictures import RunPictures
+
+        self._folder, self._state = folder, state
+
+        self._pictures = RunPictures(folder / PICTURES_FOLDER)
+        self._config = config
+
+    def __call__(self, event: ValidationEvent) -> None:
+        """Take in a validation."""
+        from napari_sartorius.inference.device import choose_device
+        from napari_sartorius.training.finetune_plan import read_plan
+        from napari_sartorius.training.step_times import remember_seconds, step_key
+
+        plan = read_plan(self._folder)
+        if plan is not None:
+            self._state.steps = plan.steps
+        if event.result is not None:
+            try:
+                self._pictures.write(event.result, improved=event.is_best)
+            except UserError as error:  # pictures are no reason to lose a run
+                _LOG.warning("%s", error)
+        if event.step:
+            device = choose_device(self._config.device).device
+            remember_seconds(step_key(self._config, device), event.row.get("seconds_per_step", 0.0))
+
+
+def continued(folder: Path, state: RunState) -> FineTuneJob:
+    """The job that goes on with a run.
+
+    Raises
+    ------
+    UserError
+        When the run is of another kind.
+    """
+    known = {field.name for field in fields(FineTuneJob)} - {"folder"}
+    given = {name: value for name, value in state.job.items() if name in known}
+    try:
+        if given.get("recipe") is not None:
+            given["recipe"] = Path(given["recipe"])
+        given["data"] = Path(given["data"])
+        given["statuses"] = tuple(given.get("statuses", ("done",)))
+        return FineTuneJob(folder=folder, **given)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder} holds a run of another program: discard it.") from error
+
+
+def result_of(state: RunState) -> TrainedModel | None:
+    """What a run that has finished returned, as its folder tells; None when it does not."""
+    told = dict(state.result or {})
+    try:
+        scores = tuple(CategoryScore(**one) for one in told.pop("categories", ()))
+        return TrainedModel(**told, categories=scores) if told else None
+    except TypeError:  # of another version
+        return None
 
 
 def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDataset:
@@ -104,3 +305,18 @@ def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDatase
         return isinstance(noted, dict) and noted.get("status", "new") in statuses
 
     return dataset.select(is_chosen)
+
+
+def _checkpoint_every(config: TrainConfig) -> int:
+    """Steps between checkpoints: a minute, where it is known how long a step takes."""
+    from napari_sartorius.inference.device import choose_device
+    from napari_sartorius.training.step_times import known_seconds, step_key
+
+    seconds = known_seconds(step_key(config, choose_device(config.device).device))
+    every = min(config.checkpoint_every, 100)
+    return min(every, max(5, round(_SAFE_S / seconds))) if seconds else every
+
+
+def _curve(folder: Path) -> list[dict[str, float]]:
+    with (folder / CURVE_FILE).open(newline="", encoding="utf-8") as stream:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]

@@ -63,29 +63,38 @@ class ForwardingMonitor(Monitor):
         due = now - self._sent_at >= _REPORT_EVERY
         if due or stage != self._stage or fraction >= 1.0:
             self._stage, self._sent_at = stage, now
-            self._channel.send(ProgressMessage(self._job_id, stage, fraction, seconds))
+            self._tell(ProgressMessage(self._job_id, stage, fraction, seconds))
 
     def notice(self, message: str) -> None:
         """Forward a notice at once."""
         _log.info("Notice: %s", message)
-        self._channel.send(NoticeMessage(self._job_id, message))
+        self._tell(NoticeMessage(self._job_id, message))
 
     def check(self) -> None:
         """Raise `Cancelled` when the viewer asked for it."""
         if self._inbox.is_cancelled(self._job_id):
             raise Cancelled
 
+    def _tell(self, message: ProgressMessage | NoticeMessage) -> None:
+        try:
+            self._channel.send(message)
+        except OSError:  # the viewer is gone
+            if not self._inbox.outlives_viewer:
+                raise
+
 
 class Inbox:
     """Reads the channel in a thread of its own, so that a cancel is heard while a job runs.
 
-    When the viewer is gone the process ends at once: nobody is left to take a result.
+    When the viewer is gone the process ends at once, since nobody is left to take a result; unless
+    the job leaves what it makes on the disk and `outlives_viewer`: then it ends with the job.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._requests: queue.SimpleQueue[JobRequest] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
+        self.outlives_viewer = False
 
     def start(self) -> None:
         """Begin to listen."""
@@ -104,7 +113,10 @@ class Inbox:
             try:
                 message = self._channel.receive()
             except (EOFError, OSError):
-                os._exit(0)
+                if not self.outlives_viewer:
+                    os._exit(0)
+                _print_nowhere()
+                return
             except BaseException:
                 traceback.print_exc()
                 os._exit(3)
@@ -130,6 +142,9 @@ def _run(request: JobRequest, channel: Channel, inbox: Inbox, cache: WarmCache) 
     end: ResultMessage | CancelledMessage | FailedMessage
     try:
         job = unpack(request.payload)
+        if getattr(job, "outlives_viewer", False):
+            inbox.outlives_viewer = True
+            _yield_to_others()
         monitor.check()
         end = ResultMessage(request.job_id, pack(job.run(WorkerContext(monitor, cache))))
     except Cancelled:
@@ -142,6 +157,20 @@ def _run(request: JobRequest, channel: Channel, inbox: Inbox, cache: WarmCache) 
         if not isinstance(error, UserError):
             cache.clear()
     channel.send(end)
+
+
+def _print_nowhere() -> None:
+    """Let what is printed go nowhere: a print into the pipe of a dead viewer would be an error."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+
+
+def _yield_to_others() -> None:
+    """Go behind the worker that somebody waits for, for as long as this process lives."""
+    if sys.platform != "win32":  # there all workers yield to the viewer, and to each other alike
+        os.nice(3)
 
 
 def describe_failure(job_id: int, error: BaseException) -> FailedMessage:

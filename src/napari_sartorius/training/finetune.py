@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.finetune_images import FineTuningImages
-    from napari_sartorius.training.fit import FitResult
+    from napari_sartorius.training.fit import FitResult, ValidationEvent
     from napari_sartorius.zoo.learnt_from import Kept
 
 __all__ = ["BUDGETS", "Effort", "FineTuned", "finetune", "finetune_config", "in_terms_of"]
@@ -96,6 +96,7 @@ def finetune(
     budget: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
     monitor: Monitor | None = None,
+    on_validated: Callable[[ValidationEvent], None] | None = None,
 ) -> FineTuned:
     """Train a model further on corrected images.
 
@@ -127,6 +128,8 @@ def finetune(
         Seconds that the budget is counted in.
     monitor
         Progress, notices, cancel.
+    on_validated
+        Called after each validation, as by `Trainer`.
 
     Raises
     ------
@@ -167,7 +170,7 @@ def finetune(
         folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
     )
     del network
-    learnt = _learn(config, plan, sides, initial, folder, stopwatch, monitor)
+    learnt = _learn(config, plan, sides, initial, folder, stopwatch, monitor, on_validated)
     learnt_from = LearntFrom(
         parent=start.card.name,
         parent_sha256=start.card.sha256,
@@ -208,6 +211,7 @@ def _learn(
     folder: Path,
     stopwatch: Stopwatch,
     monitor: Monitor,
+    on_validated: Callable[[ValidationEvent], None] | None,
 ) -> _Learnt:
     """Train as planned, then choose between the start, what was learnt, and what lies between."""
     config, replay = plan.applied_to(config), config.replay
@@ -225,6 +229,7 @@ def _learn(
         mixed_sampling(len(sides.training), len(sides.old), replay.share)
         if replay and sides.old
         else None,
+        on_validated,
     )
     if replay is not None:
         pull_towards(initial, trainer.network, trainer.optimiser, replay.pull)

@@ -29,6 +29,8 @@ PLAN_FILE = "plan.json"
 _LOOKED_AT = 3_000_000
 # Share of the budget that is left for reading and writing, and for what slows down on the way.
 _RESERVE = 0.05
+# Seconds of work that a computer which is switched off may cost.
+_SAFE = 60.0
 # So many times the budget is too long.
 _OVERTIME = 1.2
 
@@ -201,6 +203,8 @@ def make_plan(
         rest = stopwatch.budget - stopwatch.seconds()
         other = 1 + len(config.replay.blends if config.replay else ())
         config = fitted(config, pace, rest - _RESERVE * stopwatch.budget, other)
+        often = max(5, round(_SAFE / pace.step))
+        config = config.model_copy(update={"checkpoint_every": min(config.checkpoint_every, often)})
         monitor.notice(
             f"a step takes {pace.step:.2g} s here: {config.steps} steps fit into the "
             f"{rest / 60:.0f} minutes that are left"

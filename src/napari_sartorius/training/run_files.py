@@ -5,6 +5,9 @@ from __future__ import annotations
 STOP_FILE = "stop"
 """A file of this name ends the run after the present step; its best stays."""
 
+CANCEL_FILE = "cancel"
+"""A file of this name ends the run at once: whoever watches it need not have started it."""
+
 PAUSE_FILE = "pause"
 """While a file of this name exists the run waits, with a fresh checkpoint and an idle processor."""
 
@@ -28,3 +31,9 @@ MODEL_FOLDER = "model"
 
 PICTURES_FOLDER = "pictures"
 """Validation images with truth and prediction, ``NAME-before.png`` and ``NAME-now.png``."""
+
+DATA_FOLDER = "data"
+"""The annotations that the run began with, so that it goes on with the same ones."""
+
+SETTINGS_FILE = "settings.json"
+"""The configuration that was asked for, before anything was fitted to the data or the time."""

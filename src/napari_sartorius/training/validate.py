@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,15 +14,13 @@ from napari_sartorius.core.paste import paste
 from napari_sartorius.evaluation.coco_ap import coco_average_precision
 from napari_sartorius.evaluation.threshold_search import search_thresholds
 from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.training.images import AnnotatedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.nn.network import Network
-    from napari_sartorius.training.images import AnnotatedImage
 
 _SCORES = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
 # Smaller masks are crumbs left over where objects overlapped.
@@ -30,15 +29,43 @@ _SMALLEST_MASK = 20
 
 @dataclass
 class ValidationResult:
-    """Competition score overall and per category, and the score thresholds that gave it."""
+    """Competition score overall and per category, and the score thresholds that gave it.
+
+    Attributes
+    ----------
+    score
+        Mean over the images, 0..1.
+    per_category, thresholds
+        By 0-based category, for those that occur.
+    ap50, ap
+        COCO mask AP of objects that score above 0.1, mean of the categories, 0..1: at an IoU of
+        0.5, and the mean of 0.50 to 0.95.
+    predictions
+        What was found in each image, from the lowest score that was tried on; to be drawn.
+    images
+        The images.
+    """
 
     score: float
     per_category: dict[int, float]
     thresholds: dict[int, float]
     ap50: float = 0.0
-    """COCO mask AP at an IoU of 0.5, of objects that score above 0.1; mean of the categories."""
     ap: float = 0.0
-    """The same, mean of the IoU thresholds 0.50 to 0.95."""
+    predictions: list[Instances] = field(default_factory=list)
+    images: Sequence[AnnotatedImage] = ()
+
+    def shown(self, number: int) -> Instances:
+        """What of image `number` counted: objects above the thresholds of their categories."""
+        found = self.predictions[number]
+        # A category that no image of the validation shows has no threshold, nor any right object.
+        needed = np.array(
+            [
+                self.thresholds.get(c, np.inf)
+                for c in range(int(found.categories.max(initial=0)) + 1)
+            ]
+        )
+        keep = (found.scores >= needed[found.categories]) & (found.masks.area() >= _SMALLEST_MASK)
+        return found[keep]
 
 
 @torch.inference_mode()
@@ -74,7 +101,14 @@ def validate(
         thresholds={c: found.score_threshold for c, found in searched.items()},
         ap50=float(np.nan_to_num(precision.ap50)),
         ap=float(np.nan_to_num(precision.ap)),
+        predictions=[_counting(truth, found) if one_type else found for truth, found in cases],
+        images=images,
     )
+
+
+def _counting(truth: Instances, found: Instances) -> Instances:
+    """What counts where an image shows one kind of cells: objects of that kind."""
+    return found[np.isin(found.categories, truth.categories)] if len(truth) else found
 
 
 def _predict(

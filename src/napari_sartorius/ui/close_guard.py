@@ -7,7 +7,7 @@ window's close event sees every way to close, in every version.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
@@ -15,16 +15,30 @@ from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUESTION = "A segmentation is running; stop it and close?"
+
+class Question(NamedTuple):
+    """What is going on, and what closing now would mean for it."""
+
+    text: str
+    detail: str
 
 
-def ask(window: QWidget) -> bool:
-    """Ask whether to close although a run would be lost; blocks until the user has answered."""
+SEGMENTING = Question(
+    "A segmentation is running; stop it and close?", "What it has found so far is not kept."
+)
+TRAINING = Question(
+    "A training is running; stop it and close?",
+    "It can be continued from its last checkpoint: the tab Train offers it next time.",
+)
+
+
+def ask(window: QWidget, question: Question = SEGMENTING) -> bool:
+    """Ask whether to close although a run would end; blocks until the user has answered."""
     box = QMessageBox(window)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("Close napari?")
-    box.setText(QUESTION)
-    box.setInformativeText("What it has found so far is not kept.")
+    box.setText(question.text)
+    box.setInformativeText(question.detail)
     close = box.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
     stay = box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(stay)
@@ -39,12 +53,12 @@ class CloseGuard(QObject):
     Parameters
     ----------
     would_lose : callable
-        Says whether closing now would lose a run that the user waits for.
+        What to ask because closing now would end a run that the user waits for, or None.
     parent : QObject
         Whose lifetime the guard shares.
     """
 
-    def __init__(self, would_lose: Callable[[], bool], parent: QObject) -> None:
+    def __init__(self, would_lose: Callable[[], Question | None], parent: QObject) -> None:
         super().__init__(parent)
         self._would_lose = would_lose
         self._window: QMainWindow | None = None
@@ -70,7 +84,13 @@ class CloseGuard(QObject):
         """Refuse to close when the user wants the run to go on."""
         if event is None or watched is not self._window or event.type() != QEvent.Type.Close:
             return False
-        if not self._would_lose() or ask(self._window):
+        question = self._would_lose()
+        if question is None or self._is_closed_by_script() or ask(self._window, question):
             return False
         event.ignore()
         return True
+
+    def _is_closed_by_script(self) -> bool:
+        """Whether the viewer is being taken down already: napari closes its canvas first then."""
+        canvas = getattr(self._window, "_qt_viewer", None)
+        return isinstance(canvas, QWidget) and canvas.isHidden()

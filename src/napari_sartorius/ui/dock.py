@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.close_guard import CloseGuard
+from napari_sartorius.ui.close_guard import SEGMENTING, TRAINING, CloseGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QSize
     from qtpy.QtGui import QShowEvent
 
+    from napari_sartorius.ui.close_guard import Question
     from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
     from napari_sartorius.ui.other_tabs import OtherTabs
     from napari_sartorius.ui.segment_tab import SegmentTab
@@ -143,8 +144,10 @@ class SartoriusDock(QWidget):
         elif self._was_docked:
             self.shut_down()
 
-    def _would_lose_a_run(self) -> bool:
-        return self._segment is not None and self._segment.would_lose_a_run()
+    def _would_lose_a_run(self) -> Question | None:
+        if self._segment is not None and self._segment.would_lose_a_run():
+            return SEGMENTING
+        return TRAINING if self._others is not None and self._others.is_training else None
 
     def _fill(self) -> None:
         """Build the tabs, once."""

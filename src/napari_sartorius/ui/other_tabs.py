@@ -104,6 +104,11 @@ class OtherTabs(QObject):
         """The Models tab, built by being asked for."""
         return self._models.content
 
+    @property
+    def is_training(self) -> bool:
+        """Whether a training goes on that closing the dock would end."""
+        return self._train.is_made and self.train.ends_with_us
+
     def stop(self) -> None:
         """End what they do, save what they hold."""
         late = (self._correct, self._evaluate, self._train, self._project, self._models)
@@ -202,7 +207,14 @@ class OtherTabs(QObject):
     def _make_train(self) -> TrainTab:
         from napari_sartorius.ui.train.train_tab import TrainTab
 
-        tab = TrainTab(self._bridge(), self._open_project, self._save_project, _cards)
+        tab = TrainTab(
+            self._viewer,
+            self._bridge(),
+            self._make_client,
+            self._open_project,
+            self._save_project,
+            _cards,
+        )
         tab.model_made.connect(lambda _: self._offer_models())
         tab.use_asked.connect(self._use_trained)
         return tab

@@ -23,6 +23,7 @@ QFrame[role="rule"] {{ background: {foreground}; max-height: 1px; min-height: 1p
 QFrame[role="card"] {{ background: {foreground}; border-radius: 4px; }}
 QFrame[role="card"] QLabel, QFrame[role="card"] QWidget {{ background: none; }}
 QFrame[role="card"] QLabel[role="chip"] {{ background: {primary}; }}
+QFrame[role="card"] QPushButton[role="plain"] {{ background: {primary}; }}
 QScrollBar:vertical {{ max-width: 8px; margin: 0px; background: {background}; }}
 QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: {background}; }}
 QScrollBar::handle:vertical {{ background: {primary}; border-radius: 4px; }}
@@ -65,6 +66,10 @@ QTableView::item:selected {{ background: {current}; color: {text}; }}
 QHeaderView::section {{ background: {foreground}; border: 0px; padding: 3px 3px; }}
 QPushButton[role="filter"] {{ padding: 3px 4px; text-align: left; background: {background}; }}
 QPushButton[role="filter"]:checked {{ background: {foreground}; color: {text}; }}
+QToolButton[role="picture"] {{ border: 0px; padding: 0px; background: {foreground}; }}
+QToolButton[role="picture"]:hover, QToolButton[role="picture"]:focus {{
+    border: 1px solid {text};
+}}
 QPushButton[role="segment"] {{ border-radius: 0px; padding: 5px 2px; }}
 QPushButton[role="segment"]:checked {{ background: {current}; color: {text}; }}
 QProgressBar {{ border: 0px; background: {primary}; border-radius: 3px; }}

@@ -1,42 +1,68 @@
-"""The Train tab: choose a start and an effort, watch it learn, use the result."""
+"""The Train tab: choose and look at the plan, watch it learn, use the result."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import Choice, add_row, button, heading, new_form, quiet, rule
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.project.folder import RUNS, TRASH
+from napari_sartorius.training.run_files import CANCEL_FILE, DATA_FOLDER
+from napari_sartorius.training.run_state import (
+    discard,
+    live_runs,
+    read_state,
+    unfinished_runs,
+    user_runs_folder,
+)
+from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.run_panel import Tone, duration
-from napari_sartorius.ui.style import set_role
-from napari_sartorius.ui.train.curve import CurvePlot, read_curve
+from napari_sartorius.ui.train import questions
+from napari_sartorius.ui.train.data_choice import LAYERS, PROJECT
+from napari_sartorius.ui.train.layer_pairs import write_pairs
+from napari_sartorius.ui.train.looking import Looking
+from napari_sartorius.ui.train.run_watcher import RunWatcher
+from napari_sartorius.ui.train.setup_page import SetupPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari.components import ViewerModel
+
+    from napari_sartorius.engine.plan_jobs import PlannedTraining
     from napari_sartorius.engine.train_jobs import FineTuneJob, TrainedModel
     from napari_sartorius.io.project import Project
+    from napari_sartorius.training.run_state import RunState
+    from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.job_bridge import JobBridge
+    from napari_sartorius.ui.train.run_page import RunPage
     from napari_sartorius.zoo.ensemble_card import AnyCard
 
-EFFORTS = {"quick": "Quick", "thorough": "Thorough"}
-STEPS = {"quick": 300, "thorough": 2000}
-_SAID = {
-    "quick": "300 steps: some minutes on a computer without a graphics card.",
-    "thorough": "2,000 steps: an hour or so without a graphics card.",
-}
+_MUCH_S = 60.0
+"""Whoever cancels a longer run is asked whether that is meant."""
+_FOR_THE_LOG = (" tensors ", "paused after step", "going on", "resumed at step")
+"""What a run tells that the page shows anyway, or that nobody who looks at cells asks for."""
 
 
 class TrainTab(QWidget):
-    """Fine-tuning on the open project.
+    """Fine-tuning on corrected images.
 
     Parameters
     ----------
+    viewer : ViewerModel
+        Whose layers can be learnt from.
     bridge : JobBridge
         Runs the training in a worker of its own; the viewer and the other tabs stay free.
+    make_client : callable
+        Makes the worker that plans and previews.
     project : callable
         Gives the open project or None.
     save : callable
@@ -52,7 +78,9 @@ class TrainTab(QWidget):
 
     def __init__(
         self,
+        viewer: ViewerModel,
         bridge: JobBridge,
+        make_client: Callable[[], EngineClient],
         project: Callable[[], Project | None],
         save: Callable[[], bool],
         cards: Callable[[], Sequence[AnyCard]],
@@ -62,256 +90,285 @@ class TrainTab(QWidget):
         self._bridge = bridge
         self._project = project
         self._save = save
-        self._cards = cards
         self._job: FineTuneJob | None = None
         self._made: str | None = None
-        self.start = Choice()
-        self.effort = Choice()
-        for key, title in EFFORTS.items():
-            self.effort.addItem(title, key)
-        self.name = QLineEdit()
-        self.plan = quiet(role="body")
-        self.time = quiet()
-        self.run_button = button("Train", "primary", "train_run")
-        self.stop_button = button("Stop and keep the best", "plain", "train_stop")
-        self.cancel_button = button("Cancel", "plain", "train_cancel")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
-        self.bar.setRange(0, 1000)
-        self.stage = quiet()
-        self.curve = CurvePlot()
-        self.message = quiet()
-        self.use_button = button("Use this model now", "primary", "train_use")
-        self._build()
-        self._connect()
-        self._show_idle()
-
-    def _build(self) -> None:
-        form = new_form()
-        add_row(form, "Start from", self.start, "train_start")
-        add_row(form, "Effort", self.effort, "train_effort")
-        add_row(form, "Name", self.name, "train_name")
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        for one in (self.run_button, self.stop_button, self.cancel_button):
-            buttons.addWidget(one, 1)
+        self._began = 0.0
+        self._draft: Path | None = None
+        self._run_page: RunPage | None = None
+        self._steps = 0
+        self.setup = SetupPage(viewer, project, cards)
+        self.looking = Looking(make_client, self)
+        self._writing = InBackground(self)
+        self._watcher = RunWatcher(self)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.setup)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(6)
-        layout.addWidget(heading("Learn from what was corrected"))
-        layout.addLayout(form)
-        layout.addWidget(self.time)
-        layout.addWidget(rule())
-        layout.addWidget(self.plan)
-        layout.addLayout(buttons)
-        for widget in (self.bar, self.stage, self.curve, self.message, self.use_button):
-            layout.addWidget(widget)
-        layout.addStretch(1)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.pages)
+        self._connect()
+        self.setup.refresh()
+
+    @property
+    def plan(self) -> object:
+        """The plan that is shown."""
+        return self.setup.plan
+
+    @property
+    def run_page(self) -> RunPage:
+        """What a run shows; made, and its plots imported, by the first run."""
+        if self._run_page is None:
+            from napari_sartorius.ui.train.run_page import RunPage
+
+            page = self._run_page = RunPage()
+            page.cancel_clicked.connect(self.cancel)
+            page.use_clicked.connect(self._on_use)
+            page.back_clicked.connect(self._show_setup)
+            self.pages.addWidget(page)
+        return self._run_page
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a training goes on, or is about to."""
+        return self.ends_with_us or self._watcher.is_watching
+
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether a training goes on that closing the dock would end."""
+        return self._bridge.is_running or self._writing.is_running
 
     def _connect(self) -> None:
-        self.effort.currentIndexChanged.connect(self._show_plan)
-        self.start.currentIndexChanged.connect(self._on_start)
-        self.name.textChanged.connect(self._show_plan)
-        self.run_button.clicked.connect(self.run)
-        self.stop_button.clicked.connect(self.stop_and_keep)
-        self.cancel_button.clicked.connect(self._bridge.cancel)
-        self.use_button.clicked.connect(self._on_use)
-        self._bridge.progressed.connect(self._on_progress)
+        setup, looking = self.setup, self.looking
+        setup.changed.connect(self._on_choice)
+        setup.run_clicked.connect(self.run)
+        setup.unfinished.continue_asked.connect(self.go_on)
+        setup.unfinished.discard_asked.connect(self.discard)
+        setup.preview.others_asked.connect(looking.other_pictures)
+        looking.planned.connect(self._on_plan)
+        looking.timed.connect(setup.plan.show_seconds)
+        looking.pictured.connect(setup.preview.show_crops)
+        looking.failed.connect(self._on_no_answer)
+        self._writing.finished.connect(lambda job: self._bridge.run(job))
+        self._writing.failed.connect(self._on_failed)
         self._bridge.noticed.connect(self._on_notice)
-        self._bridge.finished.connect(self._on_finished)
-        self._bridge.failed.connect(self._on_failed)
-        self._bridge.cancelled.connect(self._on_cancelled)
+        for source in (self._bridge, self._watcher):
+            source.progressed.connect(self._on_progress)
+            source.finished.connect(self._on_finished)
+            source.failed.connect(self._on_failed)
+            source.cancelled.connect(self._on_cancelled)
+
+    # -- what the user asks for ------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Look again at the project and the models, when the tab is shown."""
-        if self._bridge.is_running:
+        """Look again at the project, the layers and the models, when the tab is shown."""
+        if self.is_running:
             return
-        chosen = self.start.currentData()
-        with QSignalBlocker(self.start):
-            self.start.clear()
-            for card in filter(_can_learn, self._cards()):
-                self.start.addItem(card.title or card.name, card.name)
-            if chosen is not None:
-                self.start.select_data(chosen)
-        self._on_start()
-
-    def obstacle(self) -> str | None:
-        """One sentence saying why training cannot begin, or None."""
-        project = self._project()
-        if project is None:
-            return "Open a project first, in the tab Project."
-        if project.read_only is not None:
-            return f"The project cannot be changed: {project.read_only}."
-        images, cells = _done(project)
-        if not images or not cells:
-            return "Mark corrected images as done first: the model learns from those."
-        if self.start.currentData() is None:
-            return "There is no model to start from."
-        name = self.name.text().strip()
-        if not name or not all(c.isalnum() or c in "._-" for c in name):
-            return "Give the model a name of letters, digits, dots and dashes."
-        if name in {card.name for card in self._cards()}:
-            return f"There is a model called {name} already: choose another name."
-        return None
+        self.setup.refresh()
+        self._offer_unfinished()
+        live = live_runs(self._places())
+        if live:  # its viewer has crashed, or it is another one's
+            self._attach(*live[0])
 
     def run(self) -> None:
         """Start training."""
-        project = self._project()
-        if self._bridge.is_running or project is None or self.obstacle() or not self._save():
+        ready = self.setup.obstacle() is None and self.setup.plan.is_ready
+        if self.is_running or not ready or not self._save():
             return
         from napari_sartorius.engine.train_jobs import FineTuneJob
 
-        self._made = None
-        name = self.name.text().strip()
-        self._job = FineTuneJob(
-            project=project.folder,
-            folder=project.folder / "runs" / f"{name}-{datetime.now():%Y%m%d-%H%M%S}",
-            model=str(self.start.currentData()),
+        setup, name = self.setup, self.setup.name.text().strip()
+        folder = self._runs_folder() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        pairs, path = setup.data.layers, setup.data.path
+        job = FineTuneJob(
+            data=path if path is not None else folder / DATA_FOLDER,
+            folder=folder,
+            model=str(setup.start.currentData()),
             name=name,
-            effort=self.effort.currentData(),
+            effort=setup.recipe.effort,
+            recipe=setup.recipe.file,
         )
-        self._show_running()
-        self._bridge.run(self._job)
+        self._begin(job, self._steps)
+        if setup.data.chosen == LAYERS:
 
-    def stop_and_keep(self) -> None:
-        """End the run after the present step with the best that it has."""
-        if self._job is None:
+            def write(tell: Callable[[str], None]) -> FineTuneJob:
+                write_pairs(pairs, job.data)
+                return job
+
+            self._writing.run(write)
+        else:
+            self._bridge.run(job)
+
+    def go_on(self, folder: Path, state: RunState) -> None:
+        """Continue a run that was cut short."""
+        from napari_sartorius.engine.train_jobs import continued
+
+        if self.is_running:
             return
-        from napari_sartorius.training.run_files import STOP_FILE
+        try:
+            job = continued(folder, state)
+        except UserError as error:
+            self.setup.say(str(error), Tone.ERROR)
+            return
+        self._begin(job, state.steps)
+        self._bridge.run(job)
 
-        self.stop_button.setEnabled(False)
-        self.stage.setText("Stopping after this step …")
-        self._job.folder.mkdir(parents=True, exist_ok=True)
-        (self._job.folder / STOP_FILE).touch()
+    def discard(self, folder: Path) -> None:
+        """Move an unfinished run to the trash, when the user says yes."""
+        if not questions.may_discard(self, folder.name):
+            return
+        project = self._project()
+        mine = project is not None and folder.parent == project.folder / RUNS
+        trash = project.folder / TRASH if mine and project else folder.parent.parent / TRASH
+        try:
+            discard(folder, trash)
+        except UserError as error:
+            self.setup.say(str(error), Tone.ERROR)
+        self._offer_unfinished()
+
+    def cancel(self) -> None:
+        """End the run; asks when it has gone on for a while."""
+        spent = time.monotonic() - self._began
+        if spent >= _MUCH_S and not questions.may_cancel(self, duration(spent)):
+            return
+        if self._writing.is_running:
+            self._writing.abandon()
+            self._on_cancelled()
+        elif self._watcher.is_watching and self._job is not None:
+            (self._job.folder / CANCEL_FILE).touch()
+        else:
+            self._bridge.cancel()
 
     def stop(self) -> None:
         """End without a word; the dock is going away."""
+        self.looking.close()
+        self._writing.abandon()
+        self._watcher.stop()
         self._bridge.close()
+        self.setup.stop()
+        if self._run_page is not None:
+            self._run_page.stop()
+        self._drop_draft()
 
-    # -- what is shown ---------------------------------------------------------------------------
+    # -- before a run ----------------------------------------------------------------------------
 
-    def _on_start(self) -> None:
-        card = self.start.currentData()
+    def _on_choice(self) -> None:
+        if self.is_running:
+            return
+        setup = self.setup
+        self.looking.forget()
+        obstacle = setup.obstacle()
+        setup.plan.say(obstacle or "Counting cells …")
+        setup.say("")
+        setup.run_button.setEnabled(False)
+        if obstacle is None:
+            self.looking.ask(self._drafted())
+
+    def _drafted(self) -> Callable[[], FineTuneJob]:
+        """Makes the job that would be run, in another thread; of layers it writes a draft."""
+        from napari_sartorius.engine.train_jobs import FineTuneJob
+
+        setup = self.setup
+        pairs, path = setup.data.layers, setup.data.path
+        model, name = str(setup.start.currentData()), setup.name.text().strip()
+        effort, recipe = setup.recipe.effort, setup.recipe.file
+        self._drop_draft()
+        draft = self._draft = Path(tempfile.mkdtemp(prefix="sartorius-"))
+
+        def make() -> FineTuneJob:
+            data = path
+            if data is None:
+                data = draft / DATA_FOLDER
+                if not data.exists():
+                    write_pairs(pairs, data)
+            # No run has this folder: everything is read from `data`.
+            return FineTuneJob(data, draft / "run", model, name, effort, recipe)
+
+        return make
+
+    def _on_plan(self, planned: PlannedTraining) -> None:
+        self._steps = planned.plan.steps
+        self.setup.plan.show_plan(planned)
+        self.setup.show_obstacle()
+
+    def _on_no_answer(self, what: str, sentence: str) -> None:
+        if what == "plan":
+            self.setup.plan.say(sentence, Tone.ERROR)
+            self.setup.show_obstacle()
+        elif what == "preview":  # a run can do without
+            self.setup.preview.hide()
+            self.setup.say(sentence, Tone.WARNING)
+
+    def _offer_unfinished(self) -> None:
+        self.setup.unfinished.show_runs(unfinished_runs(self._places()))
+
+    def _places(self) -> list[Path]:
+        """Where runs may be that this dock may touch."""
         project = self._project()
-        if card is not None and project is not None:
-            with QSignalBlocker(self.name):
-                self.name.setText(_free_name(f"{card}-{project.folder.name}", self._cards()))
-        self._show_plan()
+        mine = project is not None and project.read_only is None
+        return [user_runs_folder(), *([project.folder / RUNS] if mine and project else [])]
 
-    def _show_plan(self) -> None:
-        self.time.setText(_SAID[self.effort.currentData()])
-        obstacle = self.obstacle()
+    def _runs_folder(self) -> Path:
         project = self._project()
-        if obstacle is not None or project is None:
-            set_role(self.plan, "muted")
-            self.plan.setText(obstacle or "")
-        else:
-            images, cells = _done(project)
-            measured = (
-                "a quarter of each is kept apart to measure the result"
-                if images < 5
-                else "one in five is kept apart to measure the result"
-            )
-            set_role(self.plan, "body")
-            self.plan.setText(f"{cells:,} cells in {images} done images; {measured}.")
-        self.run_button.setEnabled(obstacle is None and not self._bridge.is_running)
+        mine = self.setup.data.chosen == PROJECT and project is not None
+        return project.folder / RUNS if mine and project else user_runs_folder()
 
-    def _show_idle(self) -> None:
-        for one in (self.bar, self.stage, self.stop_button, self.cancel_button):
-            one.hide()
-        self.run_button.show()
-        self.curve.setVisible(self._job is not None)
-        self.use_button.setVisible(self._made is not None)
-        self._show_plan()
+    def _drop_draft(self) -> None:
+        if self._draft is not None:
+            shutil.rmtree(self._draft, ignore_errors=True)
+            self._draft = None
 
-    def _show_running(self) -> None:
-        self._say("")
-        self.run_button.hide()
-        self.use_button.hide()
-        self.stop_button.setEnabled(True)
-        self.bar.setValue(0)
-        self.curve.show_rows([], STEPS[self.effort.currentData()])
-        for one in (self.bar, self.stage, self.stop_button, self.cancel_button, self.curve):
-            one.show()
-        self.stage.setText("Starting …")
+    def _attach(self, folder: Path, state: RunState) -> None:
+        """Show a run that another process works on."""
+        from napari_sartorius.engine.train_jobs import continued
 
-    def _on_progress(self, stage: str, fraction: float, seconds_left: Any) -> None:
-        self.bar.setValue(round(fraction * 1000))
-        left = ""
-        if seconds_left is not None and seconds_left >= 1:
-            left = f" · about {duration(seconds_left)} left"
-        if self.stop_button.isEnabled():
-            self.stage.setText(f"{stage[:1].upper()}{stage[1:]}{left}")
+        try:
+            job = continued(folder, state)
+        except UserError:
+            return
+        self._begin(job, state.steps, time.time() - state.started)
+        self.run_page.say("It went on while napari was closed.")
+        self._watcher.watch(folder)
+
+    # -- while it runs ---------------------------------------------------------------------------
+
+    def _begin(self, job: FineTuneJob, steps: int, spent: float = 0.0) -> None:
+        self.looking.close()  # its memory is needed now
+        self._drop_draft()
+        self._job, self._made, self._began = job, None, time.monotonic() - spent
+        self.run_page.begin(job.folder, job.name, steps)
+        self.pages.setCurrentWidget(self.run_page)
+
+    def _on_progress(self, stage: str, fraction: float, seconds_left: object) -> None:
+        if self._job is not None:
+            state = read_state(self._job.folder)
+            self.run_page.show_steps(state.steps if state is not None else 0)
+        self.run_page.show_progress(stage, fraction, seconds_left)
 
     def _on_notice(self, text: str) -> None:
-        self._show_curve()
-        if not text.startswith("step "):
-            self._say(text)
-
-    def _show_curve(self) -> None:
-        if self._job is not None:
-            self.curve.show_rows(
-                read_curve(self._job.folder / "curve.csv"), STEPS[self._job.effort]
-            )
+        if text.startswith("step "):
+            self.run_page.look()
+        elif not any(words in text for words in _FOR_THE_LOG):
+            self.run_page.say(text)
 
     def _on_finished(self, result: TrainedModel) -> None:
-        self._show_curve()
         self._made = result.name
-        score = f"{result.after:.3f}"
-        if result.name is None:
-            self._say(
-                f"After {result.steps} steps it was no better than before (score {score}), so "
-                "nothing was added. More corrected images help most.",
-                Tone.WARNING,
-            )
-        elif result.before is None:
-            self._say(f"{result.name} is in the list of models (score {score}).")
-        else:
-            self._say(
-                f"{result.name} is in the list of models: score {result.before:.3f} before, "
-                f"{score} now, on cells that it was not trained on."
-            )
-        self._on_start()  # a name for the next one
-        self._show_idle()
+        self.run_page.show_outcome(result)
         if result.name is not None:
             self.model_made.emit(result.name)
 
     def _on_failed(self, sentence: str) -> None:
-        self._show_idle()
-        self._say(sentence, Tone.ERROR)
+        self.run_page.show_end(sentence, Tone.ERROR)
         show_error(sentence)
 
     def _on_cancelled(self) -> None:
-        self._show_idle()
-        self._say("Cancelled; nothing was added.")
+        self.run_page.show_end(
+            "Cancelled; nothing was added. The run can be continued under “Train another”.",
+            Tone.QUIET,
+        )
 
     def _on_use(self) -> None:
         if self._made is not None:
             self.use_asked.emit(self._made)
 
-    def _say(self, text: str, tone: Tone = Tone.QUIET) -> None:
-        set_role(self.message, tone.value)
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-
-
-def _done(project: Project) -> tuple[int, int]:
-    """Images that are done, and the cells in them."""
-    done = [image for image in project.images if project.status(image) == "done"]
-    return len(done), sum(project.object_count(image.id) for image in done)
-
-
-def _can_learn(card: AnyCard) -> bool:
-    """Whether a model can be trained; of an ensemble each member can, on its own."""
-    from napari_sartorius.zoo.card import ModelCard
-
-    return isinstance(card, ModelCard)
-
-
-def _free_name(wish: str, cards: Sequence[AnyCard]) -> str:
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in wish)
-    taken, name, number = {card.name for card in cards}, plain, 2
-    while name in taken:
-        name, number = f"{plain}-{number}", number + 1
-    return name
+    def _show_setup(self) -> None:
+        self.pages.setCurrentWidget(self.setup)
+        self.refresh()

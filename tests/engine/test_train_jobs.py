@@ -1,0 +1,226 @@
+"""A training belongs to its folder: it outlives the window, and goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+
+from annotated_discs import SIDE, dataset_of_masks, discs
+from napari_sartorius.core.categories import Category
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.engine.context import WorkerContext
+from napari_sartorius.engine.plan_jobs import PlanJob, PreviewJob, TimeStepJob
+from napari_sartorius.engine.train_jobs import FineTuneJob, continued, result_of
+from napari_sartorius.io.coco import read_coco, write_coco
+from napari_sartorius.training.run_files import BEST_FILE, CURVE_FILE, LAST_FILE, STATE_FILE
+from napari_sartorius.training.run_state import RunState, live_runs, read_state, unfinished_runs
+from napari_sartorius.training.step_times import known_seconds, step_key
+from napari_sartorius.zoo import find_bundle
+from tiny_models import save_tiny_bundle
+
+RECIPE = {
+    "crop": 64,
+    "batch_size": 1,
+    "steps": 12,
+    "learning_rate": 2e-3,
+    "warmup_steps": 2,
+    "ema": 0.5,
+    "validate_every": 4,
+    "checkpoint_every": 4,
+    "precision": "float32",
+    "threads": 1,
+}
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FineTuneJob:
+    """A training of seconds on six small images."""
+    monkeypatch.setenv("SARTORIUS_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("SARTORIUS_STATE", str(tmp_path / "state"))
+    save_tiny_bundle(tmp_path / "models" / "tiny")
+    (tmp_path / "data").mkdir()
+    dataset = dataset_of_masks(tmp_path / "data", [discs()] * 5)
+    for image in dataset.images:  # discs that can be seen
+        pixels = np.array(Image.open(tmp_path / "data" / image.file_name)) // 8 + 100
+        for mask in dataset.instances[image.id].masks.to_labels()[None]:
+            pixels[mask > 0] += 90
+        Image.fromarray(pixels).save(tmp_path / "data" / image.file_name)
+    dataset.categories[0] = Category(1, "big")
+    write_coco(tmp_path / "data" / "annotations.json", dataset)
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE))
+    return FineTuneJob(
+        tmp_path / "data",
+        tmp_path / "runs" / "one",
+        "tiny",
+        "ours",
+        recipe=tmp_path / "recipe.json",
+        device="cpu",
+    )
+
+
+def _curve(folder: Path) -> list[dict[str, str]]:
+    with (folder / CURVE_FILE).open() as stream:
+        return [
+            {k: v for k, v in row.items() if k != "seconds_per_step"}
+            for row in csv.DictReader(stream)
+        ]
+
+
+def _wait(condition: Callable[[], Any], seconds: float = 400) -> None:
+    """Wait; only a hang takes that long, since the worker gives way to everybody else."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def _viewer(job: FineTuneJob) -> subprocess.Popen[bytes]:
+    """A process that runs a job in a worker, as napari does."""
+    program = (
+        "import sys, pickle; sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]));"
+        "from napari_sartorius.engine.client import WorkerClient;"
+        "WorkerClient().submit(pickle.loads(bytes.fromhex(sys.argv[2]))).outcome()"
+    )
+    arguments = [pickle.dumps(one).hex() for one in (sys.path, job)]
+    return subprocess.Popen([sys.executable, "-c", program, *arguments])
+
+
+def _killed(job: FineTuneJob, validations: int) -> RunState:
+    """Kill the viewer after so many validations; what the folder says then."""
+    viewer = _viewer(job)
+    try:
+        _wait(lambda: (job.folder / LAST_FILE).exists() and len(_curve(job.folder)) >= validations)
+        state = read_state(job.folder)
+        assert state is not None
+        assert state.is_worked_on()
+        assert unfinished_runs([job.folder.parent]) == []
+        assert [f for f, _ in live_runs([job.folder.parent])] == [job.folder]
+        return state
+    finally:
+        viewer.kill()
+        viewer.wait()
+
+
+def test_a_run_outlives_a_viewer_that_was_killed(job: FineTuneJob) -> None:
+    state = _killed(job, 1)
+    worker = psutil.Process(state.pid)
+    _wait(lambda: read_state(job.folder).state == "finished")  # type: ignore[union-attr]
+    worker.wait(60)
+    told = read_state(job.folder)
+    assert told is not None
+    result = result_of(told)
+    assert result is not None
+    assert result.name == "ours"
+    assert find_bundle("ours").card.metrics["validation"] == pytest.approx(result.after, abs=1e-4)
+    assert len(_curve(job.folder)) == 4
+
+
+def test_killed_with_its_viewer_and_continued_equals_never_killed(
+    job: FineTuneJob, tmp_path: Path
+) -> None:
+    state = _killed(job, 2)
+    worker = psutil.Process(state.pid)
+    worker.kill()
+    worker.wait(60)
+    ((folder, state),) = unfinished_runs([job.folder.parent])
+    assert folder == job.folder
+    # What became of the data meanwhile does not matter: the run has its own annotations.
+    (tmp_path / "data" / "annotations.json").unlink()
+    (tmp_path / "recipe.json").unlink()
+    again = continued(folder, state)
+    assert again == job
+    ended = again.run(WorkerContext())
+    told = read_state(folder)
+    assert told is not None
+    assert told.state == "finished"
+    assert (told.step, told.steps) == (12, 12)
+    assert told.result == json.loads(json.dumps(asdict(ended)))
+    assert unfinished_runs([job.folder.parent]) == []
+
+    for path in (folder / "data").iterdir():
+        copy = tmp_path / "runs" / "two" / "data" / path.name
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(path.read_bytes())
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE))
+    other = replace(job, folder=tmp_path / "runs" / "two", name="other")
+    whole = other.run(WorkerContext())
+    assert _curve(other.folder) == _curve(folder)
+    assert whole.categories == ended.categories
+    first, second = (torch.load(f / BEST_FILE, weights_only=True) for f in (folder, other.folder))
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_a_run_leaves_pictures_figures_and_times(job: FineTuneJob, tmp_path: Path) -> None:
+    result = job.run(WorkerContext())
+    assert result.name == "ours"
+    assert find_bundle("ours").card.parent == "tiny"
+    (score,) = result.categories
+    assert (score.name, score.before) == ("big", result.before)
+    assert score.after == result.after
+    assert result.best_step % 4 == 0
+    pictures = sorted(path.name for path in (job.folder / "pictures").iterdir())
+    assert len(pictures) % 3 == 0
+    assert pictures[:3] == [
+        f"01-{pictures[0].split('-')[1]}-{n}.png" for n in ("before", "best", "now")
+    ]
+    frozen = read_coco(job.folder / "data" / "annotations.json")
+    assert frozen.object_count == 30
+    assert all(frozen.image_path(image).is_file() for image in frozen.images)
+    _, _, config = job.prepared(frozen)
+    assert known_seconds(step_key(config, "cpu")) == pytest.approx(0.5, abs=0.5)
+
+
+def test_cancelled_keeps_what_it_needs_to_go_on(job: FineTuneJob) -> None:
+    class Impatient(Monitor):
+        def check(self) -> None:
+            if (job.folder / LAST_FILE).exists():
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        job.run(WorkerContext(Impatient()))
+    ((folder, state),) = unfinished_runs([job.folder.parent])
+    assert (folder, state.state, state.steps) == (job.folder, "cancelled", 12)
+    with pytest.raises(UserError, match="tiny already"):
+        replace(job, name="tiny").run(WorkerContext())
+    state.job["data"] = None
+    with pytest.raises(UserError, match="another program"):
+        continued(folder, state)
+
+
+def test_what_is_asked_before_a_run(job: FineTuneJob) -> None:
+    planned = PlanJob(job).run(WorkerContext())
+    (row,) = planned.plan.rows
+    assert (row.name, row.train_cells, row.validation_cells) == ("big", 18, 12)
+    assert (planned.plan.steps, planned.device, planned.seconds_per_step) == (12, "cpu", None)
+    seconds = TimeStepJob(job).run(WorkerContext())
+    assert 0.001 < seconds < 5
+    assert PlanJob(job).run(WorkerContext()).seconds_per_step == pytest.approx(seconds, abs=1e-3)
+    assert not job.folder.exists()  # nothing has begun
+
+
+def test_the_preview_shows_what_the_network_sees(job: FineTuneJob) -> None:
+    pytest.importorskip("napari_sartorius.training.augment.preview")
+    pictures = PreviewJob(job, count=3, seed=1).run(WorkerContext())
+    assert [picture.shape for picture in pictures] == [(640, 640, 3)] * 3
+    others = PreviewJob(job, count=3, seed=2).run(WorkerContext())
+    assert not np.array_equal(pictures[0], others[0])
+    assert (job.folder / STATE_FILE).exists() is False
+    assert RECIPE["crop"] == SIDE
