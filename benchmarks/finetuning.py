@@ -10,8 +10,8 @@ line and the dock call, and measures it: mask AP50 on validation images of the n
 domain that the model comes from, before, after, and at every checkpoint on the way. Minutes are
 those of the processor (``time.process_time``), so that what else the machine does changes nothing;
 minutes on the wall are told beside. A run that was stopped goes on when it is started again.
-``all`` makes the runs of the documentation that are missing, one after the other. ``report`` writes the table and the pictures of the documentation from all runs in
-``benchmarks/finetuning.json``.
+``all`` makes the runs of the documentation that are missing, one after the other. ``report`` writes
+its table and its pictures from all runs in ``benchmarks/finetuning.json``.
 """
 
 from __future__ import annotations
