@@ -2,6 +2,7 @@
 
     python benchmarks/finetuning.py ../shared/data run phase-contrast --images 5
     python benchmarks/finetuning.py ../shared/data run smears --images 5 --forget
+    python benchmarks/finetuning.py ../shared/data all
     python benchmarks/finetuning.py ../shared/data report
 
 ``run`` makes one fine-tuning by the recipe Quick on the processor, by the function that the command
@@ -9,8 +10,8 @@ line and the dock call, and measures it: mask AP50 on validation images of the n
 domain that the model comes from, before, after, and at every checkpoint on the way. Minutes are
 those of the processor (``time.process_time``), so that what else the machine does changes nothing;
 minutes on the wall are told beside. A run that was stopped goes on when it is started again.
-``report`` writes the table and the pictures of the documentation from all runs in
-``benchmarks/finetuning.json``.
+``all`` makes the runs of the documentation that are missing, one after the other. ``report`` writes
+its table and its pictures from all runs in ``benchmarks/finetuning.json``.
 """
 
 from __future__ import annotations
@@ -130,6 +131,20 @@ DOMAINS = {
         (1, 12),
     ),
 }
+
+ALL = (
+    ("phase-contrast", 5, True),
+    ("smears", 5, True),
+    ("bt474", 1, True),
+    ("phase-contrast", 1, True),
+    ("phase-contrast", 10, True),
+    ("phase-contrast", 2, True),
+    ("phase-contrast", 5, False),
+    ("smears", 1, True),
+    ("smears", 10, True),
+    ("smears", 2, True),
+)
+"""Name, corrected images, replay: what is promised first."""
 
 
 @dataclass
@@ -325,6 +340,7 @@ def main() -> None:
     one.add_argument("--images", type=int, default=5)
     one.add_argument("--budget", type=float, default=BUDGETS["quick"], help="seconds")
     one.add_argument("--forget", action="store_true", help="without replay")
+    verbs.add_parser("all", help="every run that is missing")
     verbs.add_parser("report", help="table and pictures")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -336,6 +352,9 @@ def main() -> None:
             replay=not chosen.forget,
             budget=chosen.budget,
         )
+    elif chosen.verb == "all":
+        for name, count, with_replay in ALL:
+            run(chosen.data, name, count, replay=with_replay, budget=BUDGETS["quick"])
     else:
         from finetuning_report import write_report
 

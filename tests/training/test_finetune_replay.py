@@ -14,6 +14,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.training import rehearsal
 from napari_sartorius.training.config import FreezeConfig, ReplayConfig
+from napari_sartorius.training.finetune_images import FineTuningImages
 from napari_sartorius.training.freeze import Frozen
 from napari_sartorius.training.replay import (
     Blend,
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 def test_old_images_have_their_share_of_the_crops() -> None:
     chances = mixed_sampling(2, 4, 0.4).probabilities(7)
     np.testing.assert_allclose(chances, [0.3, 0.3, 0.1, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(("old", "share"), [(0, 0.0), (3, 0.1), (12, 0.4), (40, 0.4)])
+def test_few_old_images_get_less_than_their_share(old: int, share: float) -> None:
+    image: Any = None
+    images = FineTuningImages([], [], (frozenset(), frozenset()), old=(image,) * old, generated=old)
+    kept = images.kept(ReplayConfig(share=0.4), 0.8)
+    assert kept is not None
+    assert kept.share == pytest.approx(share)
+    assert (kept.generated, kept.images, kept.new_weight) == (old, 0, 0.8)
 
 
 def test_every_step_is_pulled_back_by_a_share_of_the_distance() -> None:

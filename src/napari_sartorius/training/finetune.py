@@ -226,7 +226,7 @@ def _learn(
         folder,
         InTime(monitor, stopwatch, folder / STOP_FILE),
         initial,
-        mixed_sampling(len(sides.training), len(sides.old), replay.share)
+        mixed_sampling(len(sides.training), len(sides.old), sides.old_share(replay))
         if replay and sides.old
         else None,
         on_validated,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FEW_IMAGES = 8
 """With fewer a strip of each is kept apart: every image that is not learnt from is missed."""
 
+# Fewer old images get less than their share, or they would be learnt by heart.
+_ENOUGH = 12
 # Every so many of the generated pictures is not shown and tells what is remembered.
 _REMEMBER = 5
 
@@ -51,6 +53,10 @@ class FineTuningImages(NamedTuple):
     generated: int = 0
     remembered: tuple[AnnotatedImage, ...] = ()
 
+    def old_share(self, replay: ReplayConfig) -> float:
+        """Share of the crops, 0..1, that old images get."""
+        return replay.share * min(1.0, len(self.old) / _ENOUGH)
+
     def kept(self, replay: ReplayConfig | None, share: float) -> Kept | None:
         """What a card says of it; `share` is that of the learnt weights."""
         if replay is None:
@@ -58,7 +64,7 @@ class FineTuningImages(NamedTuple):
         return Kept(
             generated=self.generated,
             images=len(self.old) - self.generated,
-            share=replay.share if self.old else 0.0,
+            share=self.old_share(replay),
             pull=replay.pull,
             frozen_normalisation=replay.hold_normalisation,
             new_weight=share,

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo import ModelBundle
 
 _SIDE = 256
-# The score of the competition is a hard one: half of it is a model that knows these cells.
-_KNOWN = 0.4
+# The score of the competition is a hard one: good models of phase contrast reach 0.4 on real cells.
+_KNOWN = 0.25
 
 
 def scenes(count: int, seed: int = 0) -> Iterator[tuple[str, NDArray[np.uint8], Instances]]:
@@ -64,7 +64,7 @@ def rehearsal_images(
         Normalisation, channels and device of the training.
     count
         Pictures that are drawn; those are kept in which the model finds the cells that are there
-        (competition score of 0.4 or more).
+        (competition score of 0.25 or more).
     monitor
         Progress and cancel.
 
