@@ -189,7 +189,7 @@ def step_rows(
     return [
         Row(
             f"step of {batch} crops, R50-FPN, {name}"
-            + (", graphics card" if on_card else f", {threads} threads"),
+            + (", graphics card" if on_card else f", {threads} thread{'s' * (threads != 1)}"),
             f"{batch / median[name]:.2f} images / s{unit}; {batch / clock[name]:.2f} by the clock",
             f"{theirs}; {batch / clock['torchvision']:.2f} by the clock",
             median[name] / median["torchvision"],
