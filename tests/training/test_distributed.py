@@ -85,9 +85,7 @@ def test_a_process_that_finds_no_others_says_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(distributed, "_TO_START", timedelta(seconds=1))
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", "9")  # where nobody listens
-    with pytest.raises(
-        UserError, match="process 1 of 2 did not find the others at 127"
-    ):
+    with pytest.raises(UserError, match="process 1 of 2 did not find the others at 127"):
         join(Place(1, 2, 1, "127.0.0.1", 9))
 
 
