@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
+from napari_sartorius.training import distributed
 from napari_sartorius.training.distributed import Group, join
 from napari_sartorius.training.place import Place
 from two_processes import exact_config, fit, usual_config
@@ -77,6 +79,14 @@ def test_alone_a_group_changes_nothing() -> None:
 
     with pytest.raises(Cancelled):
         group.decide(cancelled)
+
+
+def test_a_process_that_finds_no_others_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "_TO_START", timedelta(seconds=1))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "9")  # where nobody listens
+    with pytest.raises(UserError, match="process 1 of 2 did not find the others at 127"):
+        join(Place(1, 2, 1, "127.0.0.1", 9))
 
 
 def _curve(folder: Path) -> list[dict[str, float]]:

@@ -49,6 +49,7 @@ def test_training_lowers_the_loss_and_finds_objects(
     first, last = (sum(float(row[name]) for name in names) for row in (rows[0], rows[-1]))
     assert last < 0.6 * first
     assert result.best_score > 0.25
+    assert float(rows[-1]["ap50"]) > float(rows[-1]["ap"]) > 0.1
     assert result.best.exists()
 
 
