@@ -14,7 +14,7 @@ class ResNeStConfig(Tree):
     Parameters
     ----------
     depth
-        Layers.
+        Layers; the published detectors have 200, and 14 and 26 are for little data and time.
     in_channels
         Channels of the input, 1 (grey) or 3 (RGB).
     stem_stride
@@ -27,7 +27,7 @@ class ResNeStConfig(Tree):
     """
 
     kind: Literal["resnest"] = "resnest"
-    depth: Literal[50, 101, 200] = 50
+    depth: Literal[14, 26, 50, 101, 200] = 50
     in_channels: Literal[1, 3] = 3
     stem_stride: Literal[1, 2] = 2
     deformable: bool = False

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.config import ResNeStConfig
     from napari_sartorius.nn.config.norms import TrunkNorm
 
-_NAMES = {50: "resnest50d", 101: "resnest101e", 200: "resnest200e"}
+_NAMES = {
+    14: "resnest14d",
+    26: "resnest26d",
+    50: "resnest50d",
+    101: "resnest101e",
+    200: "resnest200e",
+}
 
 
 class ResNeStTrunk(Trunk):

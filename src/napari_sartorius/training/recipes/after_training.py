@@ -82,6 +82,7 @@ def join_models(
         options,
         name=f"{runner.label}-{stage.name}",
         classifier=None if classifier is None else single(classifier),
+        measure=not runner.recipe.trial,
         monitor=monitor,
     )
 

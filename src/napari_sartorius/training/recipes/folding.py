@@ -180,6 +180,7 @@ def _all_folds(
         options,
         name=f"{label_of(folder)}-folds",
         classifier=classifier,
+        measure=not recipe.trial,
         monitor=monitor,
     )
 

@@ -66,7 +66,7 @@ def trial_of(recipe: Recipe) -> Recipe:
             small = shrunk(read_architecture(settings["architecture"] | {"num_classes": 2}))
             changes = _TRAIN | {"crop": _CROP}
             if isinstance(small.trunk, ResNeStConfig) and small.trunk.norm == "frozen":
-                changes["batch_size"] = 1  # the dearest of all, even of fifty layers
+                changes["batch_size"] = 1  # the dearest of all, even of fourteen layers
             if settings.get("schedule") == "steps":
                 changes["decay_steps"] = [1]
             out["settings"] |= changes | {"architecture": small.model_dump(mode="json")}
@@ -126,7 +126,7 @@ def _small_trunk(trunk: Any) -> Any:
     if isinstance(trunk, VoVNetConfig):
         return trunk.model_copy(update={"size": "19-slim"})
     if isinstance(trunk, ResNeStConfig):
-        return trunk.model_copy(update={"depth": 50})
+        return trunk.model_copy(update={"depth": 14})
     if isinstance(trunk, TrunkConfig):
         name = trunk.name
         if name.startswith(("resnet", "resnext")):
