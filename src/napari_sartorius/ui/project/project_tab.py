@@ -131,6 +131,7 @@ class ProjectTab(QWidget):
         self.next_button.clicked.connect(lambda: self._step(1))
         self.done_button.clicked.connect(self.done)
         self.walking.segment_button.clicked.connect(self.segment_new)
+        self.walking.again_button.clicked.connect(self.segment_again)
         self.images.chosen.connect(self.show_image)
         self.session.listed.connect(self._show_all)
         self.session.listed.connect(lambda: self.doubt.restart(self.session.files))
@@ -242,12 +243,13 @@ class ProjectTab(QWidget):
 
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
-        try:
-            config = self._config()
-        except UserError as error:
-            self._complain(str(error))
-            return
-        self.walk.start(config)
+        self._try(lambda: self.walk.start(self._config()))
+
+    def segment_again(self) -> None:
+        """Segment the shown image again: what a person did stays, the rest is replaced."""
+        name = self.session.current
+        if name is not None:
+            self._try(lambda: self.walk.start(self._config(), again=[name]))
 
     def stop(self) -> None:
         """Save and close; the dock is going away."""
@@ -298,9 +300,8 @@ class ProjectTab(QWidget):
         self.add_button.setEnabled(writable)
         self.import_button.setEnabled(writable and bool(files))
         self.export_button.setEnabled(bool(files))
-        self.walking.segment_button.setEnabled(
-            writable and bool(files) and not self.walk.is_running
-        )
+        free = writable and not self.walk.is_running
+        self.walking.set_ready(free and bool(files), free and place >= 0)
         self.images.show_current()
         self._show_progress()
 
