@@ -261,6 +261,33 @@ def test_new_images_are_segmented_while_the_user_works(tab: Any, qtbot: Any) -> 
     assert on_disk(session).object_count(3) == 3
 
 
+def test_segmenting_again_keeps_what_a_person_did(tab: Any, qtbot: Any) -> None:
+    session, client = tab.session, tab.client
+    tab.walking.again_button.click()
+    name = session.current
+    assert client.jobs[-1].image.name == name.rpartition("/")[2]
+    assert not tab.walking.again_button.isVisibleTo(tab)
+    _finish(tab, qtbot, FakeResult(squares(SHAPE), ["round", "long"]))
+    assert session.status(name) == "segmented"
+    layer = session.labels
+    rows = layer.features.assign(reviewed=layer.features["index"] == 2)
+    layer.features = rows
+    assert session.recorder.flush()
+    kept = np.asarray(layer.data) == 2
+    session.set_status(name, "done")
+    before = np.asarray(layer.data).copy()
+    tab.walking.again_button.click()
+    _finish(tab, qtbot, FakeResult(squares(SHAPE, (0.8, 0.7, 0.6, 0.5)), ["round", "long"]))
+    after = np.asarray(layer.data)
+    np.testing.assert_array_equal(after == 2, kept)
+    assert not np.isin(after, [1, 3]).any()  # what the model had found was replaced
+    assert len(np.unique(after)) == 5
+    assert tab.message.text() == "3 cells found in 1 image."  # the fourth is the accepted one
+    assert session.status(name) == "in review"
+    layer.undo()
+    np.testing.assert_array_equal(np.asarray(layer.data), before)
+
+
 def test_cancelling_keeps_what_is_finished(tab: Any, qtbot: Any) -> None:
     tab.walking.segment_button.click()
     _finish(tab, qtbot, FakeResult(squares(SHAPE), ["round", "long"]))

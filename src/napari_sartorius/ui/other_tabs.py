@@ -162,9 +162,12 @@ class OtherTabs(QObject):
         return project.doubt.usual if project is not None else None
 
     def _on_compared(self) -> None:
-        """Judge the shown image again, if it has few cells, by what is usual in the project."""
+        """Judge the shown image again, if it has few cells, by what is usual in the project.
+
+        Once only: a later change of what is usual must not move the queue under the user's hands.
+        """
         queue = self.correct.review.queue if self._reviewed_project() is not None else None
-        if queue is not None and queue.has_few:
+        if queue is not None and queue.needs_elsewhere:
             queue.refresh()
 
     def _record_place(self) -> None:

@@ -49,6 +49,8 @@ TOOLTIPS = {
     "project_done": "Marks the shown image as done and shows the next one.",
     "project_segment": "Segments every image whose status is new, with the settings of the Segment "
     "tab, while you go on working. What you corrected stays.",
+    "project_again": "Segments the shown image again. Cells that you drew, changed or accepted "
+    "stay; all others are replaced. Ctrl+Z takes it back.",
     "project_import": "Adds cells that another program wrote to the images of the project: COCO, "
     "ImageJ regions, GeoJSON, label images, a Data Science Bowl folder. What is there stays.",
     "project_export": "Writes the cells in the forms that other programs read.",

@@ -7,12 +7,17 @@ import pandas as pd
 import pytest
 
 from correction_layers import grid, make_layer
+from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.regions import region_table
 from napari_sartorius.io.layer_table import NO_CELL_KEY
 from napari_sartorius.postprocess.missed import same_place
+from napari_sartorius.postprocess.usual import Usual
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.ui.correct.correct_tab import CorrectTab
 from napari_sartorius.ui.correct.outline_layer import is_overlay
+from napari_sartorius.ui.correct.review_queue import ReviewQueue
 from napari_sartorius.ui.correct.review_section import Onward
+from napari_sartorius.ui.correct.session import CorrectionSession
 
 IOU = np.full(12, 0.9)
 IOU[[3, 6, 9]] = 0.3, 0.5, 0.6  # cells 4, 7 and 10
@@ -250,3 +255,22 @@ def test_a_place_is_known_by_its_middle():
     assert same_place((0, 0, 10, 10), (2, 2, 12, 12))
     assert not same_place((0, 0, 10, 10), (8, 8, 18, 18))
     assert not same_place((0, 0, 40, 40), (0, 0, 6, 6))  # one of several in a larger one
+
+
+def test_few_cells_are_judged_by_what_is_usual_elsewhere(viewer, qtbot):
+    table = region_table(CropMasks.from_labels(grid())[0]) | {"index": np.arange(1, 13)}
+    others = Usual.of_many([table | {"category": np.full(12, "round")}])
+    data = grid(1, 3, side=24)  # three cells, each nine times as large as usual
+    layer = make_layer(viewer, data, category=np.full(3, "round", object))
+    made = CorrectionSession(layer, lambda: ())
+    known = []
+    queue = ReviewQueue(made, lambda plane: None, elsewhere=lambda: known[0] if known else None)
+    assert queue.needs_elsewhere
+    assert queue.waiting == []
+    known.append(others)
+    queue.refresh()
+    assert not queue.needs_elsewhere
+    assert sorted(queue.waiting) == [1, 2, 3]
+    assert "9 times the usual area" in queue.entry(1).reasons[0]
+    queue.stop()
+    made.stop()

@@ -94,7 +94,7 @@ class ProjectState:
     def no_cells(self, image: CocoImage) -> list[Place]:
         """Places of an image where a person said that there is no cell."""
         found = image.extra.get(NAMESPACE, {}).get("no_cell", [])
-        return [(int(top), int(left), int(end), int(right)) for top, left, end, right in found]
+        return [(int(p[0]), int(p[1]), int(p[2]), int(p[3])) for p in found if len(p) == 4]
 
     def object_count(self, number: ImageId) -> int:
         """Number of objects in an image."""

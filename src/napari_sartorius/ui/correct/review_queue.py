@@ -103,8 +103,8 @@ class ReviewQueue(QObject):
         self._facts = ReviewFacts(session)
         self._search = PlaceSearch(session, image_of, self)
         self._search.found.connect(self._on_places)
-        self.has_few = False
-        """Whether some category has too few objects here to tell what is usual."""
+        self.needs_elsewhere = False
+        """Whether some category has too few objects here, and nothing is known of other images."""
         self._first: dict[int, float] = {}  # doubt at first sight, of all that ever were doubtful
         self._waiting: list[int] = []
         self._places: dict[int, Doubtful] = {}
@@ -145,8 +145,9 @@ class ReviewQueue(QObject):
         self._pause.stop()
         self._facts.measure()
         own = Usual.of(self._facts.table, self._config.fewest)
-        self.has_few = own.lacks(self._facts.table)
-        self._usual = own.filled(self._elsewhere())
+        elsewhere = self._elsewhere()
+        self.needs_elsewhere = own.lacks(self._facts.table) and elsewhere is None
+        self._usual = own.filled(elsewhere)
         self._first, self._places = {}, {}
         self._seen = set(self._facts.labels.tolist())
         self._judge(afresh=True)

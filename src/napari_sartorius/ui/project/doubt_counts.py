@@ -89,7 +89,7 @@ class DoubtCounts(QObject):
 
     def restart(self, names: list[str]) -> None:
         """Count these images of another project."""
-        self.stop()
+        self.stop(wait=False)
         self._known, self._measured, self._usual = {}, {}, None
         self.count(names)
 
@@ -99,13 +99,13 @@ class DoubtCounts(QObject):
         if self._waiting:
             self._timer.start()
 
-    def stop(self) -> None:
-        """Count no more."""
+    def stop(self, wait: bool = True) -> None:
+        """Count no more; with `wait`, no file is being read any more when this returns."""
         self._timer.stop()
         self._waiting.clear()
         self._ticket += 1
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=wait, cancel_futures=True)
             self._pool = None
 
     def _next(self) -> None:

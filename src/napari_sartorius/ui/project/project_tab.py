@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project.deleting import trash_project
-from napari_sartorius.ui.forms import button, heading, quiet, rule
 from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.adding import AddMenu
 from napari_sartorius.ui.project.doubt_counts import DoubtCounts
@@ -17,17 +15,18 @@ from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
 from napari_sartorius.ui.project.import_menu import ImportMenu
 from napari_sartorius.ui.project.look_again import LookAgain
+from napari_sartorius.ui.project.project_widgets import ProjectWidgets
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
 from napari_sartorius.ui.project.walk_panel import WalkPanel
 from napari_sartorius.ui.run_panel import Tone
-from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from napari.components import ViewerModel
+    from qtpy.QtWidgets import QWidget
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.engine_bridge import EngineClient
@@ -41,7 +40,7 @@ _WELCOME = (
 )
 
 
-class ProjectTab(QWidget):
+class ProjectTab(ProjectWidgets):
     """Everything about the open project.
 
     Parameters
@@ -68,59 +67,20 @@ class ProjectTab(QWidget):
         self.look = LookAgain(self.session, client, self)
         self._walked = ""
         self._shown: str | None = None
-        self.title = heading("Project")
-        self.where = quiet()
-        self.new_button = button("New …", "plain", "project_new")
-        self.open_button = button("Open …", "plain", "project_open")
-        self.recent_button = button("Recent", "plain", "project_recent")
         self.recent_button.setMenu(
             questions.RecentMenu(self.open, self.delete, self._is_writable, self.recent_button)
         )
         self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
         self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
         self.images = ImageList(self.session, self.doubt.of)
-        self.add_button = button("Add images", "plain", "project_add")
         self.adding = AddMenu(self, viewer)
         self.add_button.setMenu(self.adding)
-        self.remove_button = button("Remove", "plain", "project_remove")
-        self.import_button = button("Import cells", "plain", "project_import")
         self.import_button.setMenu(ImportMenu(self.import_cells, self))
-        self.export_button = button("Export …", "plain", "project_export")
         self.exporting: ExportDialog | None = None
-        self.back_button = button("Previous", "plain", "project_previous")
-        self.next_button = button("Next", "plain", "project_next")
-        self.done_button = button("Done, next image", "primary", "project_done")
         self.walking = WalkPanel(self.walk)
-        self.saved = quiet()
-        self.message = quiet()
-        self._build()
+        self.lay_out(self.images, self.walking)
         self._connect()
         self._show_all()
-
-    def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(6)
-        layout.addWidget(self.title)
-        layout.addWidget(self.where)
-        layout.addLayout(_row(self.new_button, self.open_button, self.recent_button))
-        self.content = QWidget()
-        column = QVBoxLayout(self.content)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(rule())
-        column.addWidget(self.images, 1)
-        column.addLayout(_row(self.add_button, self.remove_button))
-        column.addLayout(_row(self.import_button, self.export_button))
-        column.addLayout(_row(self.back_button, self.next_button))
-        column.addWidget(self.done_button)
-        column.addWidget(rule())
-        column.addWidget(self.walking)
-        column.addWidget(self.saved)
-        layout.addWidget(self.content, 1)
-        layout.addWidget(self.message)
-        layout.addStretch(0)
-        self.message.hide()
 
     def _connect(self) -> None:
         self.new_button.clicked.connect(lambda: self.create(questions.new_project(self)))
@@ -131,6 +91,7 @@ class ProjectTab(QWidget):
         self.next_button.clicked.connect(lambda: self._step(1))
         self.done_button.clicked.connect(self.done)
         self.walking.segment_button.clicked.connect(self.segment_new)
+        self.walking.again_button.clicked.connect(self.segment_again)
         self.images.chosen.connect(self.show_image)
         self.session.listed.connect(self._show_all)
         self.session.listed.connect(lambda: self.doubt.restart(self.session.files))
@@ -242,12 +203,13 @@ class ProjectTab(QWidget):
 
     def segment_new(self) -> None:
         """Segment all images that are new, in the background."""
-        try:
-            config = self._config()
-        except UserError as error:
-            self._complain(str(error))
-            return
-        self.walk.start(config)
+        self._try(lambda: self.walk.start(self._config()))
+
+    def segment_again(self) -> None:
+        """Segment the shown image again: what a person did stays, the rest is replaced."""
+        name = self.session.current
+        if name is not None:
+            self._try(lambda: self.walk.start(self._config(), again=[name]))
 
     def stop(self) -> None:
         """Save and close; the dock is going away."""
@@ -298,9 +260,8 @@ class ProjectTab(QWidget):
         self.add_button.setEnabled(writable)
         self.import_button.setEnabled(writable and bool(files))
         self.export_button.setEnabled(bool(files))
-        self.walking.segment_button.setEnabled(
-            writable and bool(files) and not self.walk.is_running
-        )
+        free = writable and not self.walk.is_running
+        self.walking.set_ready(free and bool(files), free and place >= 0)
         self.images.show_current()
         self._show_progress()
 
@@ -346,16 +307,3 @@ class ProjectTab(QWidget):
     def _complain(self, sentence: str) -> None:
         self._say(sentence, Tone.ERROR)
         show_error(sentence)
-
-    def _say(self, text: str, tone: Tone = Tone.QUIET) -> None:
-        set_role(self.message, tone.value)
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget, 1)
-    return row

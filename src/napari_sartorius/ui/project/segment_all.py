@@ -10,6 +10,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project.model_run import edit_of_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.project.session import ProjectSession
@@ -42,6 +44,7 @@ class SegmentAll(QObject):
         self._total = 0
         self._done = 0
         self._found = 0
+        self._is_again = False
         self._failures: list[str] = []
         self._handle: Any = None
         self._ticket = 0
@@ -54,12 +57,23 @@ class SegmentAll(QObject):
         """Whether there is an image being segmented."""
         return self._current is not None
 
-    def start(self, config: SegmentConfig) -> None:
-        """Begin with the images whose status is new, the shown one first."""
+    def start(self, config: SegmentConfig, again: Sequence[str] = ()) -> None:
+        """Begin with the images whose status is new, the shown one first.
+
+        Parameters
+        ----------
+        config
+            How to segment.
+        again
+            Image files to segment instead, whatever their status: what a person drew, changed or
+            accepted stays, all else is replaced, in one undo step of the image that is shown.
+        """
         session = self._session
         if self.is_running or session.project is None:
             return
         files = [name for name in session.files if session.status(name) == "new"]
+        files = list(again) or files
+        self._is_again = bool(again)
         files.sort(key=lambda name: name != session.current)
         self._waiting, self._total = files, len(files)
         self._done, self._found, self._failures, self._config = 0, 0, [], config
@@ -123,7 +137,7 @@ class SegmentAll(QObject):
         if shown and self._session.recorder is not None and not self._session.recorder.flush():
             self._failures.append(f"the edits of {name} cannot be saved")
             return
-        before = sum(project.object_count(image.id) for image in project.planes_of(name))
+        count = 0
         try:
             for image, plane in zip(project.planes_of(name), planes, strict=True):
                 found = plane.result
@@ -136,12 +150,15 @@ class SegmentAll(QObject):
                 )
                 if edit is not None:
                     project.record(edit)
-            self._session.set_status(name, "segmented")
+                    count += sum(row is not None for row in edit.rows.values())
+            if not self._is_again or self._session.status(name) == "new":
+                self._session.set_status(name, "segmented")
+            elif self._session.status(name) == "done":
+                self._session.set_status(name, "in review")
         except UserError as error:
             self._failures.append(str(error))
             return
-        after = sum(project.object_count(image.id) for image in project.planes_of(name))
-        self._found += after - before
+        self._found += count
         self._done += 1
         if shown:
             self._session.refresh_labels()

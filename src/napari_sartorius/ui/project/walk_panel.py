@@ -1,4 +1,4 @@
-"""The button that segments all new images, and how far that is."""
+"""The buttons that segment images of a project, and how far that is."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class WalkPanel(QWidget):
     def __init__(self, walk: SegmentAll, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.segment_button = button("Segment new images", "plain", "project_segment")
+        self.again_button = button("This one again", "plain", "project_again")
         self.cancel_button = button("Cancel", "plain", "cancel")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -34,6 +35,7 @@ class WalkPanel(QWidget):
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.segment_button, 1)
+        row.addWidget(self.again_button, 1)
         row.addWidget(self.cancel_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -46,12 +48,18 @@ class WalkPanel(QWidget):
         walk.progressed.connect(self._on_progress)
         walk.ended.connect(lambda _: self._show_running(False))
 
+    def set_ready(self, any_image: bool, shown_image: bool) -> None:
+        """Enable the button for all new images, and that for the one that is shown."""
+        self.segment_button.setEnabled(any_image)
+        self.again_button.setEnabled(shown_image)
+
     def _on_progress(self, name: str, past: int, total: int, fraction: float) -> None:
         self.bar.setValue(round(1000 * (past + fraction) / max(total, 1)))
         self.stage.setText(f"Segmenting {PurePosixPath(name).name} · {past + 1} of {total}")
         self._show_running(True)
-        self.segment_button.setEnabled(False)
+        self.set_ready(False, False)
 
     def _show_running(self, running: bool) -> None:
         for one in (self.bar, self.stage, self.cancel_button):
             one.setVisible(running)
+        self.again_button.setVisible(not running)
