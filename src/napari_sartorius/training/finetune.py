@@ -27,6 +27,7 @@ from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, mak
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.pace import arithmetic
+from napari_sartorius.training.place import Place
 from napari_sartorius.training.provenance import learnt_images, total_corrected
 from napari_sartorius.training.replay import (
     Blend,
@@ -134,9 +135,15 @@ def finetune(
     Raises
     ------
     UserError
-        When there is nothing to learn from, or an image cannot be read.
+        When there is nothing to learn from, an image cannot be read, or several processes were
+        started for it.
     """
     monitor = monitor or Monitor()
+    if Place.from_environment().size > 1:
+        raise UserError(
+            "fine-tuning runs in one process, and several were started: start it without torchrun, "
+            "or train with --init instead of --effort"
+        )
     if not len(dataset) or not dataset.object_count:
         raise UserError(
             "there is no corrected image to learn from: mark images as done first, or choose others"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import write_text
+from napari_sartorius.training.place import Place
 from napari_sartorius.training.recipes.folding import run_folds
 from napari_sartorius.training.recipes.reading import recipe_of
 from napari_sartorius.training.recipes.schema import ClassifierStage, FineTuneStage, TrainStage
@@ -65,7 +65,7 @@ def run_recipe(
         When the folder holds a run with another recipe, or a stage cannot run.
     """
     monitor = monitor or Monitor()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if Place.from_environment().size > 1:
         raise UserError(
             "a recipe runs in one process, and several were started: start it without torchrun, "
             "with one fold per graphics card where it has folds (--fold)"
