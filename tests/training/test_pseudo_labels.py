@@ -52,13 +52,16 @@ def test_unsure_objects_and_images_stay_out(model: ModelBundle, images: CocoData
     every = label_images([model], images, CPU)
     scores = np.concatenate([every.instances[image.id].scores for image in every.images])
     middle = float(np.median(scores))
-    surer = label_images([model], images, CPU.model_copy(update={"min_score": middle}))
+    any_share = CPU.model_copy(update={"min_share": 0.0})
+    surer = label_images([model], images, any_share.model_copy(update={"min_score": middle}))
     kept = np.concatenate([surer.instances[image.id].scores for image in surer.images])
     assert kept.min() >= middle and len(kept) == (scores >= middle).sum()
     named = {"big": 1.0, "small": 0.0}
-    small = label_images([model], images, CPU.model_copy(update={"min_score": named}))
+    small = label_images([model], images, any_share.model_copy(update={"min_score": named}))
     assert all((small.instances[image.id].categories == 1).all() for image in small.images)
-    for settings in ({"min_score": 1.0}, {"min_objects": 100_000}):
+    highest = float(np.sort(scores)[-3])
+    few = {"min_score": highest, "min_share": 0.5}
+    for settings in ({"min_score": 1.0}, {"min_objects": 100_000}, few):
         with pytest.raises(UserError, match="none of 2 unlabelled images"):
             label_images([model], images, CPU.model_copy(update=settings))
 

@@ -55,6 +55,9 @@ class PseudoLabelConfig(BaseModel):
         models' own thresholds.
     min_objects
         Images with fewer objects are left out.
+    min_share
+        Images are left out, too, when less than this share of what was found in them is sure
+        enough: the other cells would be learnt as background.
     largest
         Most images that are labelled, spread over the list; None labels all.
     device
@@ -68,6 +71,7 @@ class PseudoLabelConfig(BaseModel):
     fusion: MaskClusters = MaskClusters()
     min_score: Fraction | dict[str, Fraction] | None = None
     min_objects: int = Field(default=1, ge=1)
+    min_share: Fraction = 0.5
     largest: int | None = Field(default=None, ge=1)
     device: str = "auto"
 
@@ -133,7 +137,7 @@ def _labelled(
         )
         result = segmenter.segment(read_annotated(images, record), monitor=share)
         objects = _sure(result.instances, result.categories, names, config)
-        if len(objects) < config.min_objects:
+        if len(objects) < max(config.min_objects, config.min_share * len(result.instances)):
             continue
         said: dict[str, Any] = {"pseudo": True}
         if result.cell_type in names:
@@ -142,8 +146,8 @@ def _labelled(
         found[record.id] = objects
     if not kept:
         raise UserError(
-            f"none of {len(images)} unlabelled images shows {config.min_objects} objects that are "
-            "sure enough to learn from; lower min_score, or leave pseudo-labels out"
+            f"none of {len(images)} unlabelled images shows enough objects that are sure enough to "
+            "learn from; lower min_score or min_share, or leave pseudo-labels out"
         )
     from napari_sartorius.core.categories import Category
 
