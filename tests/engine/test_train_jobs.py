@@ -51,12 +51,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FineTuneJob:
-    """A training of seconds on six small images."""
+    """A training of seconds on eight small images."""
     monkeypatch.setenv("SARTORIUS_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("SARTORIUS_STATE", str(tmp_path / "state"))
     save_tiny_bundle(tmp_path / "models" / "tiny")
     (tmp_path / "data").mkdir()
-    dataset = dataset_of_masks(tmp_path / "data", [discs()] * 5)
+    dataset = dataset_of_masks(tmp_path / "data", [discs()] * 8)
     for image in dataset.images:  # discs that can be seen
         pixels = np.array(Image.open(tmp_path / "data" / image.file_name)) // 8 + 100
         for mask in dataset.instances[image.id].masks.to_labels()[None]:
@@ -182,7 +182,7 @@ def test_a_run_leaves_pictures_figures_and_times(job: FineTuneJob, tmp_path: Pat
         f"01-{pictures[0].split('-')[1]}-{n}.png" for n in ("before", "best", "now")
     ]
     frozen = read_coco(job.folder / "data" / "annotations.json")
-    assert frozen.object_count == 30
+    assert frozen.object_count == 48
     assert all(frozen.image_path(image).is_file() for image in frozen.images)
     _, _, config = job.prepared(frozen)
     assert known_seconds(step_key(config, "cpu")) == pytest.approx(0.5, abs=0.5)
@@ -208,7 +208,7 @@ def test_cancelled_keeps_what_it_needs_to_go_on(job: FineTuneJob) -> None:
 def test_what_is_asked_before_a_run(job: FineTuneJob) -> None:
     planned = PlanJob(job).run(WorkerContext())
     (row,) = planned.plan.rows
-    assert (row.name, row.train_cells, row.validation_cells) == ("big", 18, 12)
+    assert (row.name, row.train_cells, row.validation_cells) == ("big", 36, 12)
     assert (planned.plan.steps, planned.device, planned.seconds_per_step) == (12, "cpu", None)
     seconds = TimeStepJob(job).run(WorkerContext())
     assert 0.001 < seconds < 5

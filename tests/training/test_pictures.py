@@ -93,7 +93,7 @@ def test_the_window_is_where_the_cells_are() -> None:
 
 
 def _result(image: AnnotatedImage, found: Instances) -> ValidationResult:
-    return ValidationResult(0.5, {0: 0.5}, {0: 0.3}, [found], [image])
+    return ValidationResult(0.5, {0: 0.5}, {0: 0.3}, predictions=[found], images=[image])
 
 
 def test_before_stays_now_follows_best_is_the_best(image: AnnotatedImage, tmp_path: Path) -> None:

@@ -313,3 +313,21 @@ def test_a_watched_run_that_dies_is_told(tab: Any, tmp_path: Path) -> None:
     write_state(tmp_path, state.model_copy(update={"state": "failed", "sentence": "No disk."}))
     tab._watcher.watch(tmp_path)
     assert said[1] == "No disk."
+
+
+def test_the_worker_that_plans_ends_when_nobody_asks(
+    tab: Any, project: Any, worker: Scripted, qtbot: Any
+) -> None:
+    project.done()
+    tab.refresh()
+    worker.next("PlanJob")
+    looking = tab.looking
+    looking._on_idle()  # it is being asked
+    assert worker.client.closed == 0
+    worker.say(FinishedMessage(1, PlannedTraining(plan(), "cpu", 0.5)))
+    worker.answer("PreviewJob", [])
+    qtbot.waitUntil(lambda: not looking.is_asking)
+    looking._on_idle()
+    assert worker.client.closed == 1
+    looking.other_pictures()  # the next question starts another one
+    worker.next("PreviewJob")

@@ -12,7 +12,7 @@ from napari_sartorius.engine.train_jobs import FineTuneJob
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.plan import TrainingPlan, make_plan
-from napari_sartorius.training.splitting import FEWEST_IMAGES
+from napari_sartorius.training.splitting import FEWEST_IMAGES as FEW_IMAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,11 @@ class PlanJob:
 
         start, dataset, config = self.training.prepared(self.training.dataset())
         plan = make_plan(
-            dataset, config, model_diameter=start.card.cell_diameter, monitor=context.monitor
+            dataset,
+            config,
+            model_diameter=start.card.cell_diameter,
+            few_images=FEW_IMAGES,
+            monitor=context.monitor,
         )
         device = choose_device(config.device).device
         return PlannedTraining(plan, device, known_seconds(step_key(config, device)))
@@ -127,7 +131,7 @@ def training_images(
     UserError
         When there are none, or one cannot be read.
     """
-    strips = len(dataset) < FEWEST_IMAGES
+    strips = len(dataset) < FEW_IMAGES
     part = dataset if strips else split_dataset(dataset, config, monitor)[0]
     filled = [image.id for image in part.images if len(part.instances[image.id])]
     if not filled:

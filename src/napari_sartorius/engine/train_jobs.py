@@ -21,6 +21,7 @@ from napari_sartorius.training.run_files import (
     CANCEL_FILE,
     CURVE_FILE,
     DATA_FOLDER,
+    LAST_FILE,
     PAUSE_FILE,
     PICTURES_FOLDER,
     SETTINGS_FILE,
@@ -123,8 +124,9 @@ class FineTuneJob:
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
         context.cache.clear()
-        for name in (STOP_FILE, PAUSE_FILE, CANCEL_FILE):
-            (self.folder / name).unlink(missing_ok=True)
+        if (self.folder / LAST_FILE).exists():  # what was asked of it before it goes on now
+            for name in (STOP_FILE, PAUSE_FILE, CANCEL_FILE):
+                (self.folder / name).unlink(missing_ok=True)
         state = RunState(name=self.name, job=self._as_json())
         with RunKeeper(self.folder, state, context.monitor) as keeper:
             start, dataset, config = self.prepared(self.frozen_dataset())

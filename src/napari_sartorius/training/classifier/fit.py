@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -14,19 +13,19 @@ from torch import nn
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.inference.device import choose_device, choose_precision
-from napari_sartorius.io.atomic import atomic_write, remove_leftovers, write_text
+from napari_sartorius.io.atomic import remove_leftovers, write_text
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
-from napari_sartorius.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from napari_sartorius.training.checkpoint import BROKEN, Checkpoints, Progress
 from napari_sartorius.training.classifier.data import TypedSampler
+from napari_sartorius.training.curve_file import write_curve
 from napari_sartorius.training.optimiser import learning_rate, make_optimiser
+from napari_sartorius.training.requests import Requests
 from napari_sartorius.training.run_files import (
     BEST_FILE,
     CONFIG_FILE,
     CURVE_FILE,
-    LAST_FILE,
     MODEL_FOLDER,
-    STOP_FILE,
 )
 from napari_sartorius.training.weights import transfer_weights
 
@@ -145,13 +144,28 @@ class ClassifierTrainer:
         self.optimiser = make_optimiser(self.network, self._shared)
         self.sampler = TypedSampler(training, config)
         self.progress = Progress()
+        self._checkpoints = Checkpoints(folder, monitor)
+        self._requests = Requests(folder, monitor)
 
     def resume(self) -> bool:
-        """Continue from ``last.pt`` when it is there."""
-        path = self.folder / LAST_FILE
-        if not path.exists():
+        """Continue from ``last.pt`` when it is there.
+
+        Raises
+        ------
+        UserError
+            When it is damaged or belongs to another network.
+        """
+        state = self._checkpoints.load()
+        if state is None:
             return False
-        self.progress = load_checkpoint(path, self.network, self.average, self.optimiser)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.network.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            torch.set_rng_state(state["random"])
+            self.progress = Progress(**state["progress"])
+        except BROKEN as error:
+            raise self._checkpoints.unusable(error) from error
         return True
 
     def fit(self) -> Path:
@@ -173,20 +187,14 @@ class ClassifierTrainer:
             progress.add_step(losses, time.perf_counter() - began)
             words = f"training, step {progress.step} of {config.steps}"
             self.monitor.progress(words, progress.step / config.steps)
-            asked = (self.folder / STOP_FILE).exists()
-            at_end = progress.step == config.steps or asked
-            if progress.step % config.validate_every == 0 or at_end:
+            self._requests.wait_while_paused(progress.step, self._save)
+            asked = self._requests.stop_asked()
+            if progress.step % config.validate_every == 0 or progress.step == config.steps or asked:
                 stopped = self._validate() or asked
-            if progress.step % config.checkpoint_every == 0 or at_end or stopped:
-                save_checkpoint(
-                    self.folder / LAST_FILE,
-                    self.network,
-                    self.average,
-                    self.optimiser,
-                    progress,
-                )
-        # The request is fulfilled; left there, it would end the run again when it is resumed.
-        (self.folder / STOP_FILE).unlink(missing_ok=True)
+            elif progress.step % config.checkpoint_every == 0:
+                self._save()
+        self._checkpoints.finish()
+        self._requests.forget_stop()
         return self.folder / BEST_FILE
 
     def _step(self) -> float | None:
@@ -216,20 +224,19 @@ class ClassifierTrainer:
         if self.validation:
             found = judge(self.average.network, self.validation, self.device, self.dtype)
             row |= {"score": found.accuracy, "validation_loss": found.loss}
-            best = next((r for r in progress.rows if r["step"] == progress.best_step), None)
-            improved = best is None or (row["score"], -row["validation_loss"]) > (
+            best = progress.row_of_best()
+            improved = not best or (row["score"], -row["validation_loss"]) > (
                 best["score"],
                 -best["validation_loss"],
             )
         progress.rows.append(row)
-        _write_curve(self.folder / CURVE_FILE, progress.rows)
         if improved:
             progress.best_score, progress.best_step = row.get("score", 0.0), progress.step
             progress.validations_since_best = 0
-            with atomic_write(self.folder / BEST_FILE) as temporary:
-                torch.save(self.average.network.state_dict(), temporary)
         else:
             progress.validations_since_best += 1
+        write_curve(self.folder / CURVE_FILE, progress.rows)
+        self._save(is_best=improved)
         if self.validation:
             self.monitor.notice(
                 f"step {progress.step}: {row['score']:.1%} of the validation images right, "
@@ -237,10 +244,11 @@ class ClassifierTrainer:
             )
         return progress.validations_since_best >= self.config.patience
 
-
-def _write_curve(path: Path, rows: list[dict[str, float]]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_write(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    def _save(self, is_best: bool = False) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        self._checkpoints.save(state, self.progress, self.average.network, is_best=is_best)

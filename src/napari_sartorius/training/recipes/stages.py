@@ -12,7 +12,7 @@ from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.run import train_classifier
 from napari_sartorius.training.data import split_dataset
-from napari_sartorius.training.finetune import finetune, finetune_config, in_terms_of
+from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config, in_terms_of
 from napari_sartorius.training.mixture import FurtherImages, in_categories_of
 from napari_sartorius.training.recipes.after_training import (
     join_models,
@@ -243,6 +243,8 @@ class StageRunner:
             effort=stage.effort,
             name=self.label,
             config=config,
+            # Whoever sets the number of steps wants those, however long they take.
+            budget=None if "steps" in stage.settings else BUDGETS[stage.effort],
             monitor=monitor,
         )
         if not result.improved:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _SETTLED_MS = 350
 """Whoever types a name or tries menus is not asked after at each key."""
 
+_IDLE_MS = 180_000
+"""After so long without a question the worker gives its memory back."""
+
 PICTURES = 6
 
 
@@ -53,6 +56,10 @@ class Looking(QObject):
         self._waiting = QTimer(self)
         self._waiting.setSingleShot(True)
         self._waiting.timeout.connect(self._begin)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(_IDLE_MS)
+        self._idle.timeout.connect(self._on_idle)
 
     @property
     def is_asking(self) -> bool:
@@ -85,6 +92,7 @@ class Looking(QObject):
     def close(self) -> None:
         """End the worker; the next question starts another one."""
         self.forget()
+        self._idle.stop()
         bridge, client, self._bridge, self._client = self._bridge, self._client, None, None
         if bridge is not None:
             bridge.close()
@@ -93,6 +101,12 @@ class Looking(QObject):
 
     def _begin(self) -> None:
         self._ask("plan")
+
+    def _on_idle(self) -> None:
+        if self.is_asking:
+            self._idle.start()
+        else:
+            self.close()
 
     def _ask(self, what: str) -> None:
         make_job = self._make_job
@@ -116,6 +130,7 @@ class Looking(QObject):
             return PreviewJob(job, PICTURES, seed) if what == "preview" else TimeStepJob(job)
 
         self._bridge.ask(Question(make, what))
+        self._idle.start()
 
     def _on_answer(self, what: str, answer: Any) -> None:
         if what == "plan":
