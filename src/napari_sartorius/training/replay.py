@@ -120,7 +120,7 @@ def hold_normalisation(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-            module.train = partial(_stays, module)  # type: ignore[method-assign]
+            module.train = partial(_stays, module)  # type: ignore[assignment, method-assign]
 
 
 def _stays(module: nn.Module, mode: bool = True) -> nn.Module:
