@@ -139,6 +139,7 @@ def card() -> Any:
             input_channels=1,
             normalisation=Normalisation(method="fixed", mean=0.0, std=1.0),
             input_size=None,
+            image_diameter=None,
             whole_grey_levels=False,
             precision="auto",
             box_nms=None,

@@ -27,6 +27,7 @@ CARD = cast(
         input_channels=1,
         normalisation=Normalisation(),
         input_size=None,
+        image_diameter=None,
         whole_grey_levels=False,
     ),
 )

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 def _card(pixel_size: float | None = 0.5, input_size: InputSize | None = None) -> Any:
     return cast(
         "Any",
-        SimpleNamespace(name="m", cell_diameter=20.0, pixel_size=pixel_size, input_size=input_size),
+        SimpleNamespace(
+            name="m",
+            cell_diameter=20.0,
+            pixel_size=pixel_size,
+            input_size=input_size,
+            image_diameter=None,
+        ),
     )
 
 
