@@ -174,13 +174,15 @@ class ProposalNetwork(nn.Module):
         """
         config, count = self.config, self.config.batch_per_image * len(targets)
         all_anchors, shapes = torch.cat(anchors), self._shapes(features)
-        images, chosen, labels, shown, wanted = [], [], [], [], []
+        chosen: list[Tensor] = []
+        images, labels, shows, shown, wanted = [], [], [], [], []
         for image, target in enumerate(targets):
             pairs = overlapping_anchors(config, shapes, self.strides, target.boxes)
             matched = match_pairs(
                 all_anchors, target.boxes, pairs, config.positive_iou, config.negative_iou
             )
             positive, negative = sample(matched, config.batch_per_image, config.positive_fraction)
+            shows.append(torch.arange(len(positive)) + sum(len(one) for one in chosen))
             chosen.append(torch.cat([positive, negative]))
             images.append(torch.full_like(chosen[-1], image))
             labels.append(torch.zeros(len(chosen[-1]), device=positive.device))
@@ -195,7 +197,7 @@ class ProposalNetwork(nn.Module):
             logit, delta = torch.cat(logits, dim=1)[place], torch.cat(deltas, dim=1)[place]
         objectness = functional.binary_cross_entropy_with_logits(logit, label, reduction="sum")
         box_loss = functional.smooth_l1_loss(
-            delta[label > 0],
+            delta[torch.cat(shows).to(delta.device)],
             encode_deltas(torch.cat(shown), torch.cat(wanted), _WEIGHTS),
             beta=0.1,
             reduction="sum",

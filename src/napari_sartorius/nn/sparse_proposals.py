@@ -34,39 +34,40 @@ def scores_at(
         column, anchor of a place.
     """
     kinds = head.objectness.out_channels
-    patches, order, start = [], [], 0
-    for one in maps:
-        rows, columns = int(one.shape[2]), int(one.shape[3])
-        end = start + rows * columns * kinds
-        here = torch.nonzero((anchor >= start) & (anchor < end)).flatten()
-        place = torch.div(anchor[here] - start, kinds, rounding_mode="floor")
-        row = torch.div(place, columns, rounding_mode="floor")
-        patches.append(_patches(one, image[here], row, place % columns))
-        order.append(here)
-        start = end
-    # Every map begins at a multiple of `kinds`, so the rest tells the anchor of the place.
-    taken = torch.cat(order)
-    kind = (anchor % kinds)[taken]
+    patches = _patches(maps, image, torch.div(anchor, kinds, rounding_mode="floor"))
     weight = head.conv.weight.permute(0, 2, 3, 1).flatten(1)
-    hidden = functional.linear(torch.cat(patches), weight, head.conv.bias)
-    hidden = functional.relu(hidden, inplace=True)
+    hidden = functional.relu(functional.linear(patches, weight, head.conv.bias), inplace=True)
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.float()
         logits = functional.linear(hidden, head.objectness.weight.flatten(1), head.objectness.bias)
         deltas = functional.linear(hidden, head.deltas.weight.flatten(1), head.deltas.bias)
-    each = torch.arange(len(taken), device=taken.device)
-    back = torch.empty_like(taken)
-    back[taken] = each
-    return logits[each, kind][back], deltas.view(-1, kinds, 4)[each, kind][back]
+    # Every map begins at a multiple of `kinds`, so the rest tells the anchor of the place.
+    each, kind = torch.arange(len(anchor), device=anchor.device), anchor % kinds
+    return logits[each, kind], deltas.view(-1, kinds, 4)[each, kind]
 
 
-def _patches(one: Tensor, image: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Features (P, 9 C) of the 3x3 neighbourhoods in the order row, column, channel."""
-    _, channels, rows, columns = one.shape
-    padded = functional.pad(one.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-    near = torch.arange(3, device=one.device)
-    y = (row[:, None] + near)[:, :, None]
-    x = (column[:, None] + near)[:, None, :]
-    index = (image[:, None, None] * (rows + 2) + y) * (columns + 2) + x
-    chosen = padded.reshape(-1, channels).index_select(0, index.flatten())
-    return chosen.view(len(image), 9 * channels)
+def _patches(maps: list[Tensor], image: Tensor, place: Tensor) -> Tensor:
+    """Features (P, 9 C) of 3x3 neighbourhoods in the order row, column, channel.
+
+    `place` counts the pixels of one image through all maps. All maps become one table with a border
+    of zeros, so that nothing depends on how many places lie on each and a graphics card need not
+    be waited for.
+    """
+    channels = maps[0].shape[1]
+    tables, facts, first, base = [], [], 0, 0
+    for one in maps:
+        count, rows, columns = one.shape[0], int(one.shape[2]), int(one.shape[3])
+        tables.append(functional.pad(one.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)))
+        facts.append((first, rows, columns, base))
+        first += rows * columns
+        base += count * (rows + 2) * (columns + 2)
+    table = torch.cat([one.reshape(-1, channels) for one in tables])
+    known = torch.tensor(facts, device=place.device)
+    level = torch.bucketize(place, known[1:, 0].contiguous(), right=True)
+    first_of, rows_of, columns_of, base_of = known[level].unbind(1)
+    row = torch.div(place - first_of, columns_of, rounding_mode="floor")
+    column = (place - first_of) % columns_of
+    near = torch.arange(3, device=place.device)
+    y = (image * (rows_of + 2) + row)[:, None, None] + near[:, None]
+    index = (base_of + column)[:, None, None] + near + y * (columns_of + 2)[:, None, None]
+    return table.index_select(0, index.flatten()).view(len(place), 9 * channels)
