@@ -19,6 +19,7 @@ from napari_sartorius.engine.messages import (
 )
 from napari_sartorius.engine.plan_jobs import PlannedTraining
 from napari_sartorius.engine.train_jobs import CategoryScore, TrainedModel
+from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STOP_FILE
 from napari_sartorius.training.run_state import RunState, write_state
 from napari_sartorius.ui.close_guard import TRAINING
@@ -331,3 +332,23 @@ def test_the_worker_that_plans_ends_when_nobody_asks(
     assert worker.client.closed == 1
     looking.other_pictures()  # the next question starts another one
     worker.next("PreviewJob")
+
+
+def test_layers_are_written_into_the_run_as_they_are_when_it_starts(
+    tab: Any, viewer: Any, worker: Scripted, qtbot: Any, tmp_path: Path
+) -> None:
+    viewer.add_image(np.random.default_rng(0).random((60, 80)), name="field")
+    labels = viewer.add_labels(np.zeros((60, 80), np.uint8), name="cells")
+    labels.data[5:15, 5:15] = 1
+    tab.refresh()
+    assert tab.setup.data.chosen == "layers"
+    looked_at = worker.plan()
+    assert read_dataset(looked_at.data).object_count == 1
+    qtbot.waitUntil(tab.setup.run_button.isEnabled)
+    labels.data[30:40, 30:40] = 2  # painted after the plan
+    tab.setup.run_button.click()
+    assert not looked_at.data.exists()
+    job = worker.next("FineTuneJob")
+    assert job.folder.parent == tmp_path / "state" / "runs"
+    assert job.data == job.folder / "data"
+    assert job.dataset().object_count == 2

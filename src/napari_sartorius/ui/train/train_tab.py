@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
@@ -15,7 +11,7 @@ from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project.folder import RUNS, TRASH
-from napari_sartorius.training.run_files import CANCEL_FILE, DATA_FOLDER
+from napari_sartorius.training.run_files import CANCEL_FILE
 from napari_sartorius.training.run_state import (
     discard,
     live_runs,
@@ -26,14 +22,15 @@ from napari_sartorius.training.run_state import (
 from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.train import questions
-from napari_sartorius.ui.train.data_choice import LAYERS, PROJECT
-from napari_sartorius.ui.train.layer_pairs import write_pairs
+from napari_sartorius.ui.train.data_choice import PROJECT
 from napari_sartorius.ui.train.looking import Looking
 from napari_sartorius.ui.train.run_watcher import RunWatcher
 from napari_sartorius.ui.train.setup_page import SetupPage
+from napari_sartorius.ui.train.wish import Draft, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from napari.components import ViewerModel
 
@@ -93,7 +90,7 @@ class TrainTab(QWidget):
         self._job: FineTuneJob | None = None
         self._made: str | None = None
         self._began = 0.0
-        self._draft: Path | None = None
+        self._draft: Draft | None = None
         self._run_page: RunPage | None = None
         self._steps = 0
         self.setup = SetupPage(viewer, project, cards)
@@ -173,27 +170,11 @@ class TrainTab(QWidget):
         ready = self.setup.obstacle() is None and self.setup.plan.is_ready
         if self.is_running or not ready or not self._save():
             return
-        from napari_sartorius.engine.train_jobs import FineTuneJob
-
-        setup, name = self.setup, self.setup.name.text().strip()
-        folder = self._runs_folder() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-        pairs, path = setup.data.layers, setup.data.path
-        job = FineTuneJob(
-            data=path if path is not None else folder / DATA_FOLDER,
-            folder=folder,
-            model=str(setup.start.currentData()),
-            name=name,
-            effort=setup.recipe.effort,
-            recipe=setup.recipe.file,
-        )
+        wish = Wish.of(self.setup)
+        job = wish.job(wish.run_folder(self._runs_folder()))
         self._begin(job, self._steps)
-        if setup.data.chosen == LAYERS:
-
-            def write(tell: Callable[[str], None]) -> FineTuneJob:
-                write_pairs(pairs, job.data)
-                return job
-
-            self._writing.run(write)
+        if wish.path is None:
+            self._writing.run(lambda tell: wish.write_layers(job))
         else:
             self._bridge.run(job)
 
@@ -260,29 +241,9 @@ class TrainTab(QWidget):
         setup.say("")
         setup.run_button.setEnabled(False)
         if obstacle is None:
-            self.looking.ask(self._drafted())
-
-    def _drafted(self) -> Callable[[], FineTuneJob]:
-        """Makes the job that would be run, in another thread; of layers it writes a draft."""
-        from napari_sartorius.engine.train_jobs import FineTuneJob
-
-        setup = self.setup
-        pairs, path = setup.data.layers, setup.data.path
-        model, name = str(setup.start.currentData()), setup.name.text().strip()
-        effort, recipe = setup.recipe.effort, setup.recipe.file
-        self._drop_draft()
-        draft = self._draft = Path(tempfile.mkdtemp(prefix="sartorius-"))
-
-        def make() -> FineTuneJob:
-            data = path
-            if data is None:
-                data = draft / DATA_FOLDER
-                if not data.exists():
-                    write_pairs(pairs, data)
-            # No run has this folder: everything is read from `data`.
-            return FineTuneJob(data, draft / "run", model, name, effort, recipe)
-
-        return make
+            self._drop_draft()
+            self._draft = Draft(Wish.of(setup))
+            self.looking.ask(self._draft.make_job)
 
     def _on_plan(self, planned: PlannedTraining) -> None:
         self._steps = planned.plan.steps
@@ -313,7 +274,7 @@ class TrainTab(QWidget):
 
     def _drop_draft(self) -> None:
         if self._draft is not None:
-            shutil.rmtree(self._draft, ignore_errors=True)
+            self._draft.drop()
             self._draft = None
 
     def _attach(self, folder: Path, state: RunState) -> None:
