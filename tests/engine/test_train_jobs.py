@@ -42,6 +42,7 @@ RECIPE = {
     "checkpoint_every": 4,
     "precision": "float32",
     "threads": 1,
+    "replay": None,
 }
 
 if TYPE_CHECKING:

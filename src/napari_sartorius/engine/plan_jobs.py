@@ -12,7 +12,6 @@ from napari_sartorius.engine.train_jobs import FineTuneJob
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.plan import TrainingPlan, make_plan
-from napari_sartorius.training.splitting import FEWEST_IMAGES as FEW_IMAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +57,8 @@ class PlanJob:
     def run(self, context: WorkerContext) -> PlannedTraining:
         """Read the annotations and count."""
         from napari_sartorius.inference.device import choose_device
+        from napari_sartorius.training.finetune_images import FEW_IMAGES
+        from napari_sartorius.training.finetune_schedule import BUDGETS
         from napari_sartorius.training.step_times import known_seconds, step_key
 
         start, dataset, config = self.training.prepared(self.training.dataset())
@@ -69,7 +70,8 @@ class PlanJob:
             monitor=context.monitor,
         )
         device = choose_device(config.device).device
-        return PlannedTraining(plan, device, known_seconds(step_key(config, device)))
+        budget = BUDGETS[self.training.effort] if self.training.recipe is None else None
+        return PlannedTraining(plan, device, known_seconds(step_key(config, device)), budget)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def training_images(
     UserError
         When there are none, or one cannot be read.
     """
+    from napari_sartorius.training.finetune_images import FEW_IMAGES
+
     strips = len(dataset) < FEW_IMAGES
     part = dataset if strips else split_dataset(dataset, config, monitor)[0]
     filled = [image.id for image in part.images if len(part.instances[image.id])]
