@@ -502,6 +502,7 @@ def test_several_processes_are_refused(
     data: RecipeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
     with pytest.raises(UserError, match="without torchrun"):
         run_recipe(_tiny(TWO_STAGES), data, tmp_path / "run")
 
