@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from npe2 import PluginManifest
@@ -82,4 +83,22 @@ def test_dock_opens_from_the_plugin_menu(make_napari_viewer, npe2pm, manifest):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sartorius", "Sartorius")
     assert isinstance(dock, SartoriusDock)
     assert dock.segment.image.layers.layer is None
+    dock.shut_down()
+
+
+def test_dock_from_the_plugin_menu_knows_its_own_layers(
+    make_napari_viewer, npe2pm, manifest, tmp_path
+):
+    npe2pm.register(manifest)
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sartorius", "Sartorius")
+    project = dock.others.project
+    project.create(tmp_path / "experiment")
+    image = viewer.add_image(np.zeros((40, 40), np.uint8), name="field")
+    project.adding.layers_action.trigger()
+    own = [layer for layer in viewer.layers if project.session.owns(layer)]
+    assert len(own) == 2
+    assert image not in own
+    project.adding.layers_action.trigger()  # its own layers are not offered again
+    assert len(project.session.files) == 2
     dock.shut_down()

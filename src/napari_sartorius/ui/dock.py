@@ -58,7 +58,9 @@ class SartoriusDock(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        # The plugin menu hands out a stand-in whose layers are new stand-ins at every look, so that
+        # none is the same as another; what is drawn in part needs the viewer itself, too.
+        self._viewer = getattr(viewer, "__wrapped__", viewer)
         self._given = (client, cards, preferences)
         self._bridge: EngineBridge | None = None
         self._segment: SegmentTab | None = None
