@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -50,8 +51,21 @@ class TopLevels(nn.Module):
         levels: list[Tensor] = []
         for conv in self.convs:
             below = functional.relu(levels[-1]) if levels else coarsest
-            levels.append(conv(below))
+            levels.append(_strided(conv, below))
         return levels
+
+
+def _strided(conv: nn.Module, below: Tensor) -> Tensor:
+    """The next level; from a single pixel in float32.
+
+    The processor's bfloat16 kernel leaves parts of the weight gradient of such a convolution
+    unwritten (oneDNN as in torch 2.14), so that it holds whatever was in memory.
+    """
+    kind = below.device.type
+    if below.shape[-2:] != (1, 1) or not torch.is_autocast_enabled(kind):
+        return cast("Tensor", conv(below))
+    with torch.autocast(kind, enabled=False):
+        return cast("Tensor", conv(below.float()))
 
 
 class Pyramid(nn.Module):
