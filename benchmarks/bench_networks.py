@@ -212,9 +212,9 @@ def main() -> None:
         "networks",
         "Whole networks beside detectron2 or torchvision",
         f"Two threads; medians of {rounds} turns, sides taking turns in one process. From a float "
-        "image to masks in its own pixels, with the same random weights on both sides and at most "
-        f"{DETECTIONS} objects. Networks with random weights turn rounding into other objects; "
-        "what bfloat16 changes in trained ones is said for the bundled models.",
+        "image to masks in its own pixels, with the same weights on both sides and at most "
+        f"{DETECTIONS} objects. Trained ones are those of `stock_trained.py`, on a generated field "
+        f"of {TRAINED_CELLS} cells. Networks with random weights turn rounding into other objects.",
         [*rows, *trained_rows(), *start_rows()],
     )
     keep(
