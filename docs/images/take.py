@@ -111,14 +111,6 @@ def main() -> None:
         viewer.open(path, plugin=PLUGIN)
         viewer.reset_view()
         shoot(viewer, "reopened")
-
-    viewer.layers.clear()
-    viewer.open_sample(PLUGIN, "immunohistochemistry")
-    viewer.reset_view()
-    tab.model.models.select_data("nuclei")
-    run(viewer, tab)
-    tab.result.contour.setChecked(True)
-    shoot(viewer, "nuclei")
     dock.shut_down()
     viewer.close()
 
