@@ -218,7 +218,6 @@ def test_what_is_asked_before_a_run(job: FineTuneJob) -> None:
 
 
 def test_the_preview_shows_what_the_network_sees(job: FineTuneJob) -> None:
-    pytest.importorskip("napari_sartorius.training.augment.preview")
     pictures = PreviewJob(job, count=3, seed=1).run(WorkerContext())
     assert [picture.shape for picture in pictures] == [(640, 640, 3)] * 3
     others = PreviewJob(job, count=3, seed=2).run(WorkerContext())

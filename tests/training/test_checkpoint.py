@@ -10,13 +10,7 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.training.average import WeightAverage
-from napari_sartorius.training.checkpoint import (
-    Checkpoints,
-    Progress,
-    load_checkpoint,
-    save_checkpoint,
-)
+from napari_sartorius.training.checkpoint import Checkpoints, Progress
 from napari_sartorius.training.fit import Trainer
 from tiny_runs import squares, tiny_run
 
@@ -140,20 +134,10 @@ def test_resuming_puts_right_what_a_kill_between_the_two_files_left(tmp_path: Pa
     assert (tmp_path / "best.pt").read_bytes() == best
 
 
-def test_one_file_for_loops_of_their_own(tmp_path: Path) -> None:
-    def made() -> tuple[nn.Module, WeightAverage[nn.Module], torch.optim.Optimizer]:
-        network = torch.nn.Linear(2, 2)
-        return network, WeightAverage(network, 0.9), torch.optim.SGD(network.parameters())
-
-    one, other, path = made(), made(), tmp_path / "last.pt"
-    save_checkpoint(path, *one, Progress(step=3))
-    drawn = torch.rand(2)
-    assert load_checkpoint(path, *other) == Progress(step=3)
-    torch.testing.assert_close(one[0].state_dict(), other[0].state_dict())
-    assert torch.equal(torch.rand(2), drawn)
-    path.write_bytes(b"nothing")
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot be resumed"):
-        load_checkpoint(path, *other)
+        Checkpoints(tmp_path, Monitor()).load()
 
 
 def _save(

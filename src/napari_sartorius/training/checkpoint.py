@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_sartorius.core.progress import Monitor
-    from napari_sartorius.training.average import WeightAverage
 
 BROKEN = (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError)
 """What reading or taking over a checkpoint raises when it is damaged or of another network."""
@@ -165,64 +164,15 @@ class Checkpoints:
 
     def unusable(self, error: Exception) -> UserError:
         """Say that ``last.pt`` cannot be used."""
-        return _unusable(self._last, error)
+        return UserError(
+            f"{self._last} cannot be resumed ({type(error).__name__}); it is damaged or belongs to "
+            "another architecture: choose another output folder or delete the file"
+        )
 
     def _pay(self) -> None:
         if self._owed is not None:
             write_tensors(self._best, self._owed)
             self._owed = None
-
-
-def save_checkpoint(
-    path: Path,
-    network: nn.Module,
-    average: WeightAverage[Any],
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
-    """Write one file with weights, average, optimiser, random state and progress, atomically.
-
-    For loops without a `TrainingStep`.
-    """
-    state = {
-        "network": network.state_dict(),
-        "average": average.network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "random": torch.get_rng_state(),
-        "progress": vars(progress),
-    }
-    write_tensors(path, state)
-
-
-def load_checkpoint(
-    path: Path,
-    network: nn.Module,
-    average: WeightAverage[Any],
-    optimiser: torch.optim.Optimizer,
-) -> Progress:
-    """Restore what `save_checkpoint` wrote.
-
-    Raises
-    ------
-    UserError
-        When the file is damaged or belongs to another architecture.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state["network"])
-        average.network.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-        return Progress(**state["progress"])
-    except BROKEN as error:
-        raise _unusable(path, error) from error
-
-
-def _unusable(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path} cannot be resumed ({type(error).__name__}); it is damaged or belongs to "
-        "another architecture: choose another output folder or delete the file"
-    )
 
 
 def write_tensors(path: Path, state: dict[str, Any]) -> None:

@@ -243,7 +243,7 @@ def _learn(
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
     fit = trainer.fit()
-    row = next((r for r in reversed(trainer.progress.rows) if r["step"] == fit.best_step), {})
+    row = trainer.progress.row_of_best()
     weights: dict[str, Tensor] = torch.load(fit.best, map_location="cpu", weights_only=True)
     score, share = row.get("score", 0.0), 1.0
     if plan.before is not None and score <= plan.before:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.training.config import TrainConfig
+from napari_sartorius.training.recipes.reading import merged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def with_recipe(config: TrainConfig, path: Path) -> TrainConfig:
     own: dict[str, Any] = config.model_dump(mode="json")
     kept = {name: own[name] for name in (*_OF_THE_MODEL, "validate_first", "device")}
     try:
-        return TrainConfig.model_validate(_merged(own, content) | kept)
+        return TrainConfig.model_validate(merged(own, content) | kept)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -72,14 +73,5 @@ def _of_stages(content: dict[str, Any], path: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for level in (content, stages[0]):
         if isinstance(level.get("settings"), dict):
-            settings = _merged(settings, level["settings"])
+            settings = merged(settings, level["settings"])
     return settings
-
-
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Entries of the second before those of the first, also inside of entries."""
-    both = first | second
-    for name, value in second.items():
-        if isinstance(value, dict) and isinstance(first.get(name), dict):
-            both[name] = _merged(first[name], value)
-    return both

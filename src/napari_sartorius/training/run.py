@@ -156,8 +156,7 @@ def _card(
     result: FitResult,
 ) -> ModelCard:
     """Card of a finished run: what was trained on what, and how well it did."""
-    rows = [row for row in trainer.progress.rows if row["step"] == result.best_step]
-    best = rows[-1] if rows else {}
+    best = trainer.progress.row_of_best()
     names = dataset.category_names
     thresholds = {
         names[i]: Thresholds(score=best[f"threshold_{i}"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.inference.device import choose_device, choose_precision
+from napari_sartorius.inference.device import choose_device
 from napari_sartorius.io.atomic import remove_leftovers, write_text
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.average import WeightAverage
@@ -27,6 +27,7 @@ from napari_sartorius.training.run_files import (
     CURVE_FILE,
     MODEL_FOLDER,
 )
+from napari_sartorius.training.step import arithmetic
 from napari_sartorius.training.weights import transfer_weights
 
 if TYPE_CHECKING:
@@ -133,8 +134,7 @@ class ClassifierTrainer:
         if choice.fallback:
             monitor.notice(choice.reason)
         self.device = torch.device(choice.device)
-        precision = choose_precision(config.precision, choice.device)
-        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.dtype = arithmetic(config.precision, choice.device)
         self.network = cast("ImageClassifier", build_network(config.architecture))
         if initial is not None:
             monitor.notice(transfer_weights(self.network, initial).sentence())
