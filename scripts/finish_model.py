@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 def main() -> None:
     """Read the arguments and run the three steps."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", type=Path, help="folder with train.json and card.json")
+    parser.add_argument(
+        "recipe", type=Path, help="folder with card.json, and train.json or recipe.yaml"
+    )
     parser.add_argument("run", type=Path, help="folder of the training run")
     parser.add_argument("data", type=Path, help="COCO JSON with a val split")
     parser.add_argument("bundle", type=Path, help="folder to write")
@@ -74,12 +76,13 @@ def _bundle(recipe: Path, run: Path, folder: Path) -> ModelBundle:
     progress = torch.load(run / "last.pt", map_location="cpu", weights_only=True)["progress"]
     schedule = (
         f"{progress['best_step']} of {config.steps} steps of {config.batch_size} crops of "
-        f"{config.crop} px, {config.optimiser}, running average of the weights; configuration in "
-        f"{recipe.as_posix()}/train.json"
+        f"{config.crop} px, {config.optimiser}, running average of the weights; "
+        f"see {recipe.as_posix()}"
     )
     fields = {"schedule": schedule} | json.loads((recipe / "card.json").read_text())
-    # The recipe's tree: it may ask for more when detecting than training needed.
-    architecture = TrainConfig.read(recipe / "train.json").architecture
+    architecture, written = config.architecture, recipe / "train.json"
+    if written.exists():  # its tree may ask for more when detecting than training needed
+        architecture = TrainConfig.read(written).architecture
     card = ModelCard(**fields, architecture=architecture, normalisation=config.normalisation)
     return save_bundle(folder, card, _weights(run))
 
