@@ -47,8 +47,8 @@ def spindle_scene(
     seed : int
         The same seed always gives the same picture.
     cells : int, optional
-        Cells wished for; by default a number between 210 and 470 for every 520 x 704 pixels. Fewer
-        are placed when there is no room left.
+        Cells wished for; by default a crowd of 210 to 470 for every 520 x 704 pixels, or 65 to 130
+        larger ones, by chance. Fewer are placed when there is no room left.
 
     Returns
     -------
@@ -66,32 +66,35 @@ def spindle_scene(
     if min(shape) < 32:
         raise ValueError(f"the scene needs at least 32 x 32 pixels, got {height} x {width}")
     rng = np.random.default_rng(seed)
-    density = rng.uniform(0.8, 1.8) * _CELLS / _AREA
-    wished = round(density * height * width) if cells is None else cells
+    crowd = rng.uniform(0.8, 1.8) if rng.random() < 0.5 else rng.uniform(0.25, 0.5)
+    wished = round(crowd * _CELLS / _AREA * height * width) if cells is None else cells
     if wished < 0:
         raise ValueError(f"the number of cells cannot be negative, got {wished}")
     owner = np.zeros(shape, np.int32)
     thickness = np.zeros(shape, np.float32)
     favourite = rng.uniform(0, np.pi)  # cells lie along each other
+    size = 1.0 if crowd > 0.5 else 1.2  # where there is room they spread
     for number in range(1, wished + 1):
         for _ in range(_TRIES):
-            cell = _shape_cell(rng, shape, favourite)
+            cell = _shape_cell(rng, shape, favourite, size)
             if _lay(rng, cell, owner, thickness, number):
                 break
     _roughen(rng, thickness)
     return expose(rng, thickness, gain=rng.uniform(120, 190)), _masks(owner)
 
 
-def _shape_cell(rng: np.random.Generator, shape: tuple[int, int], favourite: float) -> _Cell:
-    """A body and its arms at a place by chance."""
+def _shape_cell(
+    rng: np.random.Generator, shape: tuple[int, int], favourite: float, size: float
+) -> _Cell:
+    """A body and its arms at a place by chance, `size` times as large as in a crowd."""
     y, x = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
     first = favourite + rng.normal(0, 0.7)
-    radius = float(np.clip(rng.normal(5.2, 1.0), 3.5, 8.0))
+    radius = size * float(np.clip(rng.normal(5.2, 1.0), 3.5, 8.0))
     count = int(rng.choice((2, 3, 4), p=(0.6, 0.3, 0.1)))
     circles = [np.array([[y, x, radius]])]
     for arm in range(count):
         angle = first + 2 * np.pi * arm / count + rng.normal(0, 0.25)
-        length = radius + rng.gamma(4.0, 3.2)
+        length = radius + size**2 * rng.gamma(4.0, 3.2)
         along = np.linspace(0, 1, _STEPS)
         bent = angle + rng.normal(0, 0.35) * along
         width = radius * 0.95 * (1 - along) ** rng.uniform(0.9, 1.8) + 0.5
