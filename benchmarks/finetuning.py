@@ -149,7 +149,10 @@ ALL = (
 
 @dataclass
 class Row:
-    """One run: AP50 of the new and the old domain, 0..1, and what it took."""
+    """One run: AP50 of the new and the old domain, 0..1, and what it took.
+
+    `found` is that of the old domain when cells of all kinds are one.
+    """
 
     domain: str
     images: int
@@ -163,6 +166,7 @@ class Row:
     new_weight: float = 1.0
     new: tuple[float, float] = (0.0, 0.0)
     old: tuple[float, float] = (0.0, 0.0)
+    found: tuple[float, float] | None = None
     curve: list[tuple[float, float]] = field(default_factory=list)
     machine: str = ""
 
@@ -297,13 +301,14 @@ def run(data: Path, name: str, count: int, *, replay: bool, budget: float) -> No
     row.steps, row.zoom = result.steps, learnt.zoom
     row.new_weight = learnt.kept.new_weight if learnt.kept else 1.0
     print(row.key, "score on what was kept apart", result.before, result.after, flush=True)
-    kinds = {"one_kind": True}, {"one_kind": len(names) == 1}
-    before, after = (
-        [ap50(b, d, **k) for d, k in zip((measure, old), kinds, strict=True)]
-        for b in (start, result.bundle)
-    )
-    row.new, row.old = (before[0], after[0]), (before[1], after[1])
-    print(row.key, "new", row.new, "old", row.old, flush=True)
+
+    def both(cells: CocoDataset, one_kind: bool) -> tuple[float, float]:
+        before, after = (ap50(one, cells, one_kind=one_kind) for one in (start, result.bundle))
+        return before, after
+
+    row.new, row.found = both(measure, True), both(old, True)
+    row.old = both(old, False) if len(names) > 1 else row.found
+    print(row.key, "new", row.new, "old", row.old, "of any kind", row.found, flush=True)
     row.curve = _curve(folder, start, result.bundle, some(measure, _ON_THE_WAY))
     row.machine = machine()
     STORE.write_text(json.dumps([asdict(one) for one in [*read_rows(), row]], indent=1) + "\n")

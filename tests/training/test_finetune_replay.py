@@ -103,13 +103,13 @@ def test_without_old_images_the_smaller_share_is_taken() -> None:
 
 
 class _Knows:
-    """Finds the truth of the generated nuclei, and nothing in phase contrast."""
+    """Finds the truth of generated nuclei, and nothing in phase contrast."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self._truths = {
             picture.tobytes(): truth
-            for name, picture, truth in rehearsal.scenes(8)
-            if "phase" not in name
+            for kind in rehearsal.LOOKS
+            for picture, truth in (rehearsal.scene(kind, seed) for seed in range(_DRAWN))
         }
 
     def segment(self, picture: np.ndarray) -> SimpleNamespace:
@@ -118,18 +118,36 @@ class _Knows:
         return SimpleNamespace(instances=nothing if truth is None else truth)
 
 
+_DRAWN = 30
+
+
 def test_what_the_start_knows_is_shown_again(
     monkeypatch: pytest.MonkeyPatch, tiny_config: TrainConfig
 ) -> None:
     monkeypatch.setattr(rehearsal, "Segmenter", _Knows)
     start: Any = None
-    kept = rehearsal.rehearsal_images(start, start, tiny_config, 8, Monitor())
-    assert len(kept) == 7
-    assert all("phase" not in image.name for image in kept)
-    truths = [truth for name, _, truth in rehearsal.scenes(8) if "phase" not in name]
-    for image, truth in zip(kept, truths, strict=True):
+    kept = rehearsal.rehearsal_images(start, start, tiny_config, _DRAWN, Monitor())
+    # Four pictures of each kind of phase contrast are tried, and all others are of known kinds.
+    assert len(kept) == _DRAWN - 8
+    kinds = {image.name.removeprefix("generated ").rsplit(" ", 1)[0] for image in kept}
+    assert kinds == set(rehearsal.LOOKS)
+    for image in kept:
+        kind, seed = image.name.removeprefix("generated ").rsplit(" ", 1)
+        _, truth = rehearsal.scene(kind, int(seed))
         assert image.masks.area().sum() == truth.masks.area().sum()
         assert image.pixels.shape == (256, 256, 1)
+
+
+def test_a_start_that_knows_nothing_is_reminded_of_nothing(
+    monkeypatch: pytest.MonkeyPatch, tiny_config: TrainConfig
+) -> None:
+    class Blind(_Knows):
+        def segment(self, picture: np.ndarray) -> SimpleNamespace:
+            return super().segment(picture[:0])
+
+    monkeypatch.setattr(rehearsal, "Segmenter", Blind)
+    start: Any = None
+    assert rehearsal.rehearsal_images(start, start, tiny_config, _DRAWN, Monitor()) == []
 
 
 def test_old_images_with_other_categories_are_refused(

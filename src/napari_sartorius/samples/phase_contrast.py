@@ -17,6 +17,7 @@ from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.samples.neurites import grow_neurites
+from napari_sartorius.samples.phase_optics import expose
 
 CATEGORIES = (Category(1, "cort", "#e69f00"),)
 """The scene's own table of categories: cortical neurons only."""
@@ -80,7 +81,7 @@ def phase_contrast_scene(
     _scatter_debris(rng, thickness, round(_DEBRIS * density))
     thickness = np.ascontiguousarray(thickness[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
     truth = _paint_somas(rng, thickness, somas)
-    return _expose(rng, thickness), truth
+    return expose(rng, thickness), truth
 
 
 def _place_somas(rng: np.random.Generator, shape: tuple[int, int], wished: int) -> list[_Soma]:
@@ -178,17 +179,3 @@ def _scatter_debris(rng: np.random.Generator, thickness: NDArray[np.float32], co
         dot *= rng.uniform(0.7, 1.8)
         np.copyto(window, dot, where=np.abs(dot) > np.abs(window))
     thickness += specks
-
-
-def _expose(rng: np.random.Generator, thickness: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Turn optical thickness into grey values: dark objects, bright halos, uneven light, noise."""
-    height, width = thickness.shape
-    sharp = ndimage.gaussian_filter(thickness, 0.55)
-    halo = 0.91 * ndimage.gaussian_filter(thickness, 1.5)
-    halo += 0.05 * ndimage.gaussian_filter(thickness, 6.0)
-    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    tilt = rng.normal(0, 1.3, 3)
-    light = 129.0 + tilt[0] * y + tilt[1] * x + tilt[2] * (x * y)
-    noise = ndimage.gaussian_filter(rng.standard_normal((height, width)).astype(np.float32), 0.7)
-    grey = light - 215.0 * (sharp - halo) + 4.0 * noise
-    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)

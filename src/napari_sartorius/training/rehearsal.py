@@ -15,11 +15,10 @@ from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.samples.nuclei import LOOKS, nuclei_scene
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
+from napari_sartorius.samples.spindle_cells import spindle_scene
 from napari_sartorius.training.images import pack_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -33,20 +32,42 @@ if TYPE_CHECKING:
 _SIDE = 256
 # The score of the competition is a hard one: good models of phase contrast reach 0.4 on real cells.
 _KNOWN = 0.25
+_TRIALS = 4
+_PHASE_CONTRAST = {"phase contrast": phase_contrast_scene, "spindle cells": spindle_scene}
+KINDS = (*LOOKS, *_PHASE_CONTRAST)
+"""What can be drawn."""
 
 
-def scenes(count: int, seed: int = 0) -> Iterator[tuple[str, NDArray[np.uint8], Instances]]:
-    """Name, picture and truth of `count` generated pictures, of all kinds in turn."""
-    # Fluorescence comes twice: it differs most.
-    kinds = (*LOOKS, LOOKS[0], "phase contrast")
-    for number in range(count):
-        kind = kinds[number % len(kinds)]
-        shape, one = (_SIDE, _SIDE), seed + number
-        if kind == "phase contrast":
-            picture, truth = phase_contrast_scene(shape, one)
+def scene(kind: str, seed: int) -> tuple[NDArray[np.uint8], Instances]:
+    """A generated picture of one of `KINDS` and its truth."""
+    shape = (_SIDE, _SIDE)
+    if kind in _PHASE_CONTRAST:
+        return _PHASE_CONTRAST[kind](shape, seed)
+    return nuclei_scene(kind, shape, seed)  # type: ignore[arg-type]
+
+
+class _Turns:
+    """Whose turn it is: every kind in order, without those that turned out to be unknown."""
+
+    def __init__(self) -> None:
+        self._kinds = list(KINDS)
+        self._known = dict.fromkeys(KINDS, 0)
+        self._shown = dict.fromkeys(KINDS, 0)
+        self._place = 0
+
+    def next(self) -> str:
+        """The kind of the next picture."""
+        return self._kinds[self._place % len(self._kinds)]
+
+    def told(self, kind: str, known: bool) -> None:
+        """Whether a picture of the kind was known; a kind that is not gets no more turns."""
+        self._shown[kind] += 1
+        self._known[kind] += known
+        few = self._shown[kind] >= _TRIALS and self._known[kind] * _TRIALS < self._shown[kind]
+        if few and len(self._kinds) > 1:
+            self._kinds.remove(kind)
         else:
-            picture, truth = nuclei_scene(kind, shape, one)  # type: ignore[arg-type]
-        yield f"generated {kind} {one}", picture, truth
+            self._place += 1
 
 
 def rehearsal_images(
@@ -64,7 +85,8 @@ def rehearsal_images(
         Normalisation, channels and device of the training.
     count
         Pictures that are drawn; those are kept in which the model finds the cells that are there
-        (competition score of 0.25 or more).
+        (competition score of 0.25 or more). Kinds of which it knows less than every fourth are
+        not drawn any more.
     monitor
         Progress and cancel.
 
@@ -77,15 +99,20 @@ def rehearsal_images(
         start, SegmentConfig(preset="fast", device=config.device, rescore=False), detector=network
     )
     kept = []
-    for number, (name, picture, truth) in enumerate(scenes(count, config.seed)):
+    turns = _Turns()
+    for number in range(count):
         monitor.check()
         monitor.progress("remembering", number / count)
+        kind, seed = turns.next(), config.seed + number
+        picture, truth = scene(kind, seed)
         found = segmenter.segment(picture).instances
-        if not len(found) or competition_score(truth, found).score < _KNOWN:
+        known = len(found) > 0 and competition_score(truth, found).score >= _KNOWN
+        turns.told(kind, known)
+        if not known:
             continue
         kept.append(
             pack_image(
-                name,
+                f"generated {kind} {seed}",
                 picture,
                 found.masks,
                 found.categories,
