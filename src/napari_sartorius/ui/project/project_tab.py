@@ -120,7 +120,7 @@ class ProjectTab(ProjectWidgets):
     def add(self, paths: list[str]) -> None:
         """Add image files; a sentence says which one cannot be read."""
         if paths:
-            self._try(lambda: self.session.add_files(paths))
+            self._try(lambda: self.adding.add_files(paths))
 
     def bring(self, action: Callable[[], Added]) -> None:
         """Add images from elsewhere; a sentence says what came and what was left out."""
