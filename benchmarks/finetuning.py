@@ -38,6 +38,7 @@ from napari_sartorius.evaluation.coco_ap import coco_average_precision
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.io.coco import CocoImage, read_coco
+from napari_sartorius.training.config import FreezeConfig
 from napari_sartorius.training.data import read_annotated
 from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config
 from napari_sartorius.zoo import find_single
@@ -282,7 +283,7 @@ def run(data: Path, name: str, count: int, *, replay: bool, budget: float) -> No
     folder.mkdir(parents=True, exist_ok=True)
     config = finetune_config(start.card, names, "quick").model_copy(update={"threads": 1})
     if not replay:
-        config = config.model_copy(update={"replay": None})
+        config = config.model_copy(update={"replay": None, "freeze": FreezeConfig()})
     watch = Snapshots(folder)
     result = finetune(
         start,

@@ -217,6 +217,26 @@ def test_what_is_asked_before_a_run(job: FineTuneJob) -> None:
     assert not job.folder.exists()  # nothing has begun
 
 
+def test_a_run_believes_the_step_that_was_timed_for_its_plan(
+    job: FineTuneJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(*args: Any, step_seconds: float | None, **settings: Any) -> None:
+        given.append(step_seconds)
+        raise Begun
+
+    given: list[float | None] = []
+    monkeypatch.setattr("napari_sartorius.training.finetune.finetune", begin)
+    with pytest.raises(Begun):
+        job.run(WorkerContext())
+    seconds = TimeStepJob(job).run(WorkerContext())
+    with pytest.raises(Begun):
+        job.run(WorkerContext())
+    assert given == [None, pytest.approx(seconds, abs=1e-3)]
+
+
 def test_the_preview_shows_what_the_network_sees(job: FineTuneJob) -> None:
     pictures = PreviewJob(job, count=3, seed=1).run(WorkerContext())
     assert [picture.shape for picture in pictures] == [(640, 640, 3)] * 3

@@ -92,7 +92,7 @@ def test_two_images_make_a_model_better(
     tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
 ) -> None:
     # The start is random: there is nothing to remember, and its statistics are no good.
-    replay = ReplayConfig(generated=0, hold_normalisation=False, pull=0.1, blends=(0.5,))
+    replay = ReplayConfig(generated=0, pull=0.1, blends=(0.5,))
     result = finetune(
         start,
         _dataset(tmp_path, 2),

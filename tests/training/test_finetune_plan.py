@@ -14,6 +14,7 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.rescale import choose_scale
 from napari_sartorius.io.coco import CocoDataset, CocoImage
+from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch
 from napari_sartorius.training.pace import FEWEST_STEPS, Pace, fitted, measure_pace
 from napari_sartorius.training.provenance import (
@@ -101,12 +102,22 @@ def test_steps_fit_into_the_time(tiny_config: TrainConfig) -> None:
 
 
 def test_the_pace_is_measured(tiny_config: TrainConfig, discs: list[AnnotatedImage]) -> None:
-    from napari_sartorius.nn.build import build_network
-
     ticks = iter(np.arange(0, 1000, 3.0))
     network = build_network(tiny_config.architecture).eval()
-    pace = measure_pace(network, tiny_config, discs[:2], discs[:2], lambda: float(next(ticks)))
+    pace = measure_pace(
+        network, tiny_config, discs[:2], discs[:2], Monitor(), lambda: float(next(ticks))
+    )
     assert pace == Pace(step=3.0, validation=6.0)  # two images of the size that was timed
+
+
+def test_a_step_whose_time_is_known_is_not_made(
+    tiny_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sartorius.training.pace.time_step", lambda *_: 0.75)
+    network = build_network(tiny_config.architecture).eval()
+    assert measure_pace(network, tiny_config, [], [], Monitor()) == Pace(0.75, 0.0)
+    known = measure_pace(network, tiny_config, [], [], Monitor(), step=0.25)
+    assert known == Pace(0.25, 0.0)
 
 
 def test_a_run_ends_when_the_computer_became_slow(tmp_path: Path) -> None:

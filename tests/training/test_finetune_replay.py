@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +14,20 @@ from torch import nn
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.training import rehearsal
-from napari_sartorius.training.config import FreezeConfig, ReplayConfig
+from napari_sartorius.training.config import FreezeConfig, ReplayConfig, TrainConfig
 from napari_sartorius.training.finetune_images import FineTuningImages
 from napari_sartorius.training.freeze import Frozen
+from napari_sartorius.training.pull import Pull
 from napari_sartorius.training.replay import (
     Blend,
     between,
     choose_blend,
     mixed_sampling,
     old_images,
-    pull_towards,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from napari_sartorius.training.config import TrainConfig
 
 
 def test_old_images_have_their_share_of_the_crops() -> None:
@@ -37,10 +36,13 @@ def test_old_images_have_their_share_of_the_crops() -> None:
 
 
 @pytest.mark.parametrize(("old", "share"), [(0, 0.0), (3, 0.1), (12, 0.4), (40, 0.4)])
-def test_few_old_images_get_less_than_their_share(old: int, share: float) -> None:
+def test_few_old_images_get_less_than_their_share(
+    old: int, share: float, tiny_config: TrainConfig
+) -> None:
     image: Any = None
     images = FineTuningImages([], [], (frozenset(), frozenset()), old=(image,) * old, generated=old)
-    kept = images.kept(ReplayConfig(share=0.4), 0.8)
+    replay = ReplayConfig(share=0.4)
+    kept = images.kept(tiny_config.model_copy(update={"replay": replay}), 0.8)
     assert kept is not None
     assert kept.share == pytest.approx(share)
     assert (kept.generated, kept.images, kept.new_weight) == (old, 0, 0.8)
@@ -53,14 +55,27 @@ def test_every_step_is_pulled_back_by_a_share_of_the_distance() -> None:
     free = nn.Linear(2, 2)
     free.load_state_dict(layer.state_dict())
     optimisers = [torch.optim.SGD(one.parameters(), lr=0.1) for one in (layer, free)]
-    pull_towards(start, layer, optimisers[0], strength=2.0)
     for one, optimiser in zip((layer, free), optimisers, strict=True):
         one(torch.ones(1, 2)).sum().backward()
         optimiser.step()
+    Pull(start, layer, strength=2.0).apply(optimisers[0])
     moved = free.weight - start["weight"]
     assert moved.abs().max() > 0.05
     torch.testing.assert_close(layer.weight - start["weight"], 0.8 * moved)
     torch.testing.assert_close(layer.bias, free.bias)
+
+
+def test_a_configuration_of_an_earlier_version_holds_what_it_held(
+    tiny_config: TrainConfig,
+) -> None:
+    given = tiny_config.model_dump(mode="json")
+    replay = ReplayConfig().model_dump(mode="json")
+    for held in (True, False):
+        old = given | {"replay": replay | {"hold_normalisation": held}}
+        read = TrainConfig.model_validate_json(json.dumps(old))
+        assert read.freeze.statistics is held
+        assert read.replay == ReplayConfig()
+        assert TrainConfig.model_validate_json(read.model_dump_json()) == read
 
 
 def test_held_normalisation_keeps_its_statistics_while_the_rest_trains() -> None:

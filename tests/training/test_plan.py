@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from annotated_discs import SIDE, dataset_of_masks, disc, discs
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.training import step_times
 from napari_sartorius.training.data import pack_dataset, split_dataset
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.plan import make_plan
@@ -166,8 +168,15 @@ def test_times_are_remembered_by_network_crops_and_device(
     assert known_seconds(step_key(config, "cuda:0")) is None
     longer = config.model_copy(update={"steps": 999})
     assert known_seconds(step_key(longer, "cpu")) == 0.25
+    assert known_seconds(key, within=60) == 0.25
+    later = time.time() + 100
+    monkeypatch.setattr(step_times.time, "time", lambda: later)
+    assert known_seconds(key, within=60) is None
+    assert known_seconds(key) == 0.25
     larger = config.model_copy(update={"crop": 128})
     assert known_seconds(step_key(larger, "cpu")) is None
+    (tmp_path / "step-times.json").write_text(f'{{"{key}": 0.5}}')  # of an earlier version
+    assert (known_seconds(key), known_seconds(key, within=60)) == (0.5, None)
     (tmp_path / "step-times.json").write_text("[]")
     assert known_seconds(key) is None
 

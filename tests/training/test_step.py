@@ -16,6 +16,7 @@ from napari_sartorius.nn.network import Network
 from napari_sartorius.training.crops import CropSampler
 from napari_sartorius.training.distributed import Group
 from napari_sartorius.training.fit import Trainer
+from napari_sartorius.training.pull import Pull
 from napari_sartorius.training.sampling import FixedSampling
 from napari_sartorius.training.step import TrainingStep, arithmetic
 from tiny_runs import square_image, squares, tiny_run
@@ -74,6 +75,24 @@ def _limited(losses: Callable[..., Any], most: int, seen: list[int]) -> Callable
         return values
 
     return limited
+
+
+def test_weights_are_pulled_back_after_each_step_that_was_made() -> None:
+    config = tiny_run(batch_size=2)
+    ((batch, targets),) = _batches(config, 1)
+    free, pulled = _step(config), _step(config)
+    start = _weights(pulled)
+    assert free.run(0, batch, targets).is_finite
+    strength = 0.25 / free.optimiser.param_groups[0]["lr"]
+    pulled.pull = Pull(start, pulled.network, strength)
+    assert pulled.run(0, batch, targets).is_finite
+    moved = _weights(free)
+    for name, value in pulled.network.named_parameters():
+        if value.grad is not None:
+            torch.testing.assert_close(value, torch.lerp(moved[name], start[name], 0.25))
+    before = _weights(pulled)
+    assert not pulled.run(1, batch * torch.nan, targets).is_finite
+    _assert_same(_weights(pulled), before)
 
 
 def test_without_memory_fewer_crops_at_a_time_give_the_weights_they_always_give() -> None:

@@ -15,6 +15,7 @@ from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.project import open_project
 from napari_sartorius.ui.layer_writer import METADATA_KEY
+from napari_sartorius.ui.project import wait_dialog
 from napari_sartorius.ui.project.project_tab import ProjectTab
 from napari_sartorius.ui.project.wait_dialog import WaitDialog
 
@@ -82,6 +83,35 @@ def test_a_folder_gives_its_images_and_tells_the_rest(tab: ProjectTab, tmp_path:
     assert len(tab.session.files) == 2
     assert "0 images added" in tab.message.text()
     assert "2 images were in the project already" in tab.message.text()
+
+
+def test_adding_a_folder_shows_how_far_it_is_and_can_be_cancelled(
+    tab: ProjectTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "all" / "day 1"
+    folder.mkdir(parents=True)
+    for n in range(4):
+        Image.fromarray(_random(SHAPE, np.uint8)).save(folder / f"{n}.png")
+    now = iter(range(0, 1000, 10))  # ten seconds an image
+    monkeypatch.setattr(wait_dialog.time, "monotonic", lambda: float(next(now)))
+    told: list[tuple[str, int]] = []
+
+    def cancelled(dialog: WaitDialog) -> bool:
+        told.append((dialog.labelText(), dialog.value()))
+        return len(told) == 3
+
+    monkeypatch.setattr(WaitDialog, "wasCanceled", cancelled)
+    tab.adding.add_folder(folder)
+    assert told == [
+        ("Reading 0.png, 1 of 4", 0),
+        ("Reading 1.png, 2 of 4\nabout 30 s left", 250),
+        ("Reading 2.png, 3 of 4\nabout 20 s left", 500),
+    ]
+    assert tab.session.files == []  # nothing half added
+    assert tab.message.text() == "0 images added. Cancelled: the project is as it was."
+    tab.add([str(path) for path in sorted(folder.iterdir())])
+    assert len(told) == 7
+    assert len(tab.session.files) == 4
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _SAFE_S = 60.0
 """A crash costs at most about so many seconds of training."""
+_FRESH_S = 1800.0
+"""A step that was timed less than so many seconds ago, as for a plan, is not timed again."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class FineTuneJob:
                 name=self.name,
                 config=config,
                 budget=None if self.recipe is not None else BUDGETS[self.effort],
+                step_seconds=_seconds_per_step(config, _FRESH_S),
                 monitor=keeper,
                 on_validated=Chronicle(self.folder, config, keeper.state),
             )
@@ -311,12 +314,17 @@ def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDatase
 
 def _checkpoint_every(config: TrainConfig) -> int:
     """Steps between checkpoints: a minute, where it is known how long a step takes."""
+    seconds = _seconds_per_step(config)
+    every = min(config.checkpoint_every, 100)
+    return min(every, max(5, round(_SAFE_S / seconds))) if seconds else every
+
+
+def _seconds_per_step(config: TrainConfig, within: float | None = None) -> float | None:
+    """What a step of such a run is known to take, if that was measured `within` seconds."""
     from napari_sartorius.inference.device import choose_device
     from napari_sartorius.training.step_times import known_seconds, step_key
 
-    seconds = known_seconds(step_key(config, choose_device(config.device).device))
-    every = min(config.checkpoint_every, 100)
-    return min(every, max(5, round(_SAFE_S / seconds))) if seconds else every
+    return known_seconds(step_key(config, choose_device(config.device).device), within)
 
 
 def _curve(folder: Path) -> list[dict[str, float]]:

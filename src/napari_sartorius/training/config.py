@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.nn.config import Architecture
@@ -39,6 +39,8 @@ class FreezeConfig(BaseModel):
 class ReplayConfig(BaseModel):
     """What keeps a fine-tuned model from forgetting; used by `napari_sartorius.training.finetune`.
 
+    Holding the statistics of its normalisation helps as much: `FreezeConfig.statistics`.
+
     Parameters
     ----------
     generated
@@ -48,8 +50,6 @@ class ReplayConfig(BaseModel):
         None where there are none.
     share
         Share of the training crops that shows old kinds.
-    hold_normalisation
-        Whether the statistics of batch normalisations stay those of the start.
     pull
         How strongly each step pulls the weights back to the start's: this times the learning rate
         is the share of the distance that is taken back (L2-SP).
@@ -65,7 +65,6 @@ class ReplayConfig(BaseModel):
     generated: int = Field(default=60, ge=0)
     data: str | None = None
     share: float = Field(default=0.4, gt=0, lt=1)
-    hold_normalisation: bool = True
     pull: float = Field(default=2.0, ge=0)
     blends: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.65, 0.8)
     give_up: float = Field(default=0.1, ge=0, lt=1)
@@ -162,6 +161,18 @@ class TrainConfig(BaseModel):
     seed: int = 0
     replay: ReplayConfig | None = None
     initial_weights: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, given: Any) -> Any:
+        """Take ``replay.hold_normalisation`` of earlier versions for ``freeze.statistics``."""
+        replay = given.get("replay") if isinstance(given, dict) else None
+        if not isinstance(replay, dict) or "hold_normalisation" not in replay:
+            return given
+        replay, freeze = dict(replay), given.get("freeze", {})
+        if replay.pop("hold_normalisation") and isinstance(freeze, dict):
+            freeze = {**freeze, "statistics": True}
+        return {**given, "replay": replay, "freeze": freeze}
 
     @classmethod
     def read(cls, path: Path) -> TrainConfig:

@@ -26,17 +26,17 @@ from napari_sartorius.training.finetune_images import new_images, with_old_image
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
-from napari_sartorius.training.pace import arithmetic
 from napari_sartorius.training.place import Place
 from napari_sartorius.training.provenance import learnt_images, total_corrected
+from napari_sartorius.training.pull import Pull
 from napari_sartorius.training.replay import (
     Blend,
     between,
     choose_blend,
     mixed_sampling,
-    pull_towards,
 )
 from napari_sartorius.training.run_files import STOP_FILE
+from napari_sartorius.training.step import arithmetic_of
 from napari_sartorius.training.validate import ValidationResult, validate
 from napari_sartorius.training.zoom import zoomed
 from napari_sartorius.zoo import ModelBundle, save_bundle
@@ -95,6 +95,7 @@ def finetune(
     device: str | None = None,
     old_data: Path | None = None,
     budget: float | None = None,
+    step_seconds: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
     monitor: Monitor | None = None,
     on_validated: Callable[[ValidationEvent], None] | None = None,
@@ -125,6 +126,8 @@ def finetune(
     budget
         Seconds in which all should be done; the number of steps is made to fit. None: that of
         `effort`, or none with a `config`.
+    step_seconds
+        Of `clock` for a step, where they were measured just now; None measures them.
     clock
         Seconds that the budget is counted in.
     monitor
@@ -148,7 +151,9 @@ def finetune(
         raise UserError(
             "there is no corrected image to learn from: mark images as done first, or choose others"
         )
-    stopwatch = Stopwatch(budget or (BUDGETS[effort] if config is None else None), clock)
+    stopwatch = Stopwatch(
+        budget or (BUDGETS[effort] if config is None else None), clock, step_seconds
+    )
     recipe: Literal["quick", "thorough", "own"] = (
         effort if config is None or budget is not None else "own"
     )
@@ -169,7 +174,7 @@ def finetune(
         sides=(config.train_split, config.validation_split),
     )
     sides = new_images(dataset, config, monitor)
-    network = start.load_network(str(arithmetic(config)[0]))
+    network = start.load_network(str(arithmetic_of(config)[0]))
     initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
     sides = with_old_images(sides, start, network, config, dataset.category_names, monitor)
     folder.mkdir(parents=True, exist_ok=True)
@@ -222,9 +227,6 @@ def _learn(
 ) -> _Learnt:
     """Train as planned, then choose between the start, what was learnt, and what lies between."""
     config, replay = plan.applied_to(config), config.replay
-    if replay is not None and replay.hold_normalisation:
-        held = config.freeze.model_copy(update={"statistics": True})
-        config = config.model_copy(update={"freeze": held})
     validation = [zoomed(image, plan.zoom) for image in sides.validation]
     trainer = Trainer(
         config,
@@ -239,7 +241,7 @@ def _learn(
         on_validated,
     )
     if replay is not None:
-        pull_towards(initial, trainer.network, trainer.optimiser, replay.pull)
+        trainer.step.pull = Pull(initial, trainer.network, replay.pull)
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
     fit = trainer.fit()
@@ -256,7 +258,7 @@ def _learn(
         blend, found = _blend(config, replay, floor, trainer, initial, weights, sides, monitor)
         score, share, thresholds = blend.new, blend.share, found.thresholds
         weights = between(initial, weights, share)
-    kept = sides.kept(replay, share if fit.best_step else 0.0)
+    kept = sides.kept(config, share if fit.best_step else 0.0)
     return _Learnt(weights, score, thresholds, plan.zoom, kept, fit)
 
 
@@ -271,7 +273,7 @@ def _blend(
     monitor: Monitor,
 ) -> tuple[Blend, ValidationResult]:
     """Try weights on the way from the start to what was learnt, on new cells and on old ones."""
-    device, dtype = arithmetic(config)
+    device, dtype = trainer.device, trainer.dtype
     vessel = trainer.average.network
     found: dict[Blend, ValidationResult] = {}
     for share in sorted({*replay.blends, 1.0}):

@@ -57,8 +57,9 @@ class FineTuningImages(NamedTuple):
         """Share of the crops, 0..1, that old images get."""
         return replay.share * min(1.0, len(self.old) / _ENOUGH)
 
-    def kept(self, replay: ReplayConfig | None, share: float) -> Kept | None:
+    def kept(self, config: TrainConfig, share: float) -> Kept | None:
         """What a card says of it; `share` is that of the learnt weights."""
+        replay = config.replay
         if replay is None:
             return None
         return Kept(
@@ -66,7 +67,7 @@ class FineTuningImages(NamedTuple):
             images=len(self.old) - self.generated,
             share=self.old_share(replay),
             pull=replay.pull,
-            frozen_normalisation=replay.hold_normalisation,
+            frozen_normalisation=config.freeze.statistics,
             new_weight=share,
         )
 

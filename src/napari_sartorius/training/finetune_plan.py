@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import write_text
-from napari_sartorius.training.pace import arithmetic, fitted, measure_pace
+from napari_sartorius.training.pace import fitted, measure_pace
+from napari_sartorius.training.step import arithmetic_of
 from napari_sartorius.training.validate import validate
 from napari_sartorius.training.zoom import choose_zoom, zoomed
 from napari_sartorius.zoo.cost import default_scale
@@ -44,10 +45,14 @@ class Stopwatch:
         Seconds in which all should be done; None does not hurry.
     clock
         Seconds.
+    step
+        Seconds of a step, where they are known.
     """
 
-    def __init__(self, budget: float | None, clock: Callable[[], float]) -> None:
-        self.budget, self.clock = budget, clock
+    def __init__(
+        self, budget: float | None, clock: Callable[[], float], step: float | None = None
+    ) -> None:
+        self.budget, self.clock, self.step = budget, clock, step
         self._began = clock()
 
     def seconds(self) -> float:
@@ -172,7 +177,7 @@ def make_plan(
     monitor
         Progress, notices, cancel.
     """
-    device, dtype = arithmetic(config)
+    device, dtype = arithmetic_of(config)
 
     def score(images: Sequence[AnnotatedImage]) -> float:
         monitor.check()
@@ -199,7 +204,9 @@ def make_plan(
             }
         )
         shown = [zoomed(image, zoom) for image in validation]
-        pace = measure_pace(network, crops, training, shown, stopwatch.clock)
+        pace = measure_pace(
+            network, crops, training, shown, monitor, stopwatch.clock, stopwatch.step
+        )
         rest = stopwatch.budget - stopwatch.seconds()
         other = 1 + len(config.replay.blends if config.replay else ())
         config = fitted(config, pace, rest - _RESERVE * stopwatch.budget, other)

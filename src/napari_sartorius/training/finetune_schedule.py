@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from napari_sartorius.training.augment.config import AugmentConfig
-from napari_sartorius.training.config import ReplayConfig, TrainConfig
+from napari_sartorius.training.config import FreezeConfig, ReplayConfig, TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,5 +60,7 @@ def finetune_config(card: ModelCard, category_names: Sequence[str], effort: Effo
         # One kind of cell is one kind of cell, whatever it is called.
         validate_first=card.category_names == names or len(card.categories) == len(names) == 1,
         checkpoint_every=every,
+        # With the statistics of a few new crops a network loses its old kinds at once.
+        freeze=FreezeConfig(statistics=True),
         replay=ReplayConfig(),
     )

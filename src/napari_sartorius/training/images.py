@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.normalise import Normalisation, normalise, to_channels
+from napari_sartorius.training.doubled_masks import doubled_masks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_DOUBLED_IOU = 0.9
+"""Above it an object repeats an earlier one."""
 
 
 @dataclass
@@ -51,7 +56,7 @@ def pack_image(
 ) -> AnnotatedImage:
     """Normalise the whole image once, drop doubled and empty objects."""
     pixels = normalise(to_channels(image, 1 if channels == 1 else 3), normalisation)
-    keep = np.flatnonzero((masks.area() > 0) & ~_doubled(masks))
+    keep = np.flatnonzero((masks.area() > 0) & ~doubled_masks(masks, _DOUBLED_IOU))
     return AnnotatedImage(
         name, pixels.astype(np.float16), masks[keep], categories[keep], extra or {}
     )
@@ -74,15 +79,3 @@ def sampling_weights(
         ]
     names, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(names) * counts[index]), dtype=np.float64)
-
-
-def _doubled(masks: CropMasks) -> NDArray[np.bool_]:
-    """Which objects repeat an earlier one (IoU above 0.9): annotators saved them twice."""
-    doubled = np.zeros(len(masks), bool)
-    if len(masks) < 2:
-        return doubled
-    rows, columns, shared = masks.overlaps()
-    area = masks.area()
-    iou = shared / (area[rows] + area[columns] - shared)
-    doubled[columns[iou > 0.9]] = True
-    return doubled

@@ -11,14 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.inference.device import choose_device, choose_precision
-from napari_sartorius.nn.build import build_network
-from napari_sartorius.training.crops import CropSampler
-from napari_sartorius.training.sampling import FixedSampling
+from napari_sartorius.training.step import arithmetic_of
+from napari_sartorius.training.timing import time_step
 from napari_sartorius.training.validate import validate
 
 if TYPE_CHECKING:
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
 FEWEST_STEPS = 40
 """Fewer teach nothing; a computer that is slower than that takes longer than the budget."""
 
-_TIMED_STEPS = 2
 # Share of the time that validation may take; it says when to stop, it does not learn.
 _MOST_FOR_VALIDATION = 0.3
 _VALIDATIONS = (8, 3)
@@ -45,20 +39,14 @@ class Pace:
     validation: float
 
 
-def arithmetic(config: TrainConfig) -> tuple[torch.device, torch.dtype]:
-    """Device and number type in which images are looked at before and after the training."""
-    device = choose_device(config.device).device
-    wanted = "auto" if config.precision == "float16" else config.precision
-    half = choose_precision(wanted, device) == "bfloat16"
-    return torch.device(device), torch.bfloat16 if half else torch.float32
-
-
 def measure_pace(
     network: Network,
     config: TrainConfig,
     training: Sequence[AnnotatedImage],
     validation: Sequence[AnnotatedImage],
+    monitor: Monitor,
     clock: Callable[[], float] = time.perf_counter,
+    step: float | None = None,
 ) -> Pace:
     """Time a few steps on a network that is thrown away, and the look at one image.
 
@@ -70,11 +58,16 @@ def measure_pace(
         Batch, crop, precision and device of the training.
     training, validation
         Packed images, at least one to train on.
+    monitor
+        May cancel.
     clock
         Seconds; the processor's own clock measures the work and not what else the computer does.
+    step
+        Seconds of a step, where they are known: then none is made.
     """
-    device, dtype = arithmetic(config)
-    step = _seconds_per_step(config, training, device, dtype, clock)
+    device, dtype = arithmetic_of(config)
+    if step is None:
+        step = time_step(config, training, str(device), monitor, clock)
     if not validation:
         return Pace(step, 0.0)
     smallest = min(validation, key=lambda image: image.pixels.size)
@@ -82,32 +75,6 @@ def measure_pace(
     validate(network, [smallest], Monitor(), device, dtype)
     per_pixel = (clock() - began) / smallest.pixels.size
     return Pace(step, per_pixel * sum(image.pixels.size for image in validation))
-
-
-def _seconds_per_step(
-    config: TrainConfig,
-    training: Sequence[AnnotatedImage],
-    device: torch.device,
-    dtype: torch.dtype,
-    clock: Callable[[], float],
-) -> float:
-    network = build_network(config.architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.train()
-    even = FixedSampling(np.ones(len(training)))
-    sampler = CropSampler(training, even, config.crop, config.augment, config.seed)
-    seconds = []
-    for number in range(_TIMED_STEPS + 1):
-        began = clock()
-        batch, targets = sampler.batch(number, config.batch_size)
-        batch = batch.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            losses = network.losses(batch, [target.to(device) for target in targets])
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(clock() - began)
-    # The first prepares what the others find ready.
-    return sum(seconds[1:]) / _TIMED_STEPS
 
 
 def fitted(config: TrainConfig, pace: Pace, seconds: float, other: int = 1) -> TrainConfig:

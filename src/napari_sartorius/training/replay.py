@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from napari_sartorius.training.mixture import MixtureSampling, constant_share
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.training.config import ReplayConfig, TrainConfig
@@ -75,38 +75,6 @@ def old_images(
 def mixed_sampling(new: int, old: int, share: float) -> MixtureSampling:
     """`new` images first, then `old` ones, which get `share` of the crops at every step."""
     return MixtureSampling(np.ones(new), [(old, constant_share(share))])
-
-
-def pull_towards(
-    start: Mapping[str, Tensor],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    strength: float,
-) -> None:
-    """After each step of `optimiser` move the weights back a little towards `start`.
-
-    As decoupled weight decay, but towards the start in place of zero: by `strength` times the
-    learning rate of the distance (L2-SP). Tensors that `start` lacks, or has in another shape, are
-    left alone.
-    """
-    if strength == 0:
-        return
-    anchors = {
-        id(parameter): start[name].detach().to(parameter)
-        for name, parameter in network.named_parameters()
-        if name in start and start[name].shape == parameter.shape
-    }
-
-    @torch.no_grad()
-    def pull(optimiser: torch.optim.Optimizer, *_: Any) -> None:
-        for group in optimiser.param_groups:
-            share = min(1.0, strength * group["lr"])
-            for parameter in group["params"]:
-                anchor = anchors.get(id(parameter))
-                if anchor is not None and parameter.grad is not None:
-                    parameter.lerp_(anchor, share)
-
-    optimiser.register_step_post_hook(pull)
 
 
 def between(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.inference.device import choose_precision
+from napari_sartorius.inference.device import choose_device, choose_precision
 from napari_sartorius.inference.memory import is_out_of_memory, release
 from napari_sartorius.training.average import WeightAverage
 from napari_sartorius.training.freeze import Frozen
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_sartorius.nn.targets import Target
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.distributed import Group
+    from napari_sartorius.training.pull import Pull
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class TrainingStep:
         self._weights = LossWeights(config)
         self._learning = [p for p in network.parameters() if p.requires_grad]
         self._statistics = RunningStatistics(network, self.frozen.modules)
+        self.pull: Pull | None = None
+        """What moves the weights back a little after each step; fine-tuning sets it."""
 
     def run(self, step: int, batch: Tensor, targets: list[Target]) -> StepOutcome:
         """Change the weights once, or not at all.
@@ -129,6 +132,8 @@ class TrainingStep:
         if finite_losses and math.isfinite(size):
             self.scaler.step(self.optimiser)
             self.scaler.update()
+            if self.pull is not None:
+                self.pull.apply(self.optimiser)
             self.average.update(self.network, step)
             return StepOutcome(dict(zip(names, values, strict=True)), is_finite=True)
         self._statistics.restore()
@@ -214,6 +219,12 @@ def arithmetic(
         return torch.float16
     chosen = choose_precision(precision, device)
     return torch.bfloat16 if chosen == "bfloat16" else torch.float32
+
+
+def arithmetic_of(config: TrainConfig) -> tuple[torch.device, torch.dtype]:
+    """Device of a run in one process, and `arithmetic` on it."""
+    device = choose_device(config.device).device
+    return torch.device(device), arithmetic(config.precision, device)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

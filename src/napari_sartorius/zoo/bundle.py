@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
 from napari_sartorius.zoo.card import Card, ModelCard
+from napari_sartorius.zoo.first_problem import first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -291,13 +292,3 @@ def read_rescorer(card: Card, path: Path, inside: str = "") -> bytes | None:
             "or was exchanged: install the model again"
         )
     return data
-
-
-def first_problem(error: Exception) -> str:
-    """What is wrong with a card, in a few words."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = str(first["msg"]).removeprefix("Value error, ")
-        return f"{where}: {what}" if where else what
-    return str(error)

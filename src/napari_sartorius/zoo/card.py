@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.zoo.first_problem import first_problem
 from napari_sartorius.zoo.learnt_from import LearntFrom
 from napari_sartorius.zoo.rescorer_card import RescorerCard
 
@@ -135,9 +136,7 @@ class Card(_Card):
         try:
             return read_filters(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ValueError(f"{place}: {first['msg']}") from error
+            raise ValueError(first_problem(error)) from error
 
     @model_validator(mode="after")
     def _categories_have_names_of_their_own(self) -> Self:

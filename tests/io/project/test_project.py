@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.progress import Cancelled
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.project import (
     LabelEdit,
@@ -22,6 +23,7 @@ from napari_sartorius.io.project import (
     edit_between,
     open_project,
 )
+from napari_sartorius.io.project.deleting import trash_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -210,6 +212,68 @@ def test_a_project_that_moved_with_its_images_opens(
     moved = open_project(tmp_path.with_name(f"{tmp_path.name} moved") / "work")
     assert moved.missing_files() == []
     moved.close()
+
+
+@pytest.mark.parametrize("restored", ["work", "a/b/work", "trash"])
+def test_a_project_in_the_trash_finds_its_images_from_anywhere(
+    tmp_path: Path, project: Project, pictures: list[Path], restored: str
+) -> None:
+    project.close()
+    place = trash_project(project.folder)
+    if restored != "trash":
+        target = tmp_path / restored
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(place, target)
+        place = target
+    again = open_project(place)
+    assert again.missing_files() == []
+    assert sorted(again.image_path(one).resolve() for one in again.images) == sorted(
+        path.resolve() for path in pictures
+    )
+    again.close()
+    home = tmp_path / "home again"  # once more, from where it was seen last
+    shutil.move(place, home)
+    once_more = open_project(home)
+    assert once_more.missing_files() == []
+    once_more.close()
+
+
+def test_a_project_in_the_trash_that_is_only_looked_at_is_not_changed(
+    project: Project, pictures: list[Path]
+) -> None:
+    project.close()
+    place = trash_project(project.folder)
+    first, before = open_project(place), (place / "annotations.json").read_bytes()
+    names = [image.file_name for image in first.images]
+    second = open_project(place)
+    assert second.read_only is not None
+    assert second.missing_files() == []
+    assert (place / "annotations.json").read_bytes() == before
+    assert [image.file_name for image in second.images] == names
+    first.close()
+
+
+def test_nothing_stays_copied_when_copying_is_stopped(
+    project: Project, pictures: list[Path], tmp_path: Path
+) -> None:
+    copies = [tmp_path / "more" / f"{n}.png" for n in range(3)]
+    copies[0].parent.mkdir()
+    for copy in copies:
+        shutil.copy(pictures[0], copy)
+    told: list[float] = []
+
+    def stop(stage: str, share: float) -> None:
+        told.append(share)
+        if stage.startswith("Copying 2"):
+            raise Cancelled
+
+    before = list(project.images)
+    with pytest.raises(Cancelled):
+        project.add_files(copies, copy=True, tell=stop)
+    assert told == sorted(told)
+    assert len(told) == 6
+    assert project.images == before
+    assert list((project.folder / "images").iterdir()) == []
 
 
 def test_missing_images_are_asked_for_once(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari._vispy.visuals.labels import LabelVisual
 from qtpy.QtCore import Qt
 
 from correction_layers import grid, make_layer
-from napari_sartorius.ui.correct import pixel_watch
+from napari_sartorius.ui import partial_redraw
+from napari_sartorius.ui.correct import outline_layer, pixel_watch
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.label_colours import apply_colormap, build_colormap
 from napari_sartorius.ui.settings import Preferences
@@ -115,8 +117,48 @@ def test_undo_draws_what_changed_and_nothing_else(opened, monkeypatch, parts):
     assert len(whole) == (0 if parts else 2)
 
 
+def test_outlines_look_the_same_where_only_they_are_looked_up(opened, monkeypatch):
+    viewer, _, dock = opened
+    tab = dock.others.correct
+    chosen = ([1], [7], [2, 12], [], [9])
+
+    def seen():
+        pictures = []
+        for labels in chosen:
+            tab.select(labels)
+            pictures.append(viewer.screenshot(flash=False))
+        viewer.scene.camera.zoom *= 1.7
+        viewer.scene.camera.center = (0, 12, 20)
+        tab.select([])  # moved while nothing was drawn
+        tab.select([7])
+        return [*pictures, viewer.screenshot(flash=False)]
+
+    viewer.reset_view()
+    parts = seen()
+    overlay = viewer.layers["selected cells"]
+    (node,) = partial_redraw._nodes(overlay)
+    viewer.reset_view()
+    monkeypatch.setattr(outline_layer, "draw_only", lambda layer, box: None)
+    node._need_vertex_update = True  # all of it again
+    for part, whole in zip(parts, seen(), strict=True):
+        np.testing.assert_array_equal(part, whole)
+    assert not np.array_equal(parts[0], parts[1])
+    assert not np.array_equal(parts[0], parts[3])
+
+
+def test_selecting_moves_nothing_in_the_tab(opened, qtbot):
+    _, _, dock = opened
+    tab = dock.others.correct
+    places = []
+    for labels in ([], [3], [], [1, 2]):
+        tab.select(labels)
+        qtbot.wait(20)
+        places.append([one.geometry() for one in (tab.table, tab.table.view, tab.review)])
+    assert all(place == places[0] for place in places)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_hiding_cells_looks_up_other_colours_only(make_napari_viewer, dtype):
+def test_hiding_cells_looks_up_other_colours_only(make_napari_viewer, monkeypatch, dtype):
     viewer = make_napari_viewer(show=True)
     layer = viewer.add_labels(grid().astype(dtype), opacity=1.0)
     labels = np.arange(1, 13)
@@ -126,9 +168,18 @@ def test_hiding_cells_looks_up_other_colours_only(make_napari_viewer, dtype):
         return viewer.screenshot(flash=False)
 
     every = show(labels < 0)
-    whole = []
+    whole, programs = [], []
+    build = LabelVisual._build_color_transform
+    monkeypatch.setattr(
+        LabelVisual, "_build_color_transform", lambda self: programs.append(self) or build(self)
+    )
     layer.events.set_data.connect(lambda event: whole.append(event))
     some = show(labels < 7)
     assert 0 < (some[..., :3] > 0).sum() < (every[..., :3] > 0).sum()
     np.testing.assert_array_equal(show(labels < 0), every)
-    assert whole == []
+    assert whole == programs == []
+    layer.selected_label = 3
+    layer.show_selected_label = True  # another program: this must still be seen
+    alone = viewer.screenshot(flash=False)
+    assert programs != []
+    assert 0 < (alone[..., :3] > 0).sum() < (some[..., :3] > 0).sum()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.outcomes import Outcome
 from napari_sartorius.io.layer_table import OVERLAY_KEY
 from napari_sartorius.ui.correct.correct_tab import is_correctable
-from napari_sartorius.ui.evaluate.wording import COLOURS
 from napari_sartorius.ui.label_colours import hex_to_rgba
 from napari_sartorius.ui.result_view import is_result
 
@@ -93,7 +93,7 @@ def test_the_layer_of_errors(viewer: Any, truth: Any, found: Any, compare: Any) 
         label = int(layer.data[y, x])
         assert table.loc[label, "outcome"] == outcome.name.lower()
         assert table.loc[label, "cell"] == cell
-        assert layer.colormap.map(label) == pytest.approx(hex_to_rgba(COLOURS[outcome]))
+        assert layer.colormap.map(label) == pytest.approx(hex_to_rgba(OUTCOMES[outcome]))
     assert layer.data[1, 3] == 0  # true, but outside of the found cell that is matched
     assert layer.metadata[OVERLAY_KEY]
     assert not is_correctable(layer)

@@ -1,17 +1,6 @@
-"""Colours of outcomes and categories, told apart with every common kind of colour vision."""
+"""Colours of categories, told apart with every common kind of colour vision."""
 
 from __future__ import annotations
-
-from napari_sartorius.evaluation.outcomes import Outcome
-
-# The dock's Evaluate tab shows outcomes in the same colours.
-OUTCOMES = {
-    Outcome.MISSED: "#e0562f",
-    Outcome.EXTRA: "#56b4e9",
-    Outcome.MERGED: "#d884c0",
-    Outcome.SPLIT: "#f0e442",
-    Outcome.MATCHED: "#1fae83",
-}
 
 _CATEGORIES = ("#3d8fd1", "#e69f00", "#1fae83", "#d884c0", "#e0562f", "#8b7fd6", "#8a9a2b")
 

@@ -12,8 +12,9 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.evaluation.cell_shape import histogram_edges
 from napari_sartorius.evaluation.coco_ap import RECALL_LEVELS
 from napari_sartorius.evaluation.competition import THRESHOLDS
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.outcomes import Outcome
-from napari_sartorius.evaluation.report.colours import OUTCOMES, category_colour
+from napari_sartorius.evaluation.report.colours import category_colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius import __version__
 from napari_sartorius.evaluation.cell_shape import CellShapes
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.report import figures
-from napari_sartorius.evaluation.report.colours import OUTCOMES
 from napari_sartorius.evaluation.report.page_tables import NOTHING, category_table, image_table
 from napari_sartorius.evaluation.report.pictures import CasePictures
 from napari_sartorius.evaluation.results import EvaluationResult

@@ -13,8 +13,8 @@ from PIL import Image
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.outcomes import Outcome
-from napari_sartorius.evaluation.report.colours import OUTCOMES
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.overlay import draw_overlay
 

@@ -15,8 +15,15 @@ from napari_sartorius.io.project import folder as names
 from napari_sartorius.io.project.records import NAMESPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    Tell = Callable[[str, float], None]
+    """What is being done, and how much of all has been, 0..1."""
+
+
+def tell_nobody(stage: str, share: float) -> None:
+    """Say nothing."""
 
 
 def records_of_files(
@@ -26,6 +33,7 @@ def records_of_files(
     *,
     copy: bool,
     unreadable: list[str] | None = None,
+    tell: Tell = tell_nobody,
 ) -> list[CocoImage]:
     """Records for image files, one for every plane of each.
 
@@ -41,6 +49,9 @@ def records_of_files(
         Copy the files into the project's folder ``images``; otherwise records point to them.
     unreadable
         Takes a sentence for each file that is no readable image; the others get their records.
+    tell
+        Called before each file is read, and before it is copied; nothing stays copied when it
+        raises.
 
     Raises
     ------
@@ -49,21 +60,21 @@ def records_of_files(
         then.
     """
     drafts = []
-    for path in paths:
+    steps = len(paths) * (2 if copy else 1)
+    for n, path in enumerate(paths):
+        tell(f"Reading {path.name}, {n + 1} of {len(paths)}", n / steps)
         try:
             drafts.append((path, _planes(path)))
         except UserError as error:
             if unreadable is None:
                 raise
             unreadable.append(str(error))
+    targets = [path for path, _ in drafts]
+    if copy:
+        targets = _copied(targets, folder / names.IMAGES, tell)
     own = (folder / names.IMAGES).resolve()
     records: list[CocoImage] = []
-    for path, (size, axes, places) in drafts:
-        target = path
-        if copy:
-            target = names.free_name(folder / names.IMAGES, path.name)
-            with atomic_write(target) as temporary:
-                shutil.copyfile(path, temporary)
+    for target, (_, (size, axes, places)) in zip(targets, drafts, strict=True):
         name = names.relative_name(target, folder)
         mine = copy or target.resolve().parent == own  # goes to the trash when it is removed
         for place in places:
@@ -72,6 +83,23 @@ def records_of_files(
                 extra |= {"plane": list(place), "plane_axes": axes}
             records.append(CocoImage(first_id + len(records), name, size[1], size[0], extra))
     return records
+
+
+def _copied(paths: Sequence[Path], folder: Path, tell: Tell) -> list[Path]:
+    """Copy files into a folder, all or none, and return the copies."""
+    copies: list[Path] = []
+    try:
+        for n, path in enumerate(paths):
+            tell(f"Copying {path.name}, {n + 1} of {len(paths)}", (1 + n / len(paths)) / 2)
+            target = names.free_name(folder, path.name)
+            with atomic_write(target) as temporary:
+                shutil.copyfile(path, temporary)
+            copies.append(target)
+    except BaseException:
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+        raise
+    return copies
 
 
 def _planes(path: Path) -> tuple[tuple[int, int], str, list[tuple[int, ...]]]:

@@ -11,6 +11,8 @@ IMAGES = "images"
 MODELS = "models"
 RUNS = "runs"
 TRASH = "trash"
+SEEN_FROM = "seen-from.txt"
+"""In a project that was in the trash: the folder that its names of images outside start from."""
 
 
 def relative_name(path: Path, folder: Path) -> str:

@@ -12,6 +12,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import remove_leftovers
 from napari_sartorius.io.coco import CocoDataset, dataset_of, read_json
 from napari_sartorius.io.project import folder as names
+from napari_sartorius.io.project.deleting import find_from_before
 from napari_sartorius.io.project.project import Project
 from napari_sartorius.io.project.records import NAMESPACE
 from napari_sartorius.io.project.state import FORMAT
@@ -92,6 +93,7 @@ def open_project(folder: str | Path) -> Project:
     project.take_over()
     if project.read_only is None:
         remove_leftovers(folder)
+    find_from_before(project)
     return project
 
 

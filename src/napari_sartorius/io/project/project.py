@@ -8,6 +8,7 @@ the program dies.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_text
-from napari_sartorius.io.coco import CocoImage
 from napari_sartorius.io.project import folder as names
-from napari_sartorius.io.project.adding import records_of_files
+from napari_sartorius.io.project.adding import records_of_files, tell_nobody
 from napari_sartorius.io.project.records import NAMESPACE
 from napari_sartorius.io.project.state import ProjectState, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from napari_sartorius.io.coco_dataset import ImageId
+    from napari_sartorius.io.coco_dataset import CocoImage, ImageId
+    from napari_sartorius.io.project.adding import Tell
     from napari_sartorius.io.project.edit import LabelEdit
     from napari_sartorius.io.project.state import Place
 
@@ -89,6 +90,7 @@ class Project(ProjectState):
         *,
         copy: bool = False,
         unreadable: list[str] | None = None,
+        tell: Tell = tell_nobody,
     ) -> list[CocoImage]:
         """Add image files, each plane of a stack as an image of its own.
 
@@ -100,6 +102,9 @@ class Project(ProjectState):
             Copy the files into the project's folder ``images`` instead of pointing to them.
         unreadable
             Takes a sentence for each file that is no readable image; the others are added.
+        tell
+            Called before each file with what is being done and how much of all has been, 0..1;
+            when it raises, nothing is added.
 
         Returns
         -------
@@ -117,7 +122,9 @@ class Project(ProjectState):
         unknown = [path for path in map(Path, paths) if path.resolve() not in known]
         first = 1 + max([0, *(i.id for i in self.images if isinstance(i.id, int))])
         fresh = list(dict.fromkeys(unknown))
-        added = records_of_files(fresh, self.folder, first, copy=copy, unreadable=unreadable)
+        added = records_of_files(
+            fresh, self.folder, first, copy=copy, unreadable=unreadable, tell=tell
+        )
         for image in added:
             self.images.append(image)
             self._stored.replace(image.id, [])
@@ -149,12 +156,16 @@ class Project(ProjectState):
             candidate = names.moved_alike(Path(file_name), path, Path(other))
             if other != file_name and candidate is not None and candidate.is_file():
                 moved[other] = candidate
+        self.point_to(moved)
+        self.save()
+        return list(moved)
+
+    def point_to(self, moved: Mapping[str, Path]) -> None:
+        """Take other files, by their present names, for those of images; saves nothing."""
         for n, image in enumerate(self.images):
             if image.file_name in moved:
                 new = names.relative_name(moved[image.file_name], self.folder)
-                self.images[n] = CocoImage(image.id, new, image.width, image.height, image.extra)
-        self.save()
-        return list(moved)
+                self.images[n] = replace(image, file_name=new)
 
     def remove_image(self, number: ImageId) -> Path:
         """Move an image's objects, and its file if the project has a copy, to the trash folder.

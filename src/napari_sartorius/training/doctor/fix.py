@@ -14,7 +14,8 @@ from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 from napari_sartorius.postprocess.shapes import fill_holes
 from napari_sartorius.training.doctor.config import DoctorConfig
-from napari_sartorius.training.doctor.objects import doubled_masks, mask_facts
+from napari_sartorius.training.doctor.objects import mask_facts
+from napari_sartorius.training.doubled_masks import doubled_masks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,7 @@ from napari_sartorius.core.runs import runs_of_bits
 from napari_sartorius.postprocess.components import components_of_runs
 from napari_sartorius.postprocess.shapes import fill_holes
 from napari_sartorius.training.doctor.finding import Finding
+from napari_sartorius.training.doubled_masks import doubled_masks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,18 +73,6 @@ def mask_facts(objects: Instances, config: DoctorConfig) -> MaskFacts:
         gaps / np.maximum(area, 1),
         doubled_masks(masks, config.doubled_iou, area),
     )
-
-
-def doubled_masks(
-    masks: CropMasks, iou: float, area: NDArray[np.int64] | None = None
-) -> NDArray[np.bool_]:
-    """Which masks (G,) overlap an earlier one by more than `iou`."""
-    doubled = np.zeros(len(masks), np.bool_)
-    if len(masks) > 1:
-        area = masks.area() if area is None else area
-        rows, columns, shared = masks.overlaps()
-        doubled[columns[shared > iou * (area[rows] + area[columns] - shared)]] = True
-    return doubled
 
 
 def object_findings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct.outline_layer import OutlineLayer, frame, outlines
 from napari_sartorius.ui.correct.shown_place import enlarge, go_to, shown_plane
+from napari_sartorius.ui.partial_redraw import unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,5 +144,9 @@ class CanvasSelection:
             wanted = labels[-1] if len(labels) == 1 else session.next_label
         except UserError:
             return
-        if session.layer.selected_label != wanted:
-            session.layer.selected_label = wanted
+        layer = session.layer
+        if layer.selected_label == wanted:
+            return
+        # unless it is the only one that is seen, the list of layers looks the same afterwards
+        with nullcontext() if layer.show_selected_label else unlisted(layer):
+            layer.selected_label = wanted

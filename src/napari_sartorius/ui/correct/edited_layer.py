@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.edits import Box, BoxIndex, Patch
-    from napari_sartorius.ui.correct.pixel_watch import Direction, PixelStep, Plane
+    from napari_sartorius.ui.correct.pixel_steps import Direction, PixelStep, Plane
 
 UNDO_HINT = "Ctrl+Z undoes"
 _PAINTED = "painted"

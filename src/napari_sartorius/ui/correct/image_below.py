@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from numpy.typing import NDArray
 
-    from napari_sartorius.ui.correct.pixel_watch import Plane
+    from napari_sartorius.ui.correct.pixel_steps import Plane
 
 
 def image_below(viewer: ViewerModel, layer: Labels) -> Image | None:

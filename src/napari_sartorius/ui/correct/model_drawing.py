@@ -17,7 +17,7 @@ from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.prompt import Prompt
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.correct.layer_categories import category_names
-from napari_sartorius.ui.correct.pixel_watch import Plane
+from napari_sartorius.ui.correct.pixel_steps import Plane
 from napari_sartorius.ui.correct.pointed_image import PointedImage
 from napari_sartorius.ui.correct.prompt_bridge import PromptBridge, Question
 from napari_sartorius.ui.correct.session import CorrectionSession

@@ -16,7 +16,14 @@ from napari_sartorius.core.edits import BoxIndex
 from napari_sartorius.core.edits.objects import mask_of
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.regions import region_table
-from napari_sartorius.ui.correct.origins import DRAWN, MODEL, Origin, Origins
+from napari_sartorius.ui.correct.origins import DRAWN, Origin, Origins
+from napari_sartorius.ui.correct.table_columns import (
+    WANTED,
+    as_column,
+    completed,
+    pixel_size,
+    places_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
-    from napari_sartorius.ui.correct.pixel_watch import Plane, PlaneChange
+    from napari_sartorius.ui.correct.pixel_steps import Plane, PlaneChange
 
 Row = dict[str, Any]
 
@@ -82,7 +89,7 @@ class ObjectRows:
     def rows(self, labels: Iterable[int]) -> list[Row]:
         """Return what is known about objects that are in the table."""
         labels = list(labels)
-        places = _places(self.labels, labels)
+        places = places_of(self.labels, labels)
         columns = {str(name): self._layer.features[name].array for name in self._layer.features}
         return [{name: one[places[label]] for name, one in columns.items()} for label in labels]
 
@@ -137,7 +144,7 @@ class ObjectRows:
         every = set().union(*touched)
         were = {label for label in every if self.planes_of(label)}
         column = self._layer.features["source"].to_numpy()
-        says = {label: str(column[at]) for label, at in _places(self.labels, every).items()}
+        says = {label: str(column[at]) for label, at in places_of(self.labels, every).items()}
         for one, labels in zip(changes, touched, strict=True):
             image, boxes = self._layer.data[one.plane], self.boxes[one.plane]
             self._origins.note(
@@ -156,7 +163,7 @@ class ObjectRows:
         """Write one column of some objects, also of those whose rows are kept aside."""
         wanted = dict(zip(labels, values, strict=True))
         now = self._layer.features[column].to_numpy(copy=True)
-        for label, position in _places(self.labels, wanted).items():
+        for label, position in places_of(self.labels, wanted).items():
             now[position] = wanted[label]
         for label in wanted.keys() & self._retired.keys():
             self._retired[label][column] = wanted[label]
@@ -165,7 +172,7 @@ class ObjectRows:
     def values(self, labels: Iterable[int], column: str) -> list[Any]:
         """Return one column of some objects that are in the table."""
         labels = list(labels)
-        places = _places(self.labels, labels)
+        places = places_of(self.labels, labels)
         found = self._layer.features[column].array[[places[label] for label in labels]]
         return list(found.tolist())
 
@@ -175,32 +182,12 @@ class ObjectRows:
 
     def complete_columns(self) -> None:
         """Add the columns that the table must have; another program may have replaced it."""
-        wanted_columns = {"index", "category", "source", "reviewed"}
-        if not self._is_new and wanted_columns <= set(self._layer.features.columns):
+        features = self._layer.features
+        if not self._is_new and set(features.columns) >= WANTED:
             return
         self._is_new = False
-        features = self._layer.features
-        columns = {str(name): features[name].to_numpy() for name in features}
-        count = len(features)
-        if "index" not in columns:
-            # napari's own rule for tables without the column: row i belongs to label i
-            columns = {"index": np.arange(count, dtype=np.int64), **columns}
-        source = MODEL if "score" in columns else DRAWN
-        wanted: dict[str, NDArray[Any]] = {
-            "category": np.full(count, "", object),
-            "source": np.full(count, source, object),
-            "reviewed": np.zeros(count, np.bool_),
-        }
-        for name, default in wanted.items():
-            columns.setdefault(name, default)
-        columns["reviewed"] = np.array(
-            [value is True or value == 1 for value in columns["reviewed"]]
-        )
-        if "area_um2" in columns and "area" in columns and count:
-            ratio = np.nanmedian(
-                columns["area_um2"].astype(float) / np.maximum(columns["area"].astype(float), 1)
-            )
-            self._pixel_size = float(np.sqrt(ratio)) if ratio > 0 else None
+        columns = completed({str(n): features[n].to_numpy() for n in features}, len(features))
+        self._pixel_size = pixel_size(columns, self._pixel_size)
         names = [str(v) for v in columns["category"] if isinstance(v, str) and v]
         self.default_category = max(set(names), key=names.count) if names else ""
         if set(columns) - set(map(str, features.columns)):
@@ -227,7 +214,7 @@ class ObjectRows:
             for label in new:
                 self._order.setdefault(label, len(self._order))
             columns = {
-                name: np.concatenate([column, _as_column([r.get(name) for r in rows], column)])
+                name: np.concatenate([column, as_column([r.get(name) for r in rows], column)])
                 for name, column in columns.items()
             }
             index = columns["index"].astype(np.int64).tolist()
@@ -243,7 +230,7 @@ class ObjectRows:
     def _measure(self, columns: dict[str, NDArray[Any]], labels: list[int]) -> None:
         if not labels:
             return
-        places = _places(columns["index"].astype(np.int64), labels)
+        places = places_of(columns["index"].astype(np.int64), labels)
         best: dict[Plane, list[int]] = {}
         for label in labels:
             planes = self.planes_of(label)
@@ -284,18 +271,3 @@ class ObjectRows:
             "source": DRAWN,
             "reviewed": False,
         }
-
-
-def _places(index: NDArray[np.int64], labels: Iterable[int]) -> dict[int, int]:
-    """Return the position of each label that is in `index` (N,), without a walk over all rows."""
-    there = np.flatnonzero(np.isin(index, np.fromiter(labels, np.int64)))
-    return dict(zip(index[there].tolist(), there.tolist(), strict=True))
-
-
-def _as_column(values: list[Any], like: NDArray[Any]) -> NDArray[Any]:
-    """Return values with the type of another column; what is missing becomes its empty value."""
-    if like.dtype.kind == "f":
-        return np.array([np.nan if v is None else v for v in values], like.dtype)
-    if like.dtype.kind in "iub":
-        return np.array([0 if v is None or v != v else v for v in values], like.dtype)
-    return np.array(["" if v is None else v for v in values] or [""], object)[: len(values)]

@@ -21,6 +21,7 @@ from superqt import QLabeledDoubleRangeSlider
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct.table_filter import matching
 from napari_sartorius.ui.correct.table_model import ObjectTableModel
+from napari_sartorius.ui.correct.whole_rows import WholeRows
 from napari_sartorius.ui.forms import Choice, button, quiet
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
@@ -93,8 +94,9 @@ class ObjectTable(QWidget):
         view.horizontalHeader().setMinimumSectionSize(30)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setTabKeyNavigation(False)
-        view.setMinimumHeight(90)  # on low screens it shrinks to that before the tab scrolls
-        view.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        room = WholeRows(view)
+        room.setMinimumHeight(90)  # on low screens it shrinks to that before the tab scrolls
+        room.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         sliders = QHBoxLayout()
         sliders.setSpacing(6)
         self.column.setMaximumWidth(96)
@@ -110,7 +112,7 @@ class ObjectTable(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.filter)
         layout.addLayout(sliders)
-        layout.addWidget(view, 1)
+        layout.addWidget(room, 1)
         layout.addLayout(foot)
 
     @property

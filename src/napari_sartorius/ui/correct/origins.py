@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.core.edits.objects import mask_of
-from napari_sartorius.ui.correct.pixel_watch import Plane
+from napari_sartorius.ui.correct.pixel_steps import Plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.edits import BoxIndex
-    from napari_sartorius.ui.correct.pixel_watch import PlaneChange
+    from napari_sartorius.ui.correct.pixel_steps import PlaneChange
 
 MODEL, EDITED, DRAWN, PROMPTED = "model", "edited", "drawn", "drawn with model"
 """What the column ``source`` may say: as a run found it, changed by hand, made by hand, drawn by a

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.io.layer_table import OVERLAY_KEY
+from napari_sartorius.ui.partial_redraw import draw_only, unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.edits import Box, BoxIndex
 
 NAME = "selected cells"
+_NOWHERE: Box = (0, 0, 0, 0)
 _MOST = 2_000  # outlines; more than these are seen as a change of the table only
 _WHITE = np.ones((256, 4), np.float32)
 _WHITE[0] = 0.0
@@ -64,6 +66,13 @@ def frame(box: Box, size: tuple[int, int], margin: int = 3) -> Pixels:
     return y[kept], x[kept]
 
 
+def _box(pixels: Pixels) -> Box:
+    rows, columns = pixels
+    if not len(rows):
+        return _NOWHERE
+    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+
+
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     found = mask.copy()
     found[1:] |= mask[:-1]
@@ -100,8 +109,10 @@ class OutlineLayer:
             self._drawn = None
             self._layer = self._add(layer)
         self._erase()
-        self._layer.data_setitem(pixels, 1)
+        with unlisted(self._layer):
+            self._layer.data_setitem(pixels, 1)
         self._drawn = pixels
+        draw_only(self._layer, _box(pixels))
 
     def hide(self) -> None:
         """Show no outlines."""
@@ -117,7 +128,9 @@ class OutlineLayer:
     def _erase(self) -> None:
         drawn, self._drawn = self._drawn, None
         if drawn is not None and self._layer is not None:
-            self._layer.data_setitem(drawn, 0)
+            with unlisted(self._layer):
+                self._layer.data_setitem(drawn, 0)
+            draw_only(self._layer, _NOWHERE)
 
     def _add(self, layer: Labels) -> Labels:
         from napari.layers import Labels

@@ -9,13 +9,13 @@ holds for the key, for a menu, for a script, and for a layer that was hidden mea
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_sartorius.ui.correct.pixel_steps import PixelStep, PlaneChange
+from napari_sartorius.ui.correct.plane_copies import PlaneCopies
 from napari_sartorius.ui.partial_redraw import can_redraw_parts, redraw_part, undrawn
 
 if TYPE_CHECKING:
@@ -23,51 +23,10 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-    from napari_sartorius.core.edits import Box, Patch
-
-Plane = tuple[int, ...]
-"""Position along the axes in front of (Y, X)."""
-
-Direction = Literal["edit", "undo", "redo"]
+    from napari_sartorius.core.edits import Patch
+    from napari_sartorius.ui.correct.pixel_steps import Direction, Plane
 
 _HISTORY = 100  # steps, as many as napari keeps
-_COPIES_BYTES = 1 << 28
-
-
-@dataclass(frozen=True)
-class PlaneChange:
-    """What one step changed in one plane: labels before and after at (y, x), all (N,)."""
-
-    plane: Plane
-    y: NDArray[np.int64]
-    x: NDArray[np.int64]
-    before: NDArray[Any]
-    after: NDArray[Any]
-
-    def turned_back(self) -> PlaneChange:
-        """Return the change that undoes this one."""
-        return PlaneChange(self.plane, self.y, self.x, self.after, self.before)
-
-
-@dataclass
-class PixelStep:
-    """One step of the undo history.
-
-    Parameters
-    ----------
-    changes : list of PlaneChange
-        What it changed; empty when that is not known.
-    memory : dict
-        For whoever follows the steps, to keep what undoing this one needs.
-    """
-
-    changes: list[PlaneChange]
-    memory: dict[Any, Any] = field(default_factory=dict)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the changes are known; not so after painting in three dimensions at once."""
-        return bool(self.changes)
 
 
 class PixelWatch:
@@ -96,8 +55,7 @@ class PixelWatch:
         self._plane_now = plane_now
         self._on_step = on_step
         self._on_unknown = on_unknown
-        self._copies: OrderedDict[Plane, NDArray[Any]] = OrderedDict()
-        self._touched: dict[Plane, Box] = {}
+        self._copies = PlaneCopies(layer)
         self._own: list[PlaneChange] | None = None
         self._several_planes = False
         self._is_awaited = False
@@ -109,7 +67,7 @@ class PixelWatch:
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self.look)
         layer.events.data.connect(self._on_data)
-        self._keep_copy(plane_now())
+        self._copies.keep(plane_now())
 
     def stop(self) -> None:
         """Follow the layer no more."""
@@ -201,7 +159,7 @@ class PixelWatch:
         if unknown and same_plane and not found:
             self._lose_track()
             return
-        self._keep_copy(plane)
+        self._copies.keep(plane)
 
     def verify(self) -> None:
         """Compare the plane that is shown with what is known of it, pixel by pixel.
@@ -209,11 +167,9 @@ class PixelWatch:
         This finds what programs wrote into the array without telling napari. It takes a hundredth
         of a second on a large image: too long for every drawing, short enough for a pause.
         """
-        plane = self._plane_now()
-        copy = self._copies.get(plane) if plane is not None else None
-        if copy is None or self._touched or self._is_awaited or self._own is not None:
+        if self._copies.is_touched or self._is_awaited or self._own is not None:
             return
-        if not np.array_equal(copy, self._layer.data[plane]):
+        if self._copies.differs(self._plane_now()):
             self._lose_track()
 
     def _moved(self) -> Direction | Literal["unknown"] | None:
@@ -230,10 +186,7 @@ class PixelWatch:
     def _move(self, source: deque[PixelStep], target: deque[PixelStep], how: Direction) -> None:
         step = source.pop()
         target.append(step)
-        for one in step.changes:
-            copy = self._copies.get(one.plane)
-            if copy is not None:
-                copy[one.y, one.x] = one.before if how == "undo" else one.after
+        self._copies.follow(step.changes, "before" if how == "undo" else "after")
         self._on_step(step, how)
 
     def _state(self, step: PixelStep) -> Literal["before", "after", "other"]:
@@ -261,14 +214,7 @@ class PixelWatch:
             return
         top, left = (int(at) for at in event.offset[-2:])
         height, width = np.shape(event.data)[:2]
-        box = (top, left, top + height, left + width)
-        old = self._touched.get(plane, box)
-        self._touched[plane] = (
-            min(old[0], box[0]),
-            min(old[1], box[1]),
-            max(old[2], box[2]),
-            max(old[3], box[3]),
-        )
+        self._copies.touch(plane, (top, left, top + height, left + width))
         if self._is_awaited:
             self._add_stroke()
 
@@ -288,12 +234,11 @@ class PixelWatch:
     def _add_stroke(self) -> bool:
         """Add what differs from the copies as a step; False when nothing does."""
         plane = self._plane_now()
-        if not self._touched and plane is not None:  # painted without drawing: look everywhere
-            height, width = self._layer.data.shape[-2:]
-            self._touched[plane] = (0, 0, height, width)
-        changes = self._differences()
-        self._touched = {}
-        if self._several_planes:
+        if not self._copies.is_touched and plane is not None:
+            self._copies.touch(plane)  # painted without drawing: look everywhere
+        changes = self._copies.differences()
+        self._copies.untouch()
+        if changes is None or self._several_planes:
             self._add_unknown()
             return True
         if changes:
@@ -302,51 +247,38 @@ class PixelWatch:
 
     def _add(self, changes: list[PlaneChange]) -> None:
         step = PixelStep(changes)
-        for one in changes:
-            copy = self._copies.get(one.plane)
-            if copy is not None:
-                copy[one.y, one.x] = one.after
+        self._copies.follow(changes, "after")
         self._is_awaited = False
-        self._touched = {}
+        self._copies.untouch()
         self._redo.clear()
         self._undo.append(step)
         self._on_step(step, "edit")
 
     def _add_unknown(self) -> None:
         self._is_awaited = self._several_planes = False
-        self._touched = {}
+        self._copies.untouch()
         self._redo.clear()
         self._undo.append(PixelStep([]))
         self._forget_copies()
         self._on_unknown()
 
-    def _differences(self) -> list[PlaneChange]:
-        changes = []
-        for plane, (y0, x0, y1, x1) in self._touched.items():
-            copy = self._copies.get(plane)
-            if copy is None:
-                self._several_planes = True
-                return []
-            now, then = self._layer.data[plane][y0:y1, x0:x1], copy[y0:y1, x0:x1]
-            y, x = np.nonzero(now != then)
-            if len(y):
-                changes.append(PlaneChange(plane, y + y0, x + x0, then[y, x], now[y, x]))
-        return changes
-
     def _stroke_goes_on(self) -> bool:
         """Whether a brush has changed pixels that are not in the history yet."""
-        if not self._touched:
+        if not self._copies.is_touched:
             return False
-        if self._differences():
+        changes = self._copies.differences()
+        if changes is None:
+            self._several_planes = True
+        elif changes:
             return True
-        self._touched = {}  # the stroke was given up
+        self._copies.untouch()  # the stroke was given up
         return False
 
     def _on_data(self, event: object = None) -> None:
         """Somebody gave the layer another array; napari's history now fits no more."""
         self._undo.clear()
         self._redo.clear()
-        self._touched = {}
+        self._copies.untouch()
         self._forget_copies()
         self._on_unknown()
 
@@ -358,17 +290,5 @@ class PixelWatch:
         self._on_unknown()
 
     def _forget_copies(self) -> None:
-        self._copies.clear()
-        self._keep_copy(self._plane_now())
-
-    def _keep_copy(self, plane: Plane | None) -> None:
-        """Copy the plane that is shown, and drop the copies that were not needed for longest."""
-        if plane is None:
-            return
-        if plane in self._copies:
-            self._copies.move_to_end(plane)
-            return
-        self._copies[plane] = np.array(self._layer.data[plane])
-        size = self._copies[plane].nbytes
-        while len(self._copies) > 1 and len(self._copies) * size > _COPIES_BYTES:
-            self._copies.popitem(last=False)
+        self._copies.forget()
+        self._copies.keep(self._plane_now())

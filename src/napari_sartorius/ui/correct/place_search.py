@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sartorius.ui.correct.pixel_watch import Plane
+    from napari_sartorius.ui.correct.pixel_steps import Plane
     from napari_sartorius.ui.correct.session import CorrectionSession
 
 _MOST_PIXELS = 1 << 27  # of all planes together; larger stacks are not searched

@@ -11,7 +11,7 @@ from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.regions import region_table
 from napari_sartorius.postprocess.doubt import contact_shares
 from napari_sartorius.ui.correct.origins import MODEL
-from napari_sartorius.ui.correct.pixel_watch import PixelStep
+from napari_sartorius.ui.correct.pixel_steps import PixelStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.core.edits import Box
-    from napari_sartorius.ui.correct.pixel_watch import Plane, PlaneChange
+    from napari_sartorius.ui.correct.pixel_steps import Plane, PlaneChange
     from napari_sartorius.ui.correct.session import CorrectionSession
 
 _SHAPE = ("area", "solidity", "major_axis", "minor_axis")

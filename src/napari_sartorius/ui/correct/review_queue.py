@@ -18,7 +18,7 @@ from napari_sartorius.postprocess.doubt import DoubtConfig, judge
 from napari_sartorius.postprocess.missed import same_place
 from napari_sartorius.postprocess.usual import Usual
 from napari_sartorius.ui.correct.origins import MODEL
-from napari_sartorius.ui.correct.pixel_watch import Plane
+from napari_sartorius.ui.correct.pixel_steps import Plane
 from napari_sartorius.ui.correct.place_search import PlaceSearch
 from napari_sartorius.ui.correct.review_facts import ReviewFacts
 

@@ -250,14 +250,17 @@ class ReviewSection(QWidget):
         self._show_reason()
 
     def _show_reason(self) -> None:
+        # never quite empty: with its line coming and going, the table above would jump, and the
+        # whole tab would be drawn anew with every cell that is selected
+        self.reason.setText(self._reason() or " ")
+
+    def _reason(self) -> str:
         entry = self.current
         if entry is None:
             waiting = self.queue is not None and bool(self.queue.waiting)
-            self.reason.setText("Press Next to see the most doubtful one." if waiting else "")
-        elif entry.is_place:
-            self.reason.setText(f"{entry.reasons[0]}: draw it, or reject it if it is none.")
-        elif entry.reasons:
-            self.reason.setText(f"Cell {entry.key}: {'; '.join(entry.reasons)}.")
-        else:
-            self.reason.setText(f"Cell {entry.key}: nothing odd about it.")
-        self.reason.setVisible(bool(self.reason.text()))
+            return "Press Next to see the most doubtful one." if waiting else ""
+        if entry.is_place:
+            return f"{entry.reasons[0]}: draw it, or reject it if it is none."
+        if entry.reasons:
+            return f"Cell {entry.key}: {'; '.join(entry.reasons)}."
+        return f"Cell {entry.key}: nothing odd about it."

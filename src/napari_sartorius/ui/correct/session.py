@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.edits import BoxIndex, Patch
     from napari_sartorius.postprocess.edits import Split
     from napari_sartorius.ui.correct.object_rows import Row
-    from napari_sartorius.ui.correct.pixel_watch import Plane
+    from napari_sartorius.ui.correct.pixel_steps import Plane
 
 
 def cells(count: int) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.edits import Box
-from napari_sartorius.ui.correct.pixel_watch import Plane
+from napari_sartorius.ui.correct.pixel_steps import Plane
 
 if TYPE_CHECKING:
-    from napari_sartorius.ui.correct.pixel_watch import Direction
+    from napari_sartorius.ui.correct.pixel_steps import Direction
 
 
 @dataclass(frozen=True)

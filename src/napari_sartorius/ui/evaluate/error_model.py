@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.outcomes import Outcome
 from napari_sartorius.ui.evaluate.swatch import swatch
-from napari_sartorius.ui.evaluate.wording import COLOURS, NAMES
+from napari_sartorius.ui.evaluate.wording import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -78,7 +79,7 @@ class ErrorModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(compared, rows, row, column)
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
-            return swatch(COLOURS[Outcome(rows.outcome[row])])
+            return swatch(OUTCOMES[Outcome(rows.outcome[row])])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column in (2, 4) else _LEFT
         return None

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.outcomes import Outcome
 from napari_sartorius.io.layer_table import OVERLAY_KEY
-from napari_sartorius.ui.evaluate.wording import COLOURS, NAMES
+from napari_sartorius.ui.evaluate.wording import NAMES
 from napari_sartorius.ui.image_source import PlaneChoice
 from napari_sartorius.ui.label_colours import apply_colormap, build_colormap, hex_to_rgba
 from napari_sartorius.ui.layer_writer import transform_of
@@ -115,7 +116,7 @@ class ErrorsLayer:
         if self._layer is None or self._rows is None:
             return
         table = np.zeros((max(Outcome) + 1, 4), np.float32)
-        for outcome, colour in COLOURS.items():
+        for outcome, colour in OUTCOMES.items():
             table[outcome] = hex_to_rgba(colour)
         hidden = ~np.isin(self._rows.outcome, [int(one) for one in shown])
         index = np.arange(1, len(self._rows) + 1)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
+from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.ui.evaluate.compared import ORDER
 from napari_sartorius.ui.evaluate.swatch import SIDE, swatch
-from napari_sartorius.ui.evaluate.wording import COLOURS, HINTS, NAMES
+from napari_sartorius.ui.evaluate.wording import HINTS, NAMES
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class OutcomeChips(QWidget):
             set_role(push, "filter")
             push.setCheckable(True)
             push.setChecked(True)
-            push.setIcon(swatch(COLOURS[outcome]))
+            push.setIcon(swatch(OUTCOMES[outcome]))
             push.setIconSize(QSize(SIDE, SIDE))
             push.setToolTip(f"{HINTS[outcome]} Click to hide or show them.")
             push.toggled.connect(lambda _: self.changed.emit())

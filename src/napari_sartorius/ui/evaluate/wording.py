@@ -1,4 +1,4 @@
-"""Outcomes as people read them: names, colours, and a sentence about each object."""
+"""Outcomes as people read them: names, and a sentence about each object."""
 
 from __future__ import annotations
 
@@ -19,15 +19,6 @@ NAMES = {
     Outcome.SPLIT: "split",
     Outcome.MATCHED: "matched",
 }
-
-COLOURS = {
-    Outcome.MISSED: "#e0562f",
-    Outcome.EXTRA: "#56b4e9",
-    Outcome.MERGED: "#d884c0",
-    Outcome.SPLIT: "#f0e442",
-    Outcome.MATCHED: "#1fae83",
-}
-"""Told apart with every common kind of colour vision."""
 
 HINTS = {
     Outcome.MISSED: "True cells without a found cell of their own.",

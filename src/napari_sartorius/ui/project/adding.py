@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from napari_sartorius.io.dataset_from_layers import layer_labels, layer_pixel_si
 from napari_sartorius.io.image_writing import write_image_planes
 from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.project import folder as names
+from napari_sartorius.io.project.adding import tell_nobody
 from napari_sartorius.io.project.layer_cells import add_layer_cells
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.image_panel import is_image
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.io.project import Project
+    from napari_sartorius.io.project.adding import Tell
     from napari_sartorius.ui.project.project_tab import ProjectTab
     from napari_sartorius.ui.project.session import ProjectSession
 
@@ -90,22 +93,41 @@ class AddMenu(QMenu):
         self.layers_action = self.addAction("Shown image layers")
         self.layers_action.triggered.connect(lambda _=False: self.add_layers())
 
+    def add_files(self, paths: list[str]) -> None:
+        """Add image files, all or none; errors as `ProjectSession.add_files`."""
+        with suppress(Cancelled), WaitDialog("Adding images", self._tab) as dialog:
+            self._tab.session.add_files(paths, tell=dialog.tell)
+
     def add_folder(self, folder: str | Path) -> None:
         """Add all images in a folder and below it."""
         if folder:
-            self._tab.bring(lambda: add_folder(self._tab.session, Path(folder)))
+            self._tab.bring(lambda: self._add_folder(Path(folder)))
 
     def add_layers(self) -> None:
         """Add the selected image layers, else all that are visible."""
         self._tab.bring(self._add_layers)
+
+    def _add_folder(self, folder: Path) -> Added:
+        with WaitDialog("Adding images", self._tab) as dialog:
+            return add_folder(self._tab.session, folder, dialog.tell)
 
     def _add_layers(self) -> Added:
         with WaitDialog("Adding images", self._tab) as dialog:
             return add_layers(self._tab.session, self._viewer.layers, dialog.tell)
 
 
-def add_folder(session: ProjectSession, folder: Path) -> Added:
+def add_folder(session: ProjectSession, folder: Path, tell: Tell = tell_nobody) -> Added:
     """Add the image files in a folder and below it; others are told.
+
+    Parameters
+    ----------
+    session
+        With the project.
+    folder
+        Where to look.
+    tell
+        Called before each file with what is being done and how much of all has been, 0..1; when it
+        raises `Cancelled`, nothing is added.
 
     Raises
     ------
@@ -117,7 +139,10 @@ def add_folder(session: ProjectSession, folder: Path) -> Added:
     if project is None:
         return came
     images, strays = _files_below(folder, project.folder)
-    records = project.add_files(images, unreadable=came.left_out)
+    try:
+        records = project.add_files(images, unreadable=came.left_out, tell=tell)
+    except Cancelled:
+        return Added(left_out=["Cancelled: the project is as it was."])
     files = list(dict.fromkeys(record.file_name for record in records))
     came.images = len(files)
     known = len(images) - len(files) - len(came.left_out)
@@ -154,7 +179,7 @@ def _files_below(folder: Path, project: Path) -> tuple[list[Path], list[Path]]:
 def add_layers(
     session: ProjectSession,
     layers: LayerList,
-    tell: Callable[[str, float], None] = lambda stage, share: None,
+    tell: Tell = tell_nobody,
 ) -> Added:
     """Write image layers into the project's folder and add them, with the cells found in them.
 

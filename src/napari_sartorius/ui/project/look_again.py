@@ -10,22 +10,25 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
-from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project.model_run import is_corrected
 from napari_sartorius.io.project.second_look import look_again
+from napari_sartorius.ui.project.image_walk import ImageWalk
 
 if TYPE_CHECKING:
+    from qtpy.QtCore import QObject
+
     from napari_sartorius.core.edits import Box
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.io.project import Project
     from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.project.session import ProjectSession
 
     FoundPlaces = list[tuple[tuple[int, ...], Box, float]]
 
 
-class LookAgain(QObject):
+class LookAgain(ImageWalk):
     """Looks at one image after the other, each once per model.
 
     Parameters
@@ -40,22 +43,16 @@ class LookAgain(QObject):
     """File name of an image whose objects have new hints now; `places` has what else was seen."""
     said = Signal(str)
     """What happens, in one sentence."""
-    _heard = Signal(int, object)  # from the engine's thread into this one
 
     def __init__(
         self, session: ProjectSession, client: EngineClient, parent: QObject | None = None
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._client = client
+        super().__init__(session, client, parent)
         self._config: SegmentConfig | None = None
         self._past: set[str] = set()
         self._places: dict[str, FoundPlaces] = {}
-        self._current: str | None = None
-        self._handle: Any = None
-        self._ticket = 0
-        self._heard.connect(self._on_message)
-        session.shown.connect(self._look)
+        self._told = ""
+        session.shown.connect(self._next)
         session.listed.connect(self._on_listed)
         self._folder: object = None
 
@@ -63,15 +60,12 @@ class LookAgain(QObject):
         """Look at the shown image with another model, and from now on at those that are shown."""
         self.stop()
         self._config, self._past, self._places = config, set(), {}
-        self._look()
+        self._next()
 
     def stop(self) -> None:
         """Look at no more images."""
         self._config = None
-        self._ticket += 1
-        if self._handle is not None:
-            self._handle.cancel()
-        self._current, self._handle = None, None
+        self._leave(cancel=True)
 
     def places(self, name: str) -> FoundPlaces:
         """Plane, box and score of what the model saw in an image file where there is no label."""
@@ -85,27 +79,16 @@ class LookAgain(QObject):
             self._folder = folder
             self.stop()
 
-    def _look(self) -> None:
+    def _next(self) -> None:
+        """Look at the image that is shown, unless the model has done so or is looking at one."""
         project, name = self._session.project, self._session.current
         if self._config is None or self._current is not None or project is None or name is None:
             return
         if name in self._past or project.read_only is not None or not self._has_open(name):
             return
-        from napari_sartorius.engine.jobs import SegmentJob
-
         self._past.add(name)
-        self._ticket += 1
-        ticket = self._ticket
-        path = project.image_path(project.planes_of(name)[0])
-        try:
-            self._handle = self._client.submit(
-                SegmentJob(path, self._config), lambda message: self._heard.emit(ticket, message)
-            )
-        except UserError as error:
-            self.said.emit(str(error))
-            return
-        self._current = name
         self.said.emit(f"{self._config.model} is looking at {PurePosixPath(name).name} …")
+        self._enter(project, name, self._config)
 
     def _has_open(self, name: str) -> bool:
         """Whether an image has objects that nobody has looked at, and is not done."""
@@ -115,50 +98,27 @@ class LookAgain(QObject):
         planes = [project.plane(record.id) for record in project.planes_of(name)]
         return any(not is_corrected(row) for plane in planes for row in plane.rows.values())
 
-    def _on_message(self, ticket: int, message: Any) -> None:
-        from napari_sartorius.engine import messages
-
-        if ticket != self._ticket or self._current is None:
-            return
-        if isinstance(message, messages.FinishedMessage):
-            self._take(message.result)
-        elif isinstance(message, messages.FailedMessage | messages.CrashedMessage):
-            self.said.emit(message.sentence)
-        elif not isinstance(message, messages.CancelledMessage):
-            return
-        self._current, self._handle = None, None
-        self._look()  # another image may be shown by now
-
-    def _take(self, planes: list[Any]) -> None:
-        session, project, name = self._session, self._session.project, self._current
-        if project is None or name is None:
-            return
-        shown = name == session.current
-        if shown and session.recorder is not None and not session.recorder.flush():
-            return
+    def _bring(self, project: Project, name: str, planes: list[Any]) -> None:
         compared, unseen = 0, 0
         places: FoundPlaces = []
-        try:
-            for record, plane in zip(project.planes_of(name), planes, strict=True):
-                look = look_again(project.plane(record.id), record.id, plane.result.instances)
-                if look.edit is not None:
-                    project.record(look.edit)
-                compared, unseen = compared + look.compared, unseen + look.unseen
-                where = tuple(record.extra.get("plane", ()))
-                places += [(where, box, score) for box, score in look.places]
-        except UserError as error:
-            self.said.emit(str(error))
-            return
+        for record, plane in zip(project.planes_of(name), planes, strict=True):
+            look = look_again(project.plane(record.id), record.id, plane.result.instances)
+            if look.edit is not None:
+                project.record(look.edit)
+            compared, unseen = compared + look.compared, unseen + look.unseen
+            where = tuple(record.extra.get("plane", ()))
+            places += [(where, box, score) for box, score in look.places]
         self._places[name] = places
-        if shown:
-            session.refresh_labels()
-        else:
-            for record in project.planes_of(name):
-                project.release(record.id)
-        session.progressed.emit()
-        self.looked.emit(name)
-        self.said.emit(
+        self._told = (
             f"{PurePosixPath(name).name}: the new model does not see {unseen:,} of {compared:,} "
             f"cells that nobody has checked, and sees {len(places):,} without a label. The review "
             "asks about them first."
         )
+
+    def _brought(self, name: str) -> None:
+        self._session.progressed.emit()
+        self.looked.emit(name)
+        self.said.emit(self._told)
+
+    def _report(self, sentence: str) -> None:
+        self.said.emit(sentence)

@@ -15,6 +15,7 @@ from napari_sartorius.ui.project.export_dialog import ExportDialog
 from napari_sartorius.ui.project.image_list import ImageList
 from napari_sartorius.ui.project.import_menu import ImportMenu
 from napari_sartorius.ui.project.look_again import LookAgain
+from napari_sartorius.ui.project.loss_watch import LossWatch
 from napari_sartorius.ui.project.project_widgets import ProjectWidgets
 from napari_sartorius.ui.project.segment_all import SegmentAll
 from napari_sartorius.ui.project.session import ProjectSession
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.engine_bridge import EngineClient
     from napari_sartorius.ui.project.adding import Added
-
-_MANY = 5  # cells that vanish at once; more than a stroke of the eraser takes
 
 _WELCOME = (
     "A project keeps images, their cells and every correction in one folder. Nothing is lost "
@@ -71,7 +70,7 @@ class ProjectTab(ProjectWidgets):
             questions.RecentMenu(self.open, self.delete, self._is_writable, self.recent_button)
         )
         self.doubt = DoubtCounts(lambda: self.session.project, lambda: self.session.current, self)
-        self._counted: tuple[str | None, int] = (None, 0)  # the shown image and its cells
+        self._loss = LossWatch()
         self.images = ImageList(self.session, self.doubt.of)
         self.adding = AddMenu(self, viewer)
         self.add_button.setMenu(self.adding)
@@ -120,7 +119,7 @@ class ProjectTab(ProjectWidgets):
     def add(self, paths: list[str]) -> None:
         """Add image files; a sentence says which one cannot be read."""
         if paths:
-            self._try(lambda: self.session.add_files(paths))
+            self._try(lambda: self.adding.add_files(paths))
 
     def bring(self, action: Callable[[], Added]) -> None:
         """Add images from elsewhere; a sentence says what came and what was left out."""
@@ -270,20 +269,12 @@ class ProjectTab(ProjectWidgets):
         if project is None:
             return
         if current is not None:
-            self._tell_loss(self.images.refresh(current))
+            lost = self._loss.told(current, self.images.refresh(current))
+            if lost:
+                self._say(lost, Tone.WARNING)
         done, count = self.session.count_done(), len(self.session.files)
         images = "image" if count == 1 else "images"
         self.saved.setText(f"{done} of {count} {images} done · {project.saved_text()}")
-
-    def _tell_loss(self, cells: int) -> None:
-        """Say so when many cells of the shown image went at once: undo takes a whole run away."""
-        name, before = self._counted
-        self._counted = (self.session.current, cells)
-        if name == self.session.current and before - cells >= _MANY:
-            self._say(
-                f"{before - cells:,} cells went away in one step; Ctrl+Shift+Z brings them back.",
-                Tone.WARNING,
-            )
 
     def _count_doubt(self) -> None:
         """Count the image that was shown before, which edits may have changed, and this one."""

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.project import create_project, open_project
+from napari_sartorius.io.project.adding import tell_nobody
 from napari_sartorius.io.project.layers import file_labels, file_layers
 from napari_sartorius.io.project.recent import remember_project
 from napari_sartorius.ui.project.recorder import LayerRecorder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_sartorius.io.project import Project, Status
+    from napari_sartorius.io.project.adding import Tell
     from napari_sartorius.io.project.imported import Imported
 
 _SAVE_EVERY_MS = 60_000
@@ -87,14 +89,16 @@ class ProjectSession(QObject):
             project.close()
             self.listed.emit()
 
-    def add_files(self, paths: Sequence[str | Path], *, copy: bool = False) -> int:
+    def add_files(
+        self, paths: Sequence[str | Path], *, copy: bool = False, tell: Tell = tell_nobody
+    ) -> int:
         """Add image files, show the first of them if none is shown; returns how many planes came.
 
-        Errors as `Project.add_files`.
+        Errors and `tell` as `Project.add_files`.
         """
         if self.project is None:
             return 0
-        added = self.project.add_files(paths, copy=copy)
+        added = self.project.add_files(paths, copy=copy, tell=tell)
         self.list_added([image.file_name for image in added])
         return len(added)
 

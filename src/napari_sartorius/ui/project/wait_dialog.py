@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressDialog
 
-from napari_sartorius.core.progress import Cancelled
+from napari_sartorius.core.progress import Cancelled, TimeLeft
+from napari_sartorius.ui.run_panel import duration
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,10 +37,13 @@ class WaitDialog(QProgressDialog):
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumDuration(_SHOWN_AFTER_MS)
         self.setAutoReset(False)
+        self._left = TimeLeft()
 
     def tell(self, stage: str, share: float) -> None:
         """Show how far it is, 0..1; `Cancelled` when the user has had enough."""
-        self.setLabelText(stage)
+        left = self._left.update(share, time.monotonic())
+        more = f"\nabout {duration(left)} left" if left is not None and left >= 1.0 else ""
+        self.setLabelText(f"{stage}{more}")
         self.setValue(round(share * _STEPS))  # this lets Qt draw and hear the button
         if self.wasCanceled():
             raise Cancelled

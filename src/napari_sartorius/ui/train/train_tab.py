@@ -10,20 +10,19 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.project.folder import RUNS, TRASH
 from napari_sartorius.training.run_files import CANCEL_FILE
 from napari_sartorius.training.run_state import (
     discard,
     live_runs,
     read_state,
     unfinished_runs,
-    user_runs_folder,
 )
 from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.train import questions
 from napari_sartorius.ui.train.data_choice import PROJECT
 from napari_sartorius.ui.train.looking import Looking
+from napari_sartorius.ui.train.run_places import RunPlaces
 from napari_sartorius.ui.train.run_watcher import RunWatcher
 from napari_sartorius.ui.train.setup_page import SetupPage
 from napari_sartorius.ui.train.wish import Draft, Wish
@@ -85,7 +84,7 @@ class TrainTab(QWidget):
     ) -> None:
         super().__init__(parent)
         self._bridge = bridge
-        self._project = project
+        self._places = RunPlaces(project)
         self._save = save
         self._job: FineTuneJob | None = None
         self._made: str | None = None
@@ -161,7 +160,7 @@ class TrainTab(QWidget):
             return
         self.setup.refresh()
         self._offer_unfinished()
-        live = live_runs(self._places())
+        live = live_runs(self._places.to_offer())
         if live:  # its viewer has crashed, or it is another one's
             self._attach(*live[0])
 
@@ -171,7 +170,7 @@ class TrainTab(QWidget):
         if self.is_running or not ready or not self._save():
             return
         wish = Wish.of(self.setup)
-        job = wish.job(wish.run_folder(self._runs_folder()))
+        job = wish.job(wish.run_folder(self._places.for_new(self.setup.data.chosen == PROJECT)))
         self._begin(job, self._steps)
         if wish.path is None:
             self._writing.run(lambda tell: wish.write_layers(job))
@@ -196,11 +195,8 @@ class TrainTab(QWidget):
         """Move an unfinished run to the trash, when the user says yes."""
         if not questions.may_discard(self, folder.name):
             return
-        project = self._project()
-        mine = project is not None and folder.parent == project.folder / RUNS
-        trash = project.folder / TRASH if mine and project else folder.parent.parent / TRASH
         try:
-            discard(folder, trash)
+            discard(folder, self._places.trash_of(folder))
         except UserError as error:
             self.setup.say(str(error), Tone.ERROR)
         self._offer_unfinished()
@@ -259,18 +255,7 @@ class TrainTab(QWidget):
             self.setup.say(sentence, Tone.WARNING)
 
     def _offer_unfinished(self) -> None:
-        self.setup.unfinished.show_runs(unfinished_runs(self._places()))
-
-    def _places(self) -> list[Path]:
-        """Where runs may be that this dock may touch."""
-        project = self._project()
-        mine = project is not None and project.read_only is None
-        return [user_runs_folder(), *([project.folder / RUNS] if mine and project else [])]
-
-    def _runs_folder(self) -> Path:
-        project = self._project()
-        mine = self.setup.data.chosen == PROJECT and project is not None
-        return project.folder / RUNS if mine and project else user_runs_folder()
+        self.setup.unfinished.show_runs(unfinished_runs(self._places.to_offer()))
 
     def _drop_draft(self) -> None:
         if self._draft is not None:
