@@ -61,7 +61,9 @@ def time_step(
             batch, targets = sampler.batch(number * config.accumulate + part, config.batch_size)
             targets = [target.to(torch.device(device)) for target in targets]
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
-                losses = network.losses(batch.to(device, memory_format=torch.channels_last), targets)
+                losses = network.losses(
+                    batch.to(device, memory_format=torch.channels_last), targets
+                )
             torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
