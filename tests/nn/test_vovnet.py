@@ -13,6 +13,7 @@ from napari_sartorius.nn.fold import fold_batch_norm
 from napari_sartorius.nn.norms import FrozenBatchNorm
 from napari_sartorius.nn.trunks.build import build_trunk
 from napari_sartorius.nn.trunks.freeze import batch_norms
+from napari_sartorius.nn.trunks.vovnet import _mean_of_places
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.trunks.trunk import Trunk
@@ -106,3 +107,15 @@ def test_group_normalisation_takes_the_place_of_all_batch_normalisation(size: An
         together = trunk(torch.cat([one, two]))
         for level, alone in zip(together, trunk(one), strict=True):
             torch.testing.assert_close(level[:1], alone, rtol=1e-3, atol=1e-3)
+
+
+def test_channels_are_weighed_by_their_means_in_every_arithmetic() -> None:
+    torch.manual_seed(0)
+    maps = (torch.randn(2, 24, 33, 20) + torch.linspace(-1, 1, 24).view(-1, 1, 1)).bfloat16()
+    wanted = maps.float().mean((2, 3), keepdim=True)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        given = maps.contiguous(memory_format=layout)
+        with torch.inference_mode():
+            found = _mean_of_places(given)
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), wanted, rtol=2**-7, atol=2e-3)
