@@ -77,7 +77,7 @@ def _rows(feature: Tensor) -> Tensor:
     rows = feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
     if rows.dtype == torch.float32:
         return rows
-    known: Tensor | None = _ROWS.get(feature)
+    known: Tensor | None = _ROWS.get(feature)  # type: ignore[no-untyped-call]
     # What was made without gradients would cut off those of a loss.
     learns = feature.requires_grad and torch.is_grad_enabled()
     if known is None or known.requires_grad != learns:
