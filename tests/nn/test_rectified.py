@@ -40,8 +40,8 @@ TRUNKS: list[tuple[Any, int, int]] = [
     (TrunkConfig(name="resnet18", widths=(16, 16, 16, 16)), 1 + 8, 8),
     (TrunkConfig(name="resnet50"), 1 + 2 * 16, 16),
     (TrunkConfig(name="resnext50_32x4d", in_channels=1), 2 * 16, 0),
-    (ResNeStConfig(depth=14, in_channels=1), 2 + 4 + 2 * 4, 0),
-    (ResNeStConfig(depth=14, in_channels=1, deformable=True), 2 + 4 + 2 * 4 - 3, 0),
+    (ResNeStConfig(depth=14, in_channels=1), 2 + 4 + 2 * 4, 4),
+    (ResNeStConfig(depth=14, in_channels=1, deformable=True), 2 + 4 + 2 * 4 - 3, 4),
     (VoVNetConfig(size="19-slim", in_channels=1), 3 + 4 * 4, 0),
 ]
 

@@ -13,7 +13,7 @@ from napari_sartorius.nn.fold import fold_batch_norm
 from napari_sartorius.nn.norms import FrozenBatchNorm
 from napari_sartorius.nn.trunks.build import build_trunk
 from napari_sartorius.nn.trunks.freeze import batch_norms
-from napari_sartorius.nn.trunks.vovnet import _mean_of_places
+from napari_sartorius.nn.trunks.places import mean_of_places
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.trunks.trunk import Trunk
@@ -116,6 +116,6 @@ def test_channels_are_weighed_by_their_means_in_every_arithmetic() -> None:
     for layout in (torch.channels_last, torch.contiguous_format):
         given = maps.contiguous(memory_format=layout)
         with torch.inference_mode():
-            found = _mean_of_places(given)
+            found = mean_of_places(given)
         assert found.dtype == torch.bfloat16
         torch.testing.assert_close(found.float(), wanted, rtol=2**-7, atol=2e-3)

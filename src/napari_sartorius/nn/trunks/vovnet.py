@@ -16,6 +16,7 @@ from torch.nn import functional
 from napari_sartorius.nn.config.norms import GROUPS
 from napari_sartorius.nn.norms import normalisation
 from napari_sartorius.nn.trunks.freeze import parts_up_to
+from napari_sartorius.nn.trunks.places import mean_of_places
 from napari_sartorius.nn.trunks.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -128,21 +129,8 @@ class _Block(nn.Module):
         for layer in self.layers:
             outputs.append(layer(outputs[-1]))
         joined: Tensor = self.join(torch.cat(outputs, dim=1))
-        weight = functional.hardsigmoid(self.weigh(_mean_of_places(joined)))
+        weight = functional.hardsigmoid(self.weigh(mean_of_places(joined)))
         return torch.addcmul(given, joined, weight) if self.identity else joined * weight
-
-
-def _mean_of_places(maps: Tensor) -> Tensor:
-    """Mean (B, C, 1, 1) over the places of maps (B, C, H, W).
-
-    The processor's sum of bfloat16 along all but the fastest axis is slow, its product with a row
-    of ones is not; both add up in float32.
-    """
-    if maps.device.type != "cpu" or maps.dtype != torch.bfloat16 or torch.is_grad_enabled():
-        return maps.mean((2, 3), keepdim=True)
-    places = maps.permute(0, 2, 3, 1).flatten(1, 2)
-    total = places.new_ones((1, 1, places.shape[1])) @ places
-    return total.div_(places.shape[1]).permute(0, 2, 1)[..., None]
 
 
 def _conv(
