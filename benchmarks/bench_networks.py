@@ -1,6 +1,6 @@
 """Whole networks beside detectron2's or torchvision's, where their time goes, and the first start.
 
-python benchmarks/bench_networks.py [--rounds 5]
+python benchmarks/bench_networks.py [--rounds 5] [--parts]
 """
 
 from __future__ import annotations
@@ -9,26 +9,22 @@ import argparse
 import statistics
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from families import FAMILIES
 from ours import DETECTIONS, PRECISIONS, Ours, picture
-from parts import PartWatch, now
+from part_table import keep_parts
+from parts import now
 from report import Row, keep
 from stock_trained import TRAINED_CELLS, TRAINED_CLASSES, trained_state
 from yardsticks import Depth, yardstick
 
-from napari_sartorius.inference.device import choose_precision
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.stock import stock_mask_rcnn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ours import Precision
 
     from napari_sartorius.core.masks import CropMasks
 
@@ -164,45 +160,19 @@ def start_rows() -> list[Row]:
     return rows
 
 
-def part_rows(rounds: int) -> list[Row]:
-    """Share of every part of every family, in the arithmetic that ``auto`` takes."""
-    precision: Precision = choose_precision("auto", "cpu")
-    rows = []
-    for name, (edge, tree) in FAMILIES.items():
-        torch.manual_seed(0)
-        architecture = tree()
-        state = build_network(architecture).state_dict()
-        ours = Ours(architecture, state, precision, "cpu")
-        images = [picture(architecture.trunk.in_channels)]
-        ours.find(images, edge)
-        best: tuple[float, dict[str, float], int] | None = None
-        for _ in range(rounds):
-            watch, start = PartWatch(), time.perf_counter()
-            with watch.attached(ours.network):
-                found = ours.find(images, edge)
-            whole = time.perf_counter() - start
-            if best is None or whole < best[0]:
-                best = whole, watch.shares(whole, ours.pasting), len(found[0][0].boxes)
-        assert best is not None
-        whole, shares, count = best
-        text = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
-        rows.append(
-            Row(
-                f"{name}, short edge {edge} px, {count} objects, {precision}",
-                f"{whole * 1e3:.0f} ms",
-                text,
-                max(shares.values()),
-            )
-        )
-    return rows
-
-
 def main() -> None:
     """Measure on two threads; the graphics card too when there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
-    rounds = parser.parse_args().rounds
+    parser.add_argument(
+        "--parts", action="store_true", help="only where the time of each family goes"
+    )
+    arguments = parser.parse_args()
     torch.set_num_threads(2)
+    if arguments.parts:
+        keep_parts()
+        return
+    rounds = arguments.rounds
     rows = []
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for depth in (50, 101):
@@ -217,13 +187,7 @@ def main() -> None:
         f"of {TRAINED_CELLS} cells. Networks with random weights turn rounding into other objects.",
         [*rows, *trained_rows(), *start_rows()],
     )
-    keep(
-        "network_parts",
-        "Where a network's time goes",
-        "A 704 x 520 field on two threads, best of "
-        f"{rounds} runs, random weights; the ratio is the share of the largest part.",
-        part_rows(rounds),
-    )
+    keep_parts()
 
 
 if __name__ == "__main__":

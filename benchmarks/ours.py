@@ -44,14 +44,7 @@ class Ours:
 
     def detect(self, images: list[Tensor], edge: int) -> list[Detections]:
         """Objects in the pixels of the network's input."""
-        step = self.network.size_divisibility
-        small = [resized(image, edge) for image in images]
-        sizes = [(int(one.shape[1]), int(one.shape[2])) for one in small]
-        height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))
-        batch = torch.zeros(len(small), height, width, len(small[0]), device=self.device)
-        means = torch.tensor(_MEANS[: len(small[0])], device=self.device)
-        for slot, one in zip(batch, small, strict=True):
-            slot[: one.shape[1], : one.shape[2]] = one.to(self.device).permute(1, 2, 0) - means
+        batch, sizes = as_batch(images, edge, self.network.size_divisibility, self.device)
         kind = torch.device(self.device).type
         half = self.precision == "bfloat16"
         with (
@@ -59,7 +52,7 @@ class Ours:
             torch.autocast(kind, torch.bfloat16) if half else nullcontext(),
         ):
             limits = DetectLimits(0.05, 0.5, DETECTIONS)
-            return self.network.detect(batch.permute(0, 3, 1, 2), limits, sizes)
+            return self.network.detect(batch, limits, sizes)
 
     def find(self, images: list[Tensor], edge: int) -> list[tuple[Detections, CropMasks]]:
         """Objects and their masks in the pixels of the images."""
@@ -71,6 +64,20 @@ class Ours:
             found.append((one, paste(one.mask_probs.float().cpu().numpy(), boxes, size)))
         self.pasting = now() - start
         return found
+
+
+def as_batch(
+    images: list[Tensor], edge: int, step: int, device: str
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """What a network sees of images, channels last in memory, and their sizes without padding."""
+    small = [resized(image, edge) for image in images]
+    sizes = [(int(one.shape[1]), int(one.shape[2])) for one in small]
+    height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))
+    batch = torch.zeros(len(small), height, width, len(small[0]), device=device)
+    means = torch.tensor(_MEANS[: len(small[0])], device=device)
+    for slot, one in zip(batch, small, strict=True):
+        slot[: one.shape[1], : one.shape[2]] = one.to(device).permute(1, 2, 0) - means
+    return batch.permute(0, 3, 1, 2), sizes
 
 
 def picture(channels: int = 3, cells: int | None = None) -> Tensor:

@@ -8,16 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_sartorius.nn import dynamic_masks, solov2
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Stage methods of the networks that have them, by what the table calls them.
-_STAGES = {
-    "features": "features",
-    "propose": "proposals",
-    "score_boxes": "boxes",
-    "predict_masks": "masks",
-}
+# What is called of whom, by what the table calls it. A part that calls another one is not charged
+# for it: so `features` without the trunk is the pyramid. Families lack some of them.
+_METHODS = (
+    ("", "features", "pyramid"),
+    ("trunk", "forward", "trunk"),
+    # With boxes.
+    ("", "propose", "proposals"),
+    ("", "find_boxes", "boxes"),
+    ("", "masks_of", "masks"),
+    ("", "_pool", "pooling"),
+    ("point_head", "refine", "points"),
+    ("semantic", "forward", "semantic"),
+    # CenterMask.
+    ("fcos", "forward", "FCOS"),
+    ("", "_select", "selection"),
+    ("", "_draw", "masks"),
+    ("mask_iou_head", "forward", "mask IoU"),
+    # SOLOv2.
+    ("", "grids", "grids"),
+    ("mask_feature", "forward", "mask feature"),
+)
+_FUNCTIONS: tuple[tuple[Any, str, str], ...] = (
+    (solov2, "find_objects", "dynamic kernels"),
+    (dynamic_masks, "mask_iou", "matrix NMS"),
+    (dynamic_masks, "matrix_nms", "matrix NMS"),
+    (dynamic_masks, "greedy_keep", "matrix NMS"),
+    (dynamic_masks, "_cut_out", "cutting out"),
+)
 
 
 class PartWatch:
@@ -26,45 +49,61 @@ class PartWatch:
     Attributes
     ----------
     seconds
-        By part: trunk, pyramid, proposals, boxes, masks; those that a network lacks are absent.
+        By part, each without the parts within it; those that a network lacks are absent.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._within: list[str] = []
+        self._since = 0.0
 
     @contextmanager
-    def attached(self, network: Any) -> Iterator[None]:
-        """Time what `network` calls within this context."""
-        wrapped = [(network, m, part) for m, part in _STAGES.items() if hasattr(network, m)]
-        if hasattr(network, "trunk"):
-            wrapped.append((network.trunk, "forward", "trunk"))
-        before = [(owner, name, getattr(owner, name)) for owner, name, _ in wrapped]
+    def attached(self, ours: Any) -> Iterator[None]:
+        """Time what an `ours.Ours` calls within this context."""
+        network = ours.network
+        wrapped = [(ours, "detect", "input"), (network, "detect", "rest"), *_FUNCTIONS]
+        for owner, method, part in _METHODS:
+            one = getattr(network, owner, None) if owner else network
+            if one is not None and hasattr(one, method):
+                wrapped.append((one, method, part))
+        before = [(owner, name, vars(owner).get(name)) for owner, name, _ in wrapped]
         for owner, name, part in wrapped:
             setattr(owner, name, self._timed(getattr(owner, name), part))
         try:
             yield
         finally:
-            for owner, name, _ in before:
-                delattr(owner, name)
+            for owner, name, own in before:
+                delattr(owner, name) if own is None else setattr(owner, name, own)
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
-            start = now()
-            answer = call(*args, **kwargs)
-            self.seconds[part] = self.seconds.get(part, 0.0) + now() - start
-            return answer
+            self._switch(part)
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._switch(None)
 
         return run
 
+    def _switch(self, part: str | None) -> None:
+        """Go into a part, or leave the one that was entered last."""
+        time_now = now()
+        if self._within:
+            inner = self._within[-1]
+            self.seconds[inner] = self.seconds.get(inner, 0.0) + time_now - self._since
+        if part is None:
+            self._within.pop()
+        else:
+            self._within.append(part)
+        self._since = time_now
+
     def shares(self, whole: float, pasting: float) -> dict[str, float]:
-        """Part -> share of `whole` seconds, with what no part claimed as ``rest``."""
-        seconds = dict(self.seconds)
-        if "features" in seconds:
-            seconds["pyramid"] = seconds.pop("features") - seconds.get("trunk", 0.0)
-        seconds["pasting"] = pasting
-        seconds["rest"] = whole - sum(seconds.values())
-        order = ("trunk", "pyramid", "proposals", "boxes", "masks", "pasting", "rest")
-        return {part: seconds[part] / whole for part in order if part in seconds}
+        """Part -> share of `whole` seconds, largest first, with what no part claimed last."""
+        seconds = self.seconds | {"pasting": pasting}
+        named = {part: spent for part, spent in seconds.items() if part != "rest"}
+        order = sorted(named, key=lambda part: -named[part])
+        shares = {part: named[part] / whole for part in order}
+        return shares | {"rest": 1 - sum(shares.values())}
 
 
 def now() -> float:

@@ -14,19 +14,21 @@ from napari_sartorius.nn.cascade import CascadeMaskRCNN
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
     CascadeMaskRCNNConfig,
+    HTCConfig,
     MaskHeadConfig,
     MaskRCNNConfig,
     PyramidConfig,
     TrunkConfig,
 )
 from napari_sartorius.nn.detector import Detections, DetectLimits
+from napari_sartorius.nn.mask_head import MaskHead
 from napari_sartorius.nn.mask_rcnn import MaskRCNN
 from napari_sartorius.nn.predictors import ConvPredictor, LinearPredictor
 
 _LIMITS = DetectLimits(score=0.0, max_detections=20)
 
 
-@pytest.fixture(params=[MaskRCNNConfig, CascadeMaskRCNNConfig])
+@pytest.fixture(params=[MaskRCNNConfig, CascadeMaskRCNNConfig, HTCConfig])
 def network(request: pytest.FixtureRequest) -> MaskRCNN:
     torch.manual_seed(0)
     config = request.param(
@@ -38,8 +40,10 @@ def network(request: pytest.FixtureRequest) -> MaskRCNN:
     )
     built = build_network(config).eval()
     assert isinstance(built, MaskRCNN)
-    # A mask head whose answers differ from one half.
-    nn.init.normal_(built.mask_head.predictor.weight, std=0.5)
+    # Mask heads whose answers differ from one half.
+    for head in built.modules():
+        if isinstance(head, MaskHead):
+            nn.init.normal_(head.predictor.weight, std=0.5)
     return built
 
 
@@ -63,6 +67,11 @@ def test_stored_weights_give_what_autocast_gives(network: MaskRCNN) -> None:
 def test_masks_in_bfloat16_leave_objects_as_they_are(network: MaskRCNN) -> None:
     wanted = _detect(network)
     assert draw_masks_in_bfloat16(network, "cpu")
+    layers = {n: m for n, m in network.named_modules() if hasattr(m, "weight")}
+    halved = {n for n, m in layers.items() if m.weight.dtype == torch.bfloat16}
+    # Every mask head with what lies between them, and nothing else.
+    plain = {n for n, m in layers.items() if not isinstance(m, nn.BatchNorm2d)}
+    assert halved == {n for n in plain if "mask_head" in n or n.startswith("flows.")}
     given = _detect(network)
     for name in ("boxes", "scores", "labels"):
         assert torch.equal(getattr(given, name), getattr(wanted, name)), name

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from napari_sartorius.nn import bag_pooling
 from napari_sartorius.nn.bag_pooling import bag_pool
+from napari_sartorius.nn.bag_taps import cell_taps, close_samples
 
 _STRIDES = (2, 4, 8)
 
@@ -90,3 +94,47 @@ def test_no_boxes_give_an_empty_result_that_can_be_trained_through(samples: int)
     pooled.sum().backward()
     assert maps[0].grad is not None
     assert float(maps[0].grad.abs().sum()) == 0
+
+
+def test_samples_close_together_read_their_pixels_once() -> None:
+    # Cells of 1.5 pixels with two samples each along x, then of 3 along y.
+    rois = torch.tensor([[0.0, 4.0, 5.0, 4.0 + 10.5, 5.0 + 10.5], [0.0, 4.0, 5.0, 14.5, 26.0]])
+    close = close_samples(rois, 7, 2)
+    assert close.tolist() == [[True, True], [False, True]]
+    counts = [
+        cell_taps(rois[i : i + 1], (40, 40), 7, (2, 2), (bool(y), bool(x))).row.shape
+        for i, (y, x) in enumerate(close.tolist())
+    ]
+    assert counts == [(49, 9), (49, 12)]
+    assert not close_samples(rois, 7, 1).any()
+    assert not close_samples(rois[:, [0, 3, 2, 1, 4]], 7, 2)[:, 1].any()  # right of its own left
+
+
+def test_rounded_maps_are_converted_once_and_still_learn() -> None:
+    rois, level = _rois(40), torch.arange(40) % 3
+    maps = _maps(torch.bfloat16)
+    with torch.no_grad():
+        first = bag_pool(maps, _STRIDES, level, rois, 7, 2)
+        known = [bag_pooling._ROWS[one] for one in maps]
+        again = bag_pool(maps, _STRIDES, level, rois, 7, 2)
+        assert all(bag_pooling._ROWS[m] is one for m, one in zip(maps, known, strict=True))
+    learning = bag_pool(maps, _STRIDES, level, rois, 7, 2)
+    assert torch.equal(first, again)
+    assert torch.equal(first, learning)
+    (learning.sum() + bag_pool(maps, _STRIDES, level, rois, 14, 1).sum()).backward()
+    plain = _maps(torch.bfloat16)
+    whole = [one.float() for one in plain]
+    pooled = [
+        _torchvision(whole, level, rois, side, samples) for side, samples in ((7, 2), (14, 1))
+    ]
+    (pooled[0].sum() + pooled[1].sum()).backward()
+    for mine, other in zip(maps, plain, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, atol=1e-2, rtol=2e-2)
+
+
+def test_what_was_converted_goes_with_its_maps() -> None:
+    maps = [one.detach() for one in _maps(torch.bfloat16)]
+    bag_pool(maps, _STRIDES, torch.zeros(5, dtype=torch.long), _rois(5), 7, 2)
+    known = [weakref.ref(bag_pooling._ROWS[one]) for one in maps]
+    del maps
+    assert [one() for one in known] == [None] * 3

@@ -17,7 +17,9 @@ from napari_sartorius.nn.config import (
     ClassifierTrunkConfig,
     ImageClassifierConfig,
 )
+from napari_sartorius.nn.fold import fold_batch_norm
 from napari_sartorius.nn.targets import Target
+from napari_sartorius.nn.trunks.freeze import batch_norms
 from napari_sartorius.zoo import save_bundle
 from tiny_models import tiny_card
 
@@ -75,6 +77,23 @@ def test_it_learns_to_tell_two_kinds_of_images_apart() -> None:
     probabilities = network.eval().classify(batch)
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(40))
     assert (probabilities.argmax(dim=1) == labels).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "tf_efficientnetv2_b0", "tf_efficientnet_b4"])
+def test_folding_reaches_every_batch_normalisation_and_changes_no_answer(name: str) -> None:
+    network = _built(trunk=ClassifierTrunkConfig(name=name))
+    for module in batch_norms(network):
+        torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+        torch.nn.init.normal_(module.bias, std=0.1)
+        assert module.running_var is not None
+        torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    network.double().eval()
+    count, batch = len(batch_norms(network)), torch.randn(2, 1, SIDE, SIDE).double()
+    with torch.inference_mode():
+        before = network.body(batch)
+        assert fold_batch_norm(network) == count > 10
+        assert not batch_norms(network)
+        torch.testing.assert_close(network.body(batch), before, rtol=1e-8, atol=1e-10)
 
 
 def test_images_of_any_size_are_brought_to_its_own() -> None:

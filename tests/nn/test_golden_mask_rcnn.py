@@ -15,6 +15,7 @@ from napari_sartorius.nn.anchors import grid_anchors
 from napari_sartorius.nn.boxes import apply_deltas
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.nn.loading import make_ready, move
 from napari_sartorius.nn.pooling import assign_levels, pool_boxes
 from napari_sartorius.nn.stock import stock_mask_rcnn
 from napari_sartorius.zoo.checkpoints.detectron2.names import renamed
@@ -34,15 +35,19 @@ def golden(shared_golden: Path) -> Path:
     return shared_golden / "networks"
 
 
-@pytest.fixture(scope="module")
-def network(golden: Path) -> MaskRCNN:
+@pytest.fixture(scope="module", params=["as it is", "made ready"])
+def network(golden: Path, request: pytest.FixtureRequest) -> MaskRCNN:
     weights = golden_weights(golden, CASE, with_ignored=False)
     net = build_network(STOCK)
     state = {renamed(name): value for name, value in weights.items()}
     missing, unexpected = net.load_state_dict(state, strict=False)
     assert not unexpected
     assert all(name.endswith("num_batches_tracked") for name in missing)
-    return net.eval()
+    net.eval()
+    if request.param == "made ready":  # for detection on the processor
+        make_ready(net, "cpu", "float32")
+        move(net, "cpu")
+    return net
 
 
 @pytest.fixture(scope="module")

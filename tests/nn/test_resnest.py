@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from pydantic import ValidationError
+from timm.models.resnest import ResNestBottleneck
 from torch import nn
 
 from napari_sartorius.core.errors import UserError
@@ -154,6 +156,31 @@ def test_a_fold_reaches_every_batch_normalisation_and_changes_nothing() -> None:
             torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8 * float(one.abs().max()))
         torch.testing.assert_close(network.mask_head(pooled), masks)
         torch.testing.assert_close(network.box_head.blocks(pooled), boxes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_blocks_give_maps_and_gradients_of_timms(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    ours = ResNeStTrunk(ResNeStConfig(depth=14, in_channels=1, norm="frozen"))
+    _vary(ours)
+    ours.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    theirs = copy.deepcopy(ours)
+    for module in theirs.modules():
+        if type(module).__module__.endswith("split_attention"):
+            module.__class__ = type(module).__mro__[1]
+    assert sum(type(m) is ResNestBottleneck for m in theirs.modules()) == 4
+    batch = torch.randn(2, 1, 64, 96).to(dtype)
+    results = []
+    for trunk in (ours, theirs):
+        maps = trunk(batch)
+        sum(m.square().mean() for m in maps).backward()  # type: ignore[union-attr]
+        slopes = [p.grad for p in trunk.parameters() if p.grad is not None]
+        results.append([*(one.detach() for one in maps), *slopes])
+    # Rounding after other operations; a wrong weight changes everything.
+    limit = 1e-9 if dtype == torch.float64 else 0.1
+    assert len(results[0]) == len(results[1]) > 4 + 20
+    for one, other in zip(*results, strict=True):
+        assert float((one - other).norm()) <= limit * float(other.norm())
 
 
 def test_groups_must_divide() -> None:

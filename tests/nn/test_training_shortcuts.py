@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_sartorius.nn.config import ProposalConfig
+from napari_sartorius.nn.predictors import ConvPredictor, both
 from napari_sartorius.nn.proposals import ProposalNetwork
 from napari_sartorius.nn.sparse_proposals import scores_at
 from napari_sartorius.nn.sub_pixel import doubled_logits
@@ -26,6 +27,34 @@ def test_two_products_equal_the_two_convolutions() -> None:
     plain = results(predictor(functional.relu(upsample(hidden))))
     for one, other in zip(results(doubled_logits(hidden, upsample, predictor)), plain, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def _by_place(maps: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, H, W, C)."""
+    return maps.permute(0, 2, 3, 1)
+
+
+def test_two_predictors_of_one_map_give_what_each_gives() -> None:
+    torch.manual_seed(0)
+    one, other = ConvPredictor(16, 3, 1), ConvPredictor(16, 12, 1)
+    hidden = torch.randn(2, 16, 7, 5).bfloat16().requires_grad_()
+    parts = [hidden, *one.parameters(), *other.parameters()]
+    slopes = torch.randn(2, 7, 5, 3), torch.randn(2, 7, 5, 12)
+
+    def results(answers: tuple[Tensor, Tensor]) -> list[Tensor]:
+        loss = (answers[0] * slopes[0]).sum() + (answers[1] * slopes[1]).sum()
+        return [*answers, *torch.autograd.grad(loss, parts)]
+
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = both(hidden, one, other)
+        single = _by_place(one(hidden)), _by_place(other(hidden))
+    joint, apart = results(answers), results(single)
+    assert joint[0].dtype == torch.float32
+    for mine, wanted in zip(joint, apart, strict=True):
+        # The gradient of the map is rounded once for both, and not for each.
+        exact = mine.dtype == torch.float32
+        limit = 1e-5 if exact else 2e-2
+        torch.testing.assert_close(mine, wanted, atol=limit, rtol=limit)
 
 
 @pytest.mark.parametrize("levels", [None, (0, 0, 1)])

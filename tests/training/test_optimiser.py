@@ -105,6 +105,7 @@ TRUNKS: list[AnyTrunk] = [
     TrunkConfig(name="swin_tiny_patch4_window7_224", in_channels=3),
     ResNeStConfig(depth=50),
     VoVNetConfig(size="19-slim"),
+    VoVNetConfig(size="19-slim", norm="group"),
 ]
 
 

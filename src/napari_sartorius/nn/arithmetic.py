@@ -6,7 +6,7 @@ reads them give the same result without that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -37,8 +37,9 @@ def draw_masks_in_bfloat16(network: Network, device: str) -> bool:
     # Not inherited: a family that builds on another may call these parts in other ways.
     parts: tuple[str, ...] = vars(type(network)).get("mask_parts", ())
     for name in parts:
-        part = network.get_submodule(name)
-        store_in_bfloat16(part)
-        kind = torch.device(device).type
-        part.forward = torch.autocast(kind, torch.bfloat16)(part.forward)
+        store_in_bfloat16(network.get_submodule(name))
+    if parts:
+        family: Any = network
+        half = torch.autocast(torch.device(device).type, torch.bfloat16)
+        family.draw_masks = half(family.draw_masks)
     return bool(parts)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
+from torch.utils.weak import WeakIdKeyDictionary
 
-from napari_sartorius.nn.bag_taps import even_taps, merged_taps, sample_counts
+from napari_sartorius.nn.bag_taps import cell_taps, close_samples, sample_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 # Taps made at one time; they then stay within the processor's cache.
 _CHUNK = 1 << 18
+# Rounded maps that still exist -> their feature vectors in float32. Every stage of a network reads
+# the same maps, and converting them costs as much as gathering from them.
+_ROWS: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 def bag_pool(
@@ -60,12 +64,25 @@ def bag_pool(
     for feature, stride, chosen in zip(
         features, strides, _rows_of(level, len(strides)), strict=True
     ):
-        tables.append(feature.permute(0, 2, 3, 1).reshape(-1, channels).float())
+        tables.append(_rows(feature))
         boxes = rois[chosen]
         boxes[:, 1:] = boxes[:, 1:] * (1.0 / stride) - 0.5
         works.append(_Work(boxes, chosen, (feature.shape[2], feature.shape[3]), side, samples))
     pooled: Tensor = _WeightedGather.apply(len(rois), works, *tables)
     return pooled.view(len(rois), side, side, channels).permute(0, 3, 1, 2)
+
+
+def _rows(feature: Tensor) -> Tensor:
+    """Feature vectors (B * H * W, C) float32 of a map (B, C, H, W)."""
+    rows = feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
+    if rows.dtype == torch.float32:
+        return rows
+    known: Tensor | None = _ROWS.get(feature)  # type: ignore[no-untyped-call]
+    # What was made without gradients would cut off those of a loss.
+    learns = feature.requires_grad and torch.is_grad_enabled()
+    if known is None or known.requires_grad != learns:
+        known = _ROWS[feature] = rows.float()
+    return known
 
 
 def _rows_of(group: Tensor, count: int) -> tuple[Tensor, ...]:
@@ -87,24 +104,28 @@ class _Work:
     def chunks(self) -> Iterator[tuple[Tensor, Taps]]:
         """Some boxes, by their place in the result, and the taps of their cells."""
         cells = self.side**2
-        for members, (y, x) in self._groups():
-            taps = 4 * y * x if self.samples else (y + 1) * (x + 1)
+        for members, samples, close in self._groups():
+            taps = 1
+            for count, is_close in zip(samples, close, strict=True):
+                taps *= count + 1 if is_close else 2 * count
             for part in torch.split(members, max(1, _CHUNK // (cells * taps))):
-                if self.samples:
-                    made = even_taps(self.rois[part], self.shape, self.side, y)
-                else:
-                    made = merged_taps(self.rois[part], self.shape, self.side, (y, x))
+                made = cell_taps(self.rois[part], self.shape, self.side, samples, close)
                 yield self.rows[part], made
 
-    def _groups(self) -> list[tuple[Tensor, tuple[int, int]]]:
-        """Boxes with equally many samples, and these along y and x."""
+    def _groups(self) -> list[tuple[Tensor, tuple[int, int], tuple[bool, bool]]]:
+        """Boxes alike: their samples along y and x, and whether these share feature pixels."""
         if len(self.rois) == 0:
             return []
         if self.samples:
-            return [(torch.arange(len(self.rois)), (self.samples, self.samples))]
-        kinds, kind = torch.unique(sample_counts(self.rois, self.side), dim=0, return_inverse=True)
-        members = _rows_of(kind, len(kinds))
-        return [(m, (int(y), int(x))) for m, (y, x) in zip(members, kinds.tolist(), strict=True)]
+            kind_of = close_samples(self.rois, self.side, self.samples).long()
+        else:
+            kind_of = sample_counts(self.rois, self.side)
+        kinds, kind = torch.unique(kind_of, dim=0, return_inverse=True)
+        members = zip(_rows_of(kind, len(kinds)), kinds.tolist(), strict=True)
+        if self.samples:
+            even = (self.samples, self.samples)
+            return [(rows, even, (bool(y), bool(x))) for rows, (y, x) in members]
+        return [(rows, (int(y), int(x)), (True, True)) for rows, (y, x) in members]
 
 
 class _WeightedGather(torch.autograd.Function):

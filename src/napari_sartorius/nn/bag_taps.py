@@ -33,8 +33,32 @@ def sample_counts(rois: Tensor, side: int) -> Tensor:
     return torch.where((counts > 0).all(dim=1, keepdim=True), counts, 0).long()
 
 
-def even_taps(rois: Tensor, shape: tuple[int, int], side: int, samples: int) -> Taps:
-    """Taps of cells with equally many samples along both axes, four neighbours each.
+def close_samples(rois: Tensor, side: int, samples: int) -> Tensor:
+    """Whether (N, 2) samples of a cell are at most one feature pixel apart, along y and x.
+
+    Parameters
+    ----------
+    rois
+        (N, 5) float32: image index, then xyxy in feature pixels.
+    side, samples
+        Cells along each axis, and samples along each axis of a cell, at least 1. A single one
+        shares nothing with others and is never called close.
+    """
+    size = rois[:, [4, 3]] - rois[:, [2, 1]]
+    return (size >= 0) & (size <= side * samples) & (samples > 1)
+
+
+def cell_taps(
+    rois: Tensor,
+    shape: tuple[int, int],
+    side: int,
+    samples: tuple[int, int],
+    close: tuple[bool, bool],
+) -> Taps:
+    """Taps of cells with equally many samples.
+
+    Each sample has two neighbours along an axis. Where samples are at most one feature pixel apart
+    they share them: n samples then reach n + 1 pixels, where taking two of each reads 2 n.
 
     Parameters
     ----------
@@ -42,41 +66,24 @@ def even_taps(rois: Tensor, shape: tuple[int, int], side: int, samples: int) -> 
         (N, 5) float32: image index, then xyxy in feature pixels.
     shape
         (height, width) of the map.
-    side, samples
-        Cells along each axis, and samples along each axis of a cell, at least 1.
-
-    Returns
-    -------
-    Taps
-        (N * side * side, 4 * samples ** 2) each.
-    """
-    y, y_weight = _neighbours(rois[:, 2], rois[:, 4], side, samples, shape[0])
-    x, x_weight = _neighbours(rois[:, 1], rois[:, 3], side, samples, shape[1])
-    grid = len(rois), side, 2 * samples
-    taps = _outer(rois, shape, y.view(grid), x.view(grid), y_weight.view(grid), x_weight.view(grid))
-    return Taps(taps.row, taps.weight / samples**2)
-
-
-def merged_taps(rois: Tensor, shape: tuple[int, int], side: int, samples: tuple[int, int]) -> Taps:
-    """Taps of cells whose samples are at most one feature pixel apart.
-
-    Neighbouring samples then share feature pixels: n samples reach n + 1 of them along an axis,
-    where taking four neighbours of each would read up to 2 n.
-
-    Parameters
-    ----------
-    rois, shape, side
-        As for `even_taps`.
+    side
+        Cells along each axis.
     samples
-        Samples of a cell along y and x as `sample_counts` gives them, the same for all boxes.
+        Samples of a cell along y and x, the same for all boxes.
+    close
+        Whether those along y, and those along x, are at most one feature pixel apart.
 
     Returns
     -------
     Taps
-        (N * side * side, (y + 1) * (x + 1)) each.
+        (N * side * side, taps along y * taps along x) each.
     """
-    y, y_weight = _merged(rois[:, 2], rois[:, 4], side, samples[0], shape[0])
-    x, x_weight = _merged(rois[:, 1], rois[:, 3], side, samples[1], shape[1])
+    axes = []
+    for axis in (0, 1):
+        reads = _merged if close[axis] else _neighbours
+        low, high = rois[:, 2 - axis], rois[:, 4 - axis]
+        axes.append(reads(low, high, side, samples[axis], shape[axis]))
+    (y, y_weight), (x, x_weight) = axes
     return _outer(rois, shape, y, x, y_weight, x_weight)
 
 
@@ -101,11 +108,11 @@ def _outer(
 def _neighbours(
     low: Tensor, high: Tensor, side: int, samples: int, length: int
 ) -> tuple[Tensor, Tensor]:
-    """Neighbours (N, side, samples, 2) of the samples along one axis, and linear weights."""
+    """Neighbours (N, side, 2 * samples) of the samples along one axis, and their mean weights."""
     first, fraction, inside = _samples(low, high, side, samples, length)
     second = torch.clamp(first + 1, max=length - 1)
-    weights = torch.stack([1 - fraction, fraction], dim=-1) * inside[..., None]
-    return torch.stack([first, second], dim=-1), weights
+    weights = torch.stack([1 - fraction, fraction], dim=-1) * (inside / samples)[..., None]
+    return torch.stack([first, second], dim=-1).flatten(2), weights.flatten(2)
 
 
 def _merged(

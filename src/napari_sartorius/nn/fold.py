@@ -7,13 +7,34 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_sartorius.nn.box_head import BoxHead
 
+# Convolution -> what normalises its output, in timm's blocks whose names follow no rule. Several of
+# them number the normalisations through, whatever the convolutions are called.
+_MOBILE = {"conv_stem": "bn1", "conv_head": "bn2"}
+_FOLLOWING = {
+    "SplitAttn": {"conv": "bn0", "fc1": "bn1"},
+    "EfficientNet": _MOBILE,
+    "EfficientNetFeatures": _MOBILE,
+    "MobileNetV3": {"conv_stem": "bn1"},
+    "MobileNetV3Features": {"conv_stem": "bn1"},
+    "ConvBnAct": {"conv": "bn1"},
+    "DepthwiseSeparableConv": {"conv_s2d": "bn_s2d", "conv_dw": "bn1", "conv_pw": "bn2"},
+    "InvertedResidual": {
+        "conv_s2d": "bn_s2d",
+        "conv_pw": "bn1",
+        "conv_dw": "bn2",
+        "conv_pwl": "bn3",
+    },
+    "EdgeResidual": {"conv_exp": "bn1", "conv_pwl": "bn2"},
+}
+
 
 def fold_batch_norm(network: nn.Module) -> int:
     """Fold every batch normalisation that directly follows a convolution, in place.
 
-    Pairs are found by their names: neighbours in a sequence, or ``convN`` / ``bnN`` as timm names
-    the layers of its residual networks. The network must be in evaluation mode and can only be
-    used for inference afterwards.
+    Pairs are found by their names: neighbours in a sequence, ``convN`` / ``bnN`` as timm names the
+    layers of its residual networks, and its names in other blocks. An activation that timm keeps
+    in its normalisation stays. The network must be in evaluation mode and can only be used for
+    inference afterwards.
 
     Returns
     -------
@@ -37,7 +58,7 @@ def fold_batch_norm(network: nn.Module) -> int:
             convolution, normalisation = holder.get_submodule(last), children.get(following or "")
             if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
                 holder.add_module(last, fuse_conv_bn_eval(convolution, normalisation))
-                parent.add_module(str(following), nn.Identity())
+                parent.add_module(str(following), _without_normalisation(normalisation))
                 folded += 1
     return folded
 
@@ -62,10 +83,20 @@ def _last_layer(parent: nn.Module, name: str) -> tuple[nn.Module, str]:
     return parent, name
 
 
+def _without_normalisation(norm: nn.BatchNorm2d) -> nn.Module:
+    """What is left of a layer once its normalisation is folded: the activation it may hold."""
+    rest = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
+    rest = [module for module in rest if not isinstance(module, nn.Identity)]
+    if not rest:
+        return nn.Identity()
+    return rest[0] if len(rest) == 1 else nn.Sequential(*rest)
+
+
 def _normalisation_after(name: str, later: list[str], parent: nn.Module) -> str | None:
     """Name of the child that normalises the output of child `name`."""
+    known = _FOLLOWING.get(type(parent).__name__, {})
+    if name in known:
+        return known[name]
     if name.startswith("conv") and f"bn{name[4:]}" in later:
         return f"bn{name[4:]}"
-    if type(parent).__name__ == "SplitAttn":
-        return {"conv": "bn0", "fc1": "bn1"}.get(name)
     return later[0] if isinstance(parent, nn.Sequential) and later else None

@@ -47,6 +47,7 @@ class HybridTaskCascade(CascadeMaskRCNN):
     """
 
     config: HTCConfig
+    mask_parts = ("mask_head", "later_mask_heads", "flows")
 
     def __init__(self, config: HTCConfig) -> None:
         super().__init__(config)
@@ -94,11 +95,13 @@ class HybridTaskCascade(CascadeMaskRCNN):
     def predict_masks(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Mean mask probabilities (N, K or 1, M, M) of all mask heads for given boxes."""
         pooled = self._pool(features, boxes, self.config.mask_head.pooler)
-        hidden = self._mask_features(pooled, len(self._mask_heads))
-        total = torch.stack(
-            [head.logits(h).sigmoid() for head, h in zip(self._mask_heads, hidden, strict=True)]
-        )
+        total = torch.stack([logits.sigmoid() for logits in self.draw_masks(pooled)])
         return list(torch.split(total.mean(dim=0), [len(b) for b in boxes]))
+
+    def draw_masks(self, pooled: Tensor) -> list[Tensor]:
+        """Logits (N, K or 1, 2 R, 2 R) of every mask head for pooled features (N, C, R, R)."""
+        hidden = self._mask_features(pooled, len(self._mask_heads))
+        return [head.logits(h) for head, h in zip(self._mask_heads, hidden, strict=True)]
 
     def _mask_features(self, pooled: Tensor, stages: int) -> list[Tensor]:
         """What the first mask heads make of pooled features, each seeing the one before."""

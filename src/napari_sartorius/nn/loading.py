@@ -55,6 +55,7 @@ def make_ready(network: Network, device: str, precision: Precision) -> None:
     """
     from napari_sartorius.nn.arithmetic import draw_masks_in_bfloat16, store_in_bfloat16
     from napari_sartorius.nn.fold import flatten_in_memory_order, fold_batch_norm
+    from napari_sartorius.nn.rectified import rectify_as_written
 
     fold_batch_norm(network)
     flatten_in_memory_order(network)
@@ -62,6 +63,7 @@ def make_ready(network: Network, device: str, precision: Precision) -> None:
         store_in_bfloat16(network)
     elif precision == "mixed":
         draw_masks_in_bfloat16(network, device)
+    rectify_as_written(network, device)
 
 
 def move(network: Network, device: str) -> Network:

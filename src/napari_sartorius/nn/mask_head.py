@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sartorius.nn.pyramid import conv_block
+from napari_sartorius.nn.rectified import rectified
 from napari_sartorius.nn.sub_pixel import doubled_logits
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 class MaskHead(nn.Module):
     """3x3 convolutions, a 2x2 transposed convolution, one logit map per category."""
+
+    rectified_layers = ("upsample",)
 
     def __init__(self, channels: int, num_classes: int, config: MaskHeadConfig) -> None:
         super().__init__()
@@ -45,7 +48,7 @@ class MaskHead(nn.Module):
         """Mask logits (N, K or 1, 2 R, 2 R), float32, of what the convolutions made."""
         if self.training:
             return doubled_logits(hidden, self.upsample, self.predictor).float()
-        hidden = functional.relu(self.upsample(hidden), inplace=True)
+        hidden = rectified(self.upsample, hidden)
         logits: Tensor = self.predictor(hidden).float()
         return logits
 

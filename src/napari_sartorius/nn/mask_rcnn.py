@@ -119,8 +119,11 @@ class MaskRCNN(Network):
 
     def _mask_logits(self, features: list[Tensor], boxes: list[Tensor]) -> Tensor:
         """Logits (N, K or 1, 2 R, 2 R) of the mask head for the boxes of all images."""
-        logits: Tensor = self.mask_head(self._pool(features, boxes, self.config.mask_head.pooler))
-        return logits
+        return self.draw_masks(self._pool(features, boxes, self.config.mask_head.pooler))[0]
+
+    def draw_masks(self, pooled: Tensor) -> list[Tensor]:
+        """Logits (N, K or 1, 2 R, 2 R) of every mask head for pooled features (N, C, R, R)."""
+        return [self.mask_head(pooled)]
 
     @property
     def refinements(self) -> int:

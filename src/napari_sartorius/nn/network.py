@@ -23,8 +23,8 @@ class Network(nn.Module):
     size_divisibility
         Height and width of a batch must be multiples of this.
     mask_parts
-        Names of the submodules whose `forward` draws masks and decides nothing else. Every
-        family names its own; they are not inherited.
+        Names of the submodules that draw masks and decide nothing else. A family that names some
+        runs them in one method, ``draw_masks``. Every family names its own; they are not inherited.
     """
 
     size_divisibility: int

@@ -56,10 +56,14 @@ class PointHead(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Logits (P, maps) of P points from (P, channels) and (P, maps)."""
-        hidden = fine
+        kind, hidden = fine.device.type, fine
+        if torch.is_autocast_enabled(kind):  # rounded before they are joined, for every layer
+            hidden = fine.to(torch.get_autocast_dtype(kind))
+        coarse = coarse.to(hidden.dtype)
         for layer in self.layers:
-            hidden = functional.relu(layer(torch.cat([hidden, coarse.to(hidden.dtype)], dim=1)))
-        logits: Tensor = self.predictor(torch.cat([hidden, coarse.to(hidden.dtype)], dim=1))
+            joined = torch.cat([hidden, coarse], dim=1)
+            hidden = functional.relu(layer(joined), inplace=True)
+        logits: Tensor = self.predictor(torch.cat([hidden, coarse], dim=1))
         return logits.float()
 
     def refine(self, finest: Tensor, boxes: list[Tensor], coarse: Tensor, column: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from napari_sartorius.nn.anchors import grid_anchors, overlapping_anchors
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, nonempty
 from napari_sartorius.nn.detector import Proposals
 from napari_sartorius.nn.matching import match_pairs, sample
-from napari_sartorius.nn.predictors import ConvPredictor
+from napari_sartorius.nn.predictors import ConvPredictor, both
+from napari_sartorius.nn.rectified import rectified
 from napari_sartorius.nn.sparse_proposals import scores_at
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class ProposalChoice(NamedTuple):
 class ProposalHead(nn.Module):
     """3x3 convolutions, then objectness and box deltas per anchor; shared by all levels."""
 
+    rectified_layers = ("conv",)
+
     def __init__(self, width: int, anchors: int, convolutions: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
@@ -69,15 +72,12 @@ class ProposalHead(nn.Module):
         """Logits (B, R*C*A) and deltas (B, R*C*A, 4) of each level, float32."""
         logits, deltas = [], []
         for level in features:
-            hidden = functional.relu(self.conv(level), inplace=True)
+            hidden = rectified(self.conv, level)
             for convolution in self.later:
-                hidden = functional.relu(convolution(hidden), inplace=True)
-            objectness = self.objectness(hidden)
-            logits.append(objectness.permute(0, 2, 3, 1).flatten(1))
-            delta = self.deltas(hidden)
-            batch, _, rows, columns = delta.shape
-            delta = delta.view(batch, -1, 4, rows, columns).permute(0, 3, 4, 1, 2)
-            deltas.append(delta.reshape(batch, -1, 4))
+                hidden = rectified(convolution, hidden)
+            objectness, delta = both(hidden, self.objectness, self.deltas)
+            logits.append(objectness.flatten(1))
+            deltas.append(delta.reshape(len(delta), -1, 4))
         return logits, deltas
 
 

@@ -89,7 +89,9 @@ class Pyramid(nn.Module):
         levels = [self.output[-1](merged)]
         for i in range(len(maps) - 2, -1, -1):
             size = maps[i].shape[-2:]
-            merged = self.lateral[i](maps[i]) + functional.interpolate(merged, size=size)
+            above, merged = merged, self.lateral[i](maps[i])
+            # In place: nothing that makes gradients needs what a lateral layer gave.
+            merged += functional.interpolate(above, size=size)
             levels.insert(0, self.output[i](merged))
         if self.extra_level:
             levels.append(levels[-1][:, :, ::2, ::2])

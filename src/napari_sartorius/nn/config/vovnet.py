@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from napari_sartorius.nn.config.norms import TrunkNorm
 from napari_sartorius.nn.config.tree import Tree
 
 
@@ -18,9 +19,12 @@ class VoVNetConfig(Tree):
         Channels of the input, 1 (grey) or 3 (RGB).
     stem_stride
         Stride of the first convolution; 1 doubles the resolution of every level.
+    norm
+        Normalisation after every convolution. CenterMask2 trains with ``frozen``.
     """
 
     kind: Literal["vovnet"] = "vovnet"
     size: Literal["19-slim", "19", "39", "57", "99"] = "39"
     in_channels: Literal[1, 3] = 3
     stem_stride: Literal[1, 2] = 2
+    norm: TrunkNorm = "batch"

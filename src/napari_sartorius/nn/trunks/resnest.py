@@ -6,13 +6,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import timm
-from timm.layers.split_attn import SplitAttn
 from torch import nn
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.nn.deformable import DeformableConv2d
 from napari_sartorius.nn.norms import normalisation
 from napari_sartorius.nn.trunks.freeze import batch_norms, parts_up_to
+from napari_sartorius.nn.trunks.split_attention import SplitAttn, take_over
 from napari_sartorius.nn.trunks.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class ResNeStTrunk(Trunk):
             # A frozen scale that starts at zero would silence its block for ever.
             zero_init_last=config.norm != "frozen",
         )
+        take_over(self.body)
         layers: Any = self.body
         layers.conv1[0].stride = (config.stem_stride, config.stem_stride)
         for stage in (layers.layer1, layers.layer2, layers.layer3, layers.layer4):

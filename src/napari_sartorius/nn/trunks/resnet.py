@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn import functional
 
+from napari_sartorius.nn.largest import largest_nearby
+from napari_sartorius.nn.rectified import RectifiedConv2d, added, rectified
 from napari_sartorius.nn.trunks.freeze import parts_up_to
 from napari_sartorius.nn.trunks.trunk import Trunk
 
@@ -63,6 +65,8 @@ class ResNetTrunk(Trunk):
 
 
 class _Body(nn.Module):
+    rectified_layers = ("conv1",)
+
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         depths, growth = PLAIN_RESNETS[config.name]
@@ -92,8 +96,11 @@ class _Body(nn.Module):
                 nn.init.zeros_(module.last_norm.weight)
 
     def forward(self, batch: Tensor) -> list[Tensor]:
-        hidden = functional.relu(self.bn1(self.conv1(batch)), inplace=True)
-        hidden = functional.max_pool2d(hidden, 3, stride=2, padding=1)
+        # The largest of values cut off at zero is the largest cut off at zero, and so are the
+        # gradients: the other order takes four times the work at full resolution.
+        hidden = largest_nearby(self.bn1(self.conv1(batch)))
+        if not isinstance(self.conv1, RectifiedConv2d):
+            hidden = functional.relu(hidden, inplace=True)
         maps = []
         for i in range(4):
             hidden = self.get_submodule(f"layer{i + 1}")(hidden)
@@ -103,6 +110,9 @@ class _Body(nn.Module):
 
 class _BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
+
+    rectified_layers = ("conv1",)
+    added_layers = ("conv2",)
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
@@ -117,13 +127,15 @@ class _BasicBlock(nn.Module):
         return self.bn2
 
     def forward(self, given: Tensor) -> Tensor:
-        hidden = functional.relu(self.bn1(self.conv1(given)), inplace=True)
-        hidden = self.bn2(self.conv2(hidden))
-        return _joined(hidden, given, self.downsample)
+        hidden = rectified(self.conv1, given, self.bn1)
+        return added(self.conv2, hidden, self.bn2, _beside(given, self.downsample))
 
 
 class _Bottleneck(nn.Module):
     """A 3x3 convolution between two of 1x1, beside a shortcut."""
+
+    rectified_layers = ("conv1", "conv2")
+    added_layers = ("conv3",)
 
     def __init__(
         self, inputs: int, width: int, growth: int, stride: int, stride_in_1x1: bool
@@ -143,10 +155,9 @@ class _Bottleneck(nn.Module):
         return self.bn3
 
     def forward(self, given: Tensor) -> Tensor:
-        hidden = functional.relu(self.bn1(self.conv1(given)), inplace=True)
-        hidden = functional.relu(self.bn2(self.conv2(hidden)), inplace=True)
-        hidden = self.bn3(self.conv3(hidden))
-        return _joined(hidden, given, self.downsample)
+        hidden = rectified(self.conv1, given, self.bn1)
+        hidden = rectified(self.conv2, hidden, self.bn2)
+        return added(self.conv3, hidden, self.bn3, _beside(given, self.downsample))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
@@ -158,6 +169,14 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     )
 
 
-def _joined(hidden: Tensor, given: Tensor, shortcut: nn.Sequential | None) -> Tensor:
-    hidden += given if shortcut is None else shortcut(given)
-    return functional.relu(hidden, inplace=True)
+def _beside(given: Tensor, shortcut: nn.Sequential | None) -> Tensor:
+    """What a block adds to its convolutions.
+
+    A block may overwrite it in detection: without a shortcut it was made by the block before or by
+    the stem for this one alone, because the last block of a stage is followed by one with a
+    shortcut.
+    """
+    if shortcut is None:
+        return given
+    made: Tensor = shortcut(given)
+    return made

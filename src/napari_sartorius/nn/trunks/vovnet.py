@@ -6,17 +6,22 @@ the published detectors do so in every block.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_sartorius.nn.config.norms import GROUPS
+from napari_sartorius.nn.norms import normalisation
 from napari_sartorius.nn.trunks.freeze import parts_up_to
+from napari_sartorius.nn.trunks.places import mean_of_places
 from napari_sartorius.nn.trunks.trunk import Trunk
 
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import VoVNetConfig
+    from napari_sartorius.nn.config.norms import TrunkNorm
 
 
 class _Size(NamedTuple):
@@ -46,7 +51,7 @@ class VoVNet(Trunk):
     Parameters
     ----------
     config
-        Its size and how its stem is changed.
+        Its size, and how its stem and its normalisation are changed.
 
     Attributes
     ----------
@@ -60,14 +65,19 @@ class VoVNet(Trunk):
         inputs = (config.in_channels, *_STEM[:2])
         strides = (config.stem_stride, 1, 2)
         self.stem = nn.Sequential(
-            *(_conv(i, o, 3, s) for i, o, s in zip(inputs, _STEM, strides, strict=True))
+            *(
+                _conv(i, o, 3, config.norm, s)
+                for i, o, s in zip(inputs, _STEM, strides, strict=True)
+            )
         )
         width = _STEM[-1]
         stages: list[nn.Module] = []
         for inner, outputs, blocks in zip(size.inner, size.outputs, size.blocks, strict=True):
             parts: list[nn.Module] = []
             for block in range(blocks):
-                parts.append(_Block(width, inner, outputs, size.layers, identity=block > 0))
+                parts.append(
+                    _Block(width, inner, outputs, size.layers, config.norm, identity=block > 0)
+                )
                 width = outputs
             stages.append(nn.Sequential(*parts))
         self.stages = nn.ModuleList(stages)
@@ -96,13 +106,22 @@ class VoVNet(Trunk):
 class _Block(nn.Module):
     """One-shot aggregation: layers in a row, all their outputs joined once, channels weighed."""
 
-    def __init__(self, inputs: int, inner: int, outputs: int, layers: int, identity: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        inner: int,
+        outputs: int,
+        layers: int,
+        norm: TrunkNorm,
+        *,
+        identity: bool,
+    ) -> None:
         super().__init__()
         self.identity = identity
         self.layers = nn.ModuleList(
-            _conv(inputs if layer == 0 else inner, inner, 3) for layer in range(layers)
+            _conv(inputs if layer == 0 else inner, inner, 3, norm) for layer in range(layers)
         )
-        self.join = _conv(inputs + layers * inner, outputs, 1)
+        self.join = _conv(inputs + layers * inner, outputs, 1, norm)
         self.weigh = nn.Conv2d(outputs, outputs, 1)
 
     def forward(self, given: Tensor) -> Tensor:
@@ -110,13 +129,22 @@ class _Block(nn.Module):
         for layer in self.layers:
             outputs.append(layer(outputs[-1]))
         joined: Tensor = self.join(torch.cat(outputs, dim=1))
-        weighed = joined * functional.hardsigmoid(self.weigh(joined.mean((2, 3), keepdim=True)))
-        return weighed + given if self.identity else weighed
+        weight = functional.hardsigmoid(self.weigh(mean_of_places(joined)))
+        return torch.addcmul(given, joined, weight) if self.identity else joined * weight
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def _conv(
+    inputs: int, outputs: int, kernel: int, norm: TrunkNorm, stride: int = 1
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
+        _normalisation(norm, outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def _normalisation(kind: TrunkNorm, channels: int) -> nn.Module:
+    """As everywhere, with fewer groups where 32 do not divide a layer of the narrow network."""
+    if kind == "group" and channels % GROUPS:
+        return nn.GroupNorm(math.gcd(GROUPS, channels // 2), channels)
+    return normalisation(kind, channels)
