@@ -13,7 +13,7 @@ from napari_sartorius.ui import settings
 from napari_sartorius.ui.advanced_panel import AdvancedPanel
 from napari_sartorius.ui.forms import quiet
 from napari_sartorius.ui.model_panel import ModelPanel
-from napari_sartorius.ui.run_panel import RunPanel, duration
+from napari_sartorius.ui.run_panel import duration
 from napari_sartorius.ui.settings import Preferences, read_preferences
 from napari_sartorius.ui.spins import OptionalSpin
 from napari_sartorius.ui.summary import filter_text, timings_text
@@ -51,17 +51,14 @@ def test_another_model_brings_its_own_cell_types(qtbot, card_maker):
 
 
 def test_what_nobody_sees_yet_is_not_styled(qtbot, card_maker):
-    panels = ModelPanel([card_maker("first")]), RunPanel()
-    for panel in panels:
-        qtbot.addWidget(panel)
-    panels[1].show_obstacle("Add an image.")
-    labels = [panels[0].card_view.licence, panels[0].cell_type, panels[1].stage]
+    panel = ModelPanel([card_maker("first")])
+    qtbot.addWidget(panel)
+    view = panel.card_view
+    parts = [view.licence, view.categories, view.more, panel.cell_type]
     polished = Qt.WidgetAttribute.WA_WState_Polished
-    assert [one.testAttribute(polished) for one in labels] == [False] * 3
-    for panel in panels:
-        panel.show()
-    assert all(one.isVisible() and one.testAttribute(polished) for one in labels)
-    assert not panels[1].message.isVisible()
+    assert [one.testAttribute(polished) for one in parts] == [False] * 4
+    panel.show()
+    assert all(one.isVisible() and one.testAttribute(polished) for one in parts)
 
 
 def test_presets_explain_themselves(qtbot, card_maker):
