@@ -10,16 +10,6 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.zoo.bundle import AnyBundle, ModelBundle, open_bundle, single
 from napari_sartorius.zoo.folders import SHIPPED, candidates, user_models_folder
 
-__all__ = [
-    "DamagedBundle",
-    "find_bundle",
-    "find_single",
-    "is_shipped",
-    "list_bundles",
-    "scan_bundles",
-    "user_models_folder",
-]
-
 _LOG = logging.getLogger(__name__)
 
 
