@@ -72,10 +72,10 @@ def press_run(viewer: napari.Viewer, dock: SartoriusDock, spans: Spans) -> tuple
             raise RuntimeError(failures[0])
         time.sleep(0.0005)
     QApplication.processEvents()
-    spans.seconds["drawing"] = time.perf_counter() - spans.ended["_on_finished"]
     elapsed = time.perf_counter() - start
     if len(viewer.layers) == known:
         raise RuntimeError(f"no labels layer after {_PATIENCE:.0f} s")
+    spans.seconds["drawing"] = start + elapsed - spans.ended["_on_finished"]
     return elapsed, viewer.layers[-1]
 
 
