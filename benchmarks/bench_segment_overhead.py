@@ -8,9 +8,11 @@ result back, composing labels and features, adding the layer and drawing it.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
@@ -19,9 +21,13 @@ from report import Row, keep
 
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.ui.dock import SartoriusDock
+from napari_sartorius.ui.segment_request import SegmentRequest
+from napari_sartorius.ui.segment_tab import SegmentTab
 from napari_sartorius.zoo import find_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Labels
 
 _ROUNDS = 5
@@ -29,11 +35,35 @@ _PATIENCE = 600.0
 _CELLS = 420  # wished for; about 300 of them fit, or are found
 
 
-def press_run(viewer: napari.Viewer, dock: SartoriusDock) -> tuple[float, Labels]:
-    """Seconds from Run to the drawn layer, and the layer."""
+class Spans:
+    """Adds up the seconds that some methods of the dock take."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.ended: dict[str, float] = {}
+
+    def watch(self, owner: type, method: str) -> None:
+        """Time every call of a method from now on, in whatever thread."""
+        inner: Callable[..., Any] = getattr(owner, method)
+
+        @functools.wraps(inner)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return inner(*arguments, **named)
+            finally:
+                self.ended[method] = time.perf_counter()
+                self.seconds[method] += self.ended[method] - start
+
+        setattr(owner, method, timed)
+
+
+def press_run(viewer: napari.Viewer, dock: SartoriusDock, spans: Spans) -> tuple[float, Labels]:
+    """Seconds from Run to the drawn layer, and the layer; `spans` tells of what they consist."""
     failures: list[str] = []
     dock.bridge.failed.connect(failures.append)
     known = len(viewer.layers)
+    spans.seconds.clear()
     start = time.perf_counter()
     dock.segment.run()
     while len(viewer.layers) == known and time.perf_counter() - start < _PATIENCE:
@@ -45,6 +75,7 @@ def press_run(viewer: napari.Viewer, dock: SartoriusDock) -> tuple[float, Labels
     elapsed = time.perf_counter() - start
     if len(viewer.layers) == known:
         raise RuntimeError(f"no labels layer after {_PATIENCE:.0f} s")
+    spans.seconds["drawing"] = start + elapsed - spans.ended["_on_finished"]
     return elapsed, viewer.layers[-1]
 
 
@@ -54,6 +85,20 @@ def timings_of(layer: Labels) -> dict[str, float]:
         if isinstance(value, dict) and "timings" in value:
             return dict(value["timings"])
     raise RuntimeError("the layer carries no timings")
+
+
+def parts_of(total: float, layer: Labels, spans: Spans) -> dict[str, float]:
+    """Seconds of everything but the network, by what they were spent on."""
+    stages = timings_of(layer)
+    known = {
+        "reading the image": spans.seconds["make_job"],
+        "worker, without the network": sum(stages.values()) - stages["network"],
+        "composing labels and table": spans.seconds["compose"],
+        "making and adding the layer": spans.seconds["_on_finished"],
+        "drawing": spans.seconds["drawing"],
+    }
+    rest = total - stages["network"] - sum(known.values())
+    return {**known, "between dock and worker, both ways": rest}
 
 
 def add_alone(viewer: napari.Viewer, labels: np.ndarray) -> float:
@@ -75,15 +120,23 @@ def main() -> None:
     image, _ = phase_contrast_scene(cells=_CELLS)
     viewer = napari.Viewer(show=True)
     viewer.add_image(image)
+    spans = Spans()
+    for owner, method in (
+        (SegmentRequest, "make_job"),
+        (SegmentRequest, "compose"),
+        (SegmentTab, "_on_finished"),
+    ):
+        spans.watch(owner, method)
     dock = SartoriusDock(viewer, cards=[find_bundle(arguments.model).card])
     viewer.window.add_dock_widget(dock, name="Sartorius", area="right")
-    totals, networks, count = [], [], 0
+    totals, networks, parts, count = [], [], [], 0
     for number in range(_ROUNDS + 1):
-        elapsed, layer = press_run(viewer, dock)
+        elapsed, layer = press_run(viewer, dock, spans)
         count = len(layer.features)
         if number:
             totals.append(elapsed)
             networks.append(timings_of(layer)["network"])
+            parts.append(parts_of(elapsed, layer, spans))
         labels = np.asarray(layer.data).copy()
         viewer.layers.remove(layer)
     network = statistics.median(networks)
@@ -108,6 +161,15 @@ def main() -> None:
                 f"{alone * 1e3:.0f} ms",
                 f"{network * 1e3:.0f} ms",
                 alone / network,
+            ),
+            *(
+                Row(
+                    f"of these, {what}",
+                    f"{statistics.median(one[what] for one in parts) * 1e3:.0f} ms",
+                    f"{network * 1e3:.0f} ms",
+                    statistics.median(one[what] for one in parts) / network,
+                )
+                for what in parts[0]
             ),
         ],
     )

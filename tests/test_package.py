@@ -74,6 +74,13 @@ def test_a_list_of_models_needs_no_architectures():
     assert "napari_sartorius.nn.config" not in loaded
 
 
+def test_the_list_in_the_dock_needs_no_whole_cards():
+    code = "from napari_sartorius.zoo.summary import list_summaries; assert list_summaries()"
+    loaded = loaded_by(f"import os; os.environ['SARTORIUS_MODELS'] = os.devnull; {code}")
+    assert "napari_sartorius.zoo.summary" in loaded
+    assert "napari_sartorius.zoo.card" not in loaded
+
+
 def test_public_names_exist():
     for name in napari_sartorius.__all__:
         assert getattr(napari_sartorius, name) is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from cli_fakes import ThresholdSegmenter, squares
+from real_program import start
 
 from napari_sartorius import __version__
 from napari_sartorius.cli.errors import one_sentence
@@ -56,6 +57,32 @@ def test_every_verb_is_there(run: Run) -> None:
     text = run("--help").stdout
     for verb in ("segment", "evaluate", "train", "models", "doctor", "demo"):
         assert verb in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reports closed pipes otherwise")
+@pytest.mark.parametrize(
+    "arguments", [["train", "--help"], ["recipes", "show", "light"], ["models", "list"]]
+)
+def test_a_reader_that_leaves_ends_the_program_quietly(arguments: list[str]) -> None:
+    process = start(*arguments)
+    assert process.stdout is not None
+    process.stdout.close()  # as `head` does
+    process.stdout = None
+    _, said = process.communicate(timeout=240)
+    assert said == ""
+    assert process.returncode == 1
+
+
+def test_a_pipe_to_another_process_that_breaks_is_reported(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("napari_sartorius.zoo.scan_bundles", broken)
+    told = run("models", "list")
+    assert told.exit_code == 1
+    assert "unexpected BrokenPipeError" in told.stderr
 
 
 def test_debug_shows_the_traceback(run: Run, model: ModelCard, pictures: Path) -> None:

@@ -50,6 +50,17 @@ def test_another_model_brings_its_own_cell_types(qtbot, card_maker):
     assert [panel.cell_type.itemText(i) for i in range(3)] == ["Automatic", "round", "long"]
 
 
+def test_what_nobody_sees_yet_is_not_styled(qtbot, card_maker):
+    panel = ModelPanel([card_maker("first")])
+    qtbot.addWidget(panel)
+    view = panel.card_view
+    parts = [view.licence, view.categories, view.more, panel.cell_type]
+    polished = Qt.WidgetAttribute.WA_WState_Polished
+    assert [one.testAttribute(polished) for one in parts] == [False] * 4
+    panel.show()
+    assert all(one.isVisible() and one.testAttribute(polished) for one in parts)
+
+
 def test_presets_explain_themselves(qtbot, card_maker):
     panel = ModelPanel([card_maker("first", views={"fast": ("a",), "balanced": ("a", "b")})])
     qtbot.addWidget(panel)

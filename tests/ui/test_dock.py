@@ -134,7 +134,7 @@ def test_both_themes_style_the_dock(window, docked):
     assert docked.styleSheet() != dark
 
 
-def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_seen():
+def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_seen(tmp_path):
     program = """
         import sys
         import napari
@@ -150,6 +150,7 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         tabs = ("correct.correct_tab", "train.train_tab", "project.project_tab")
         tabs += ("evaluate.evaluate_tab",)
         late |= {f"napari_sartorius.ui.{name}" for name in tabs}
+        late |= {"napari_sartorius.zoo.card", "napari_sartorius.zoo.catalogue"}
         late |= {"napari_sartorius.zoo.published", "napari_sartorius.zoo.install", "requests"}
         print("early:", sorted(late & set(sys.modules)))
         from napari_sartorius.inference.config import SegmentConfig
@@ -170,7 +171,7 @@ def test_viewer_process_never_imports_torch_and_opening_imports_only_what_is_see
         text=True,
         timeout=120,
         check=False,
-        env=_environment(),
+        env=_environment() | {"SARTORIUS_MODELS": str(tmp_path)},
     )
     assert "heavy: []" in done.stdout, done.stdout + done.stderr
     assert "early: []" in done.stdout, done.stdout

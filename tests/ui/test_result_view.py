@@ -40,6 +40,28 @@ def test_everything_is_shown_at_first(shown):
     assert dock.segment.result.figures.text() == "3 cells · confluence 6.2\u00a0%"
 
 
+def test_a_new_result_is_coloured_before_it_is_added(dock, viewer, segment, make_result):
+    drawn_again = []
+
+    def watch(event):
+        if isinstance(event.value, Labels):
+            colours.append(event.value.colormap.colors.copy())
+            event.value.events.colormap.connect(drawn_again.append)
+
+    colours = []
+    viewer.layers.events.inserted.connect(watch, position="first")
+    layer = segment(make_result())
+    np.testing.assert_array_equal(layer.colormap.colors, colours[0])
+    palette = object_palette()
+    np.testing.assert_allclose(layer.get_color(2), palette[2])
+    assert drawn_again == []
+    slide(dock, 0.5)
+    assert len(drawn_again) == 1
+    slide(dock, 0.5)
+    dock.segment.result._redraw.timeout.emit()
+    assert len(drawn_again) == 1
+
+
 def test_slider_hides_low_scores_and_brings_them_back(shown):
     dock, layer = shown
     before = layer.data.copy()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import select
+import sys
 from typing import Any
 
 import typer
@@ -16,7 +18,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 
 
 class SentenceGroup(TyperGroup):
-    """Turns whatever a verb raises into a sentence on stderr, unless ``--debug`` was given."""
+    """Turns whatever a verb raises into a sentence on stderr, unless ``--debug`` was given.
+
+    When the reader of a pipe has left, as ``head`` does, the program ends without a word.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
@@ -31,8 +36,8 @@ class SentenceGroup(TyperGroup):
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
-            if debug or _belongs_to_typer(error):
-                raise
+            if debug or _belongs_to_typer(error) or _nobody_reads(error):
+                raise  # Typer itself ends quietly, with exit code 1, when nobody reads
             typer.echo(f"Error: {one_sentence(error)}", err=True)
             raise typer.Exit(FAILED) from None
 
@@ -50,6 +55,21 @@ def one_sentence(error: Exception) -> str:
         f"An unexpected {type(error).__name__} happened ({text}): "
         "run again as `napari-sartorius --debug ...` and report what it prints."
     )
+
+
+def _nobody_reads(error: Exception) -> bool:
+    """Whether the pipe that broke is our output; one to another process is worth a sentence."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    if not hasattr(select, "poll"):  # Windows, where `head` is rare
+        return True
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            poll.register(stream, select.POLLOUT)
+        except (OSError, ValueError):  # no file, as in a test
+            continue
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
 
 
 def _belongs_to_typer(error: Exception) -> bool:

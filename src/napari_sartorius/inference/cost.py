@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_sartorius.core.views import View
+from napari_sartorius.zoo.summary import CardSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_sartorius.zoo.card import ModelCard
     from napari_sartorius.zoo.ensemble_card import EnsembleCard, PassCard
@@ -55,15 +55,16 @@ class PresetCost:
         return ", ".join([*parts, _counted(self.looks, "look"), self.words])
 
 
-def preset_cost(card: ModelCard | EnsembleCard, preset: str) -> PresetCost:
+def preset_cost(card: ModelCard | EnsembleCard | CardSummary, preset: str) -> PresetCost:
     """What a preset of a model or an ensemble costs."""
+    if isinstance(card, CardSummary):
+        if card.views is not None:
+            return _single_cost(card.views, preset)
+        card = card.whole()
     from napari_sartorius.zoo.card import ModelCard
 
     if isinstance(card, ModelCard):
-        views = card.views.get(preset) or ("identity",)
-        unit = views_cost(card.views.get("fast") or ("identity",))
-        cost = views_cost(views) / unit
-        return PresetCost(cost, cost, len(views), 1)
+        return _single_cost(card.views, preset)
     passes = card.passes_of(preset)
     general = next((one for one in passes if one.cell_types is None), None)
     special = [one for one in passes if one.cell_types is not None]
@@ -80,6 +81,13 @@ def preset_cost(card: ModelCard | EnsembleCard, preset: str) -> PresetCost:
     return PresetCost(min(sums), max(sums), max(looks), max(models))
 
 
+def _single_cost(views: Mapping[str, Sequence[str]], preset: str) -> PresetCost:
+    """What a preset of a single model with these views of each preset costs."""
+    looks = views.get(preset) or ("identity",)
+    cost = views_cost(looks) / views_cost(views.get("fast") or ("identity",))
+    return PresetCost(cost, cost, len(looks), 1)
+
+
 def pass_cost(card: EnsembleCard, one: PassCard) -> float:
     """Time of a pass, in looks of the ensemble's first member."""
     return sum(card.member(name).cost for name in one.member_names) * views_cost(one.views)
@@ -92,6 +100,10 @@ def views_cost(views: Sequence[str]) -> float:
 
 def _scale(view: str) -> float:
     """Scale of a view; the usual one for a view that does not exist, which the run will say."""
+    if "@" not in view:
+        return 1.0
+    from napari_sartorius.core.views import View
+
     try:
         return View.parse(view).scale
     except ValueError:

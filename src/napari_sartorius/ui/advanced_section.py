@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_sartorius.ui.advanced_panel import AdvancedPanel
-    from napari_sartorius.zoo.card import ModelCard
+    from napari_sartorius.zoo.summary import CardSummary
 
 
 class AdvancedSection(Fold):
@@ -35,7 +35,7 @@ class AdvancedSection(Fold):
         super().__init__("Advanced", "section", self._make_panel, parent)
         self._default_device = default_device
         self._on_made = on_made
-        self._card: ModelCard | None = None
+        self._card: CardSummary | None = None
         self._layer: tuple[float | None, tuple[int, int] | None] = None, None
 
     @property
@@ -52,11 +52,11 @@ class AdvancedSection(Fold):
         """Return the fields of `SegmentConfig` that the user has set here, and the device."""
         return self.panel.values() if self.is_made else {"device": self._default_device}
 
-    def set_card(self, card: ModelCard | None) -> None:
+    def set_card(self, card: CardSummary | None) -> None:
         """Show the values of another model."""
         self._card = card
         if self.is_made:
-            self.panel.set_card(card)
+            self.panel.set_card(card.whole() if card is not None else None)
 
     def set_layer(self, size: float | None, shape: tuple[int, int] | None = None) -> None:
         """Show the pixel size (µm) that the image brings along, and what its shape decides."""
@@ -68,7 +68,7 @@ class AdvancedSection(Fold):
         from napari_sartorius.ui.advanced_panel import AdvancedPanel
 
         panel = AdvancedPanel(self._default_device)
-        panel.set_card(self._card)
+        panel.set_card(self._card.whole() if self._card is not None else None)
         panel.set_layer(*self._layer)
         self._on_made(panel)
         return panel

@@ -170,9 +170,9 @@ class SartoriusDock(QWidget):
             os.environ["SARTORIUS_PROXY"] = preferences.proxy
         client = client or LateClient()
         if cards is None:
-            from napari_sartorius.zoo import list_bundles
+            from napari_sartorius.zoo.summary import list_summaries
 
-            cards = [bundle.card for bundle in list_bundles()]
+            cards = list_summaries()
         self._bridge = EngineBridge(client, self)
         self._segment = SegmentTab(self._viewer, self._bridge, cards, preferences)
         self._restyle()

@@ -63,12 +63,22 @@ def add_row(
     return label
 
 
+def set_shown(widget: QWidget, shown: bool) -> None:
+    """Show or hide a widget that has its place in a layout.
+
+    Qt styles a widget whenever it is told to show it, also one that was never hidden in a panel
+    that nobody sees yet, and once more when it comes to be seen.
+    """
+    if widget.isHidden() == shown:
+        widget.setVisible(shown)
+
+
 def set_row_visible(form: QFormLayout, field: QWidget, visible: bool) -> None:
     """Show or hide a row of a form together with its label."""
     label = form.labelForField(field)
     if label is not None:
-        label.setVisible(visible)
-    field.setVisible(visible)
+        set_shown(label, visible)
+    set_shown(field, visible)
 
 
 def under_field(widget: QWidget) -> QHBoxLayout:

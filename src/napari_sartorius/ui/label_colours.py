@@ -118,6 +118,22 @@ def build_colormap(
     )
 
 
+def first_colormap(
+    dtype: np.dtype[np.generic], index: NDArray[np.int64]
+) -> CyclicLabelColormap | None:
+    """Return the colours of a result that nobody has filtered; None leaves napari's own.
+
+    See `build_colormap`; that label values exceed what napari can map is told when the result is
+    looked at.
+    """
+    try:
+        colormap = build_colormap(dtype, index, None, np.zeros(len(index), dtype=np.bool_))
+    except UserError:
+        return None
+    colormap.selection = 1  # as every new layer of napari has it
+    return colormap
+
+
 def apply_colormap(layer: Labels, colormap: CyclicLabelColormap) -> None:
     """Give `layer` the colormap without losing napari's own "show selected" mode."""
     colormap.use_selection = bool(layer.show_selected_label)

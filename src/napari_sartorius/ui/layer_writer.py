@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.ui.label_colours import first_colormap
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -88,7 +90,7 @@ def compose(
     for one, index in zip(instances, choice.indices, strict=True):
         plane = one.masks.to_labels()
         where = index if choice.whole else (0,) * len(leading)
-        labels[where] = np.where(plane > 0, plane.astype(labels.dtype) + offset, 0)
+        np.add(plane, offset, out=labels[where], where=plane > 0, casting="unsafe")
         table = one.table(pixel_size_um=pixel_size_um, category_names=list(category_names))
         table = {"index": table.pop("index").astype(np.int64) + offset, **table}
         for axis, position in enumerate(index):
@@ -127,7 +129,11 @@ def transform_of(image: Image, choice: PlaneChoice) -> dict[str, Any]:
 
 
 def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Labels:
-    """Return a `Labels` layer (not yet in the viewer) for the composed result."""
+    """Return a `Labels` layer (not yet in the viewer) for the composed result.
+
+    It has the colours of a result from the start: changed after it was added, they would make
+    napari slice, upload and draw the whole layer a second time.
+    """
     import pandas as pd
     from napari.layers import Labels
 
@@ -137,5 +143,6 @@ def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Lab
         features=pd.DataFrame(composed.features),
         metadata={METADATA_KEY: composed.metadata},
         opacity=OPACITY,
+        colormap=first_colormap(composed.labels.dtype, composed.features["index"]),
         **transform_of(image, choice),
     )

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import Fold, quiet
+from napari_sartorius.ui.forms import Fold, quiet, set_shown
 from napari_sartorius.ui.style import set_role
-from napari_sartorius.zoo.card import ModelCard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sartorius.zoo.ensemble_card import AnyCard
+    from napari_sartorius.zoo.summary import CardSummary
 
 
 _MANY = 12  # published networks know eighty kinds of things
 
 
-def chips(categories: list[tuple[str, str]]) -> str:
+def chips(categories: Sequence[tuple[str, str]]) -> str:
     """Return rich text with a coloured dot in front of each category's name."""
     shown = [
         f'<span style="color:{colour}">●</span>&nbsp;{html.escape(name)}'
@@ -45,6 +47,8 @@ def metrics_text(metrics: dict[str, float]) -> str:
 
 def members_text(card: AnyCard) -> str:
     """Return the members of an ensemble as rich text; empty for a single model."""
+    from napari_sartorius.zoo.card import ModelCard
+
     if isinstance(card, ModelCard):
         return ""
     return "; ".join(
@@ -62,7 +66,7 @@ class ModelCardView(QFrame):
         self.categories = quiet(role="body")
         self.categories.setTextFormat(Qt.TextFormat.RichText)
         self.licence = quiet()
-        self._details_text = ""
+        self._card: CardSummary | None = None
         self.more = Fold("Details", "fold", self._make_details)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
@@ -76,31 +80,36 @@ class ModelCardView(QFrame):
         return self.more.content
 
     def _make_details(self) -> QLabel:
-        details = quiet(self._details_text)
+        details = quiet(_details_text(self._card))
         details.setTextFormat(Qt.TextFormat.RichText)
         return details
 
-    def show_card(self, card: AnyCard | None) -> None:
+    def show_card(self, card: CardSummary | None) -> None:
         """Fill in a card, or say that there is no model."""
-        self.more.setVisible(card is not None)
-        self.categories.setVisible(card is not None)
-        self.licence.setVisible(card is not None)
+        self._card = card
+        for widget in (self.more, self.categories, self.licence):
+            set_shown(widget, card is not None)
         if card is None:
             self.description.setText("No model is installed.")
             return
         self.description.setText(card.description)
-        self.categories.setText(chips([(one.name, one.colour) for one in card.categories]))
+        self.categories.setText(chips(card.categories))
         self.licence.setText(f"Licence: {card.licence}")
-        rows = [
-            ("Cells", f"{size_text(card)} in the training images"),
-            ("Members", members_text(card)),
-            ("Measured", metrics_text(card.metrics)),
-            ("Trained on", html.escape(card.training_data)),
-            ("Known failures", html.escape(" ".join(card.known_failures))),
-            ("Cite", html.escape(card.citation)),
-        ]
-        self._details_text = "".join(
-            f"<p style='margin:2px 0'><b>{k}</b>&nbsp; {v}</p>" for k, v in rows if v
-        )
         if self.more.is_made:
-            self.details.setText(self._details_text)
+            self.details.setText(_details_text(card))
+
+
+def _details_text(summary: CardSummary | None) -> str:
+    """Return what is under "Details", as rich text; the whole card is read for it."""
+    if summary is None:
+        return ""
+    card = summary.whole()
+    rows = [
+        ("Cells", f"{size_text(card)} in the training images"),
+        ("Members", members_text(card)),
+        ("Measured", metrics_text(card.metrics)),
+        ("Trained on", html.escape(card.training_data)),
+        ("Known failures", html.escape(" ".join(card.known_failures))),
+        ("Cite", html.escape(card.citation)),
+    ]
+    return "".join(f"<p style='margin:2px 0'><b>{k}</b>&nbsp; {v}</p>" for k, v in rows if v)

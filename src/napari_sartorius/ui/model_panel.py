@@ -21,6 +21,7 @@ from napari_sartorius.ui.model_card import ModelCardView
 from napari_sartorius.ui.run_panel import duration
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
+from napari_sartorius.zoo.summary import CardSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,23 +99,28 @@ class ModelPanel(QWidget):
 
     Parameters
     ----------
-    cards : sequence of ModelCard or EnsembleCard
-        What can be chosen, in order.
+    cards : sequence of CardSummary, ModelCard or EnsembleCard
+        What can be chosen, in order; the whole card of a summary is read when it is needed.
     default : str
         Name of the model to preselect; an unknown name selects the first.
     """
 
     model_changed = Signal(object)
-    """Emitted with the chosen card or None."""
+    """Emitted with the summary of the chosen card or None."""
     changed = Signal()
     """Emitted on any change in this section."""
 
     def __init__(
-        self, cards: Sequence[AnyCard], default: str = "", parent: QWidget | None = None
+        self,
+        cards: Sequence[AnyCard | CardSummary],
+        default: str = "",
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._cards: list[AnyCard] = []
-        self.expected_seconds: Callable[[AnyCard, str], float | None] = lambda card, preset: None
+        self._offered: list[CardSummary] = []
+        self.expected_seconds: Callable[[CardSummary, str], float | None] = lambda card, preset: (
+            None
+        )
         self.models = Choice()
         self.card_view = ModelCardView()
         self.cell_type = Choice()
@@ -142,43 +148,51 @@ class ModelPanel(QWidget):
         self.set_cards(cards, default)
 
     @property
-    def card(self) -> AnyCard | None:
-        """The chosen model's card."""
+    def chosen(self) -> CardSummary | None:
+        """What a list shows of the chosen model."""
         position = self.models.currentIndex()
-        return self._cards[position] if 0 <= position < len(self._cards) else None
+        return self._offered[position] if 0 <= position < len(self._offered) else None
 
     @property
-    def cards(self) -> list[AnyCard]:
+    def card(self) -> AnyCard | None:
+        """The chosen model's whole card."""
+        chosen = self.chosen
+        return chosen.whole() if chosen is not None else None
+
+    @property
+    def offered(self) -> list[CardSummary]:
         """All that can be chosen."""
-        return list(self._cards)
+        return list(self._offered)
 
     @property
     def cell_type_value(self) -> str:
         """``auto`` or the name of a category."""
         return str(self.cell_type.currentData() or "auto")
 
-    def set_cards(self, cards: Sequence[AnyCard], default: str = "") -> None:
+    def set_cards(self, cards: Sequence[AnyCard | CardSummary], default: str = "") -> None:
         """Offer these models and select the one named `default`."""
-        self._cards = list(cards)
+        self._offered = [
+            one if isinstance(one, CardSummary) else CardSummary.of(one) for one in cards
+        ]
         with QSignalBlocker(self.models):
             self.models.clear()
-            for card in self._cards:
+            for card in self._offered:
                 self.models.addItem(card.title or card.name, card.name)
-            if not self._cards:
+            if not self._offered:
                 self.models.addItem("no model is installed")
             elif not self.models.select_data(default):
                 self.models.setCurrentIndex(0)
-        self.models.setEnabled(bool(self._cards))
+        self.models.setEnabled(bool(self._offered))
         self._on_model()
 
     def _on_model(self) -> None:
-        card = self.card
+        card = self.chosen
         self.card_view.show_card(card)
         with QSignalBlocker(self.cell_type):
             self.cell_type.clear()
             self.cell_type.addItem("Automatic", "auto")
-            for category in card.categories if card is not None else ():
-                self.cell_type.addItem(category.name, category.name)
+            for name, _ in card.categories if card is not None else ():
+                self.cell_type.addItem(name, name)
         several = card is not None and len(card.categories) > 1
         set_row_visible(self._below, self.cell_type, several)
         self.model_changed.emit(card)
@@ -186,7 +200,7 @@ class ModelPanel(QWidget):
 
     def show_cost(self) -> None:
         """Say again what the preset does and costs; something that decides it has changed."""
-        card, preset = self.card, self.preset.value
+        card, preset = self.chosen, self.preset.value
         cost = preset_cost(card, preset) if card is not None else None
         seconds = self.expected_seconds(card, preset) if card is not None else None
         self.preset_text.setText(preset_text(preset, cost, seconds))

@@ -13,7 +13,7 @@ from napari_sartorius.ui.layer_writer import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
-    from napari.utils.colormaps.colormap import LabelColormapBase
+    from napari.utils.colormaps import CyclicLabelColormap
     from numpy.typing import NDArray
 
 
@@ -48,7 +48,6 @@ class ResultView:
         self.by_category = False
         self._seed = 0
         self._applying = False
-        self._applied: LabelColormapBase | None = None
         layer.events.colormap.connect(self._on_foreign_colormap)
 
     @property
@@ -113,15 +112,24 @@ class ResultView:
         colormap = build_colormap(
             self.layer.data.dtype, self.index, colours, self.hidden(), self._seed
         )
-        shown = self._applied
-        if shown is self.layer.colormap and np.array_equal(shown.colors, colormap.colors):
-            return  # a correction changed the table, but no colour: napari would draw all anew
+        if self._shows(colormap):
+            return  # napari would draw all anew
         self._applying = True
         try:
             apply_colormap(self.layer, colormap)
-            self._applied = self.layer.colormap
         finally:
             self._applying = False
+
+    def _shows(self, colormap: CyclicLabelColormap) -> bool:
+        """Whether the layer has these colours: a new result, or a correction without a colour."""
+        from napari.utils.colormaps import CyclicLabelColormap
+
+        shown = self.layer.colormap
+        return (
+            isinstance(shown, CyclicLabelColormap)
+            and shown.background_value == colormap.background_value
+            and np.array_equal(shown.colors, colormap.colors)
+        )
 
     def may_colour(self) -> bool:
         """Whether the layer is one of ours, of a run or of a file, with napari's own colours.

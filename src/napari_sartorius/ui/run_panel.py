@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import button, quiet, rule
+from napari_sartorius.ui.forms import button, quiet, rule, set_shown
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -121,13 +121,13 @@ class RunPanel(QWidget):
         """Show the status line; it stays until the next one."""
         set_role(self.message, tone.value)
         self.message.setText(text)
-        self.message.setVisible(bool(text))
+        set_shown(self.message, bool(text))
 
     def warn(self, notices: Sequence[str]) -> None:
         """Show what the user must know of this run, such as a limit that was reached."""
         self.notices.setText(" ".join(notices))
-        self.notices.setVisible(bool(notices))
+        set_shown(self.notices, bool(notices))
 
     def _show_stage(self, text: str) -> None:
         self.stage.setText(text)
-        self.stage.setVisible(bool(text))
+        set_shown(self.stage, bool(text))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.zoo.ensemble_card import AnyCard
+    from napari_sartorius.zoo.summary import CardSummary
 
 
 class RunTimes:
@@ -20,7 +20,7 @@ class RunTimes:
         self._seconds: dict[tuple[str, str], float] = {}
 
     def note(
-        self, card: AnyCard, config: SegmentConfig, timings: Mapping[str, float], pixels: int
+        self, card: CardSummary, config: SegmentConfig, timings: Mapping[str, float], pixels: int
     ) -> None:
         """Remember a run: seconds per stage for so many pixels of an image."""
         seconds = sum(timings.values()) - timings.get("load", 0.0)  # a model is loaded once
@@ -28,7 +28,7 @@ class RunTimes:
         if pixels > 0 and seconds > 0:
             self._seconds[card.name, config.device] = seconds / (pixels * cost)
 
-    def expected(self, card: AnyCard, preset: str, device: str, pixels: int) -> float | None:
+    def expected(self, card: CardSummary, preset: str, device: str, pixels: int) -> float | None:
         """Seconds that a run will take; None before one was timed."""
         unit = self._seconds.get((card.name, device))
         return None if unit is None else unit * pixels * preset_cost(card, preset).most

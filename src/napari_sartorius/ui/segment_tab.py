@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.segment_request import SegmentRequest
     from napari_sartorius.ui.settings import Preferences
     from napari_sartorius.zoo.ensemble_card import AnyCard
+    from napari_sartorius.zoo.summary import CardSummary
 
 
 class SegmentTab(QWidget):
@@ -48,7 +49,7 @@ class SegmentTab(QWidget):
         Where images come from and results go to.
     bridge : EngineBridge
         Who runs the segmentation.
-    cards : sequence of ModelCard or EnsembleCard
+    cards : sequence of CardSummary, ModelCard or EnsembleCard
         The models to offer.
     preferences : Preferences
         What to start with.
@@ -58,7 +59,7 @@ class SegmentTab(QWidget):
         self,
         viewer: ViewerModel,
         bridge: EngineBridge,
-        cards: Sequence[AnyCard],
+        cards: Sequence[AnyCard | CardSummary],
         preferences: Preferences,
         parent: QWidget | None = None,
     ) -> None:
@@ -78,7 +79,7 @@ class SegmentTab(QWidget):
         self.run_panel = RunPanel()
         self._build()
         self._connect()
-        self.advanced_section.set_card(self.model.card)
+        self.advanced_section.set_card(self.model.chosen)
         self._on_image()
         self._on_labels()
 
@@ -155,14 +156,14 @@ class SegmentTab(QWidget):
         if self.model.card == before:
             self.model.cell_type.select_data(cell_type)
         else:
-            self._on_model(self.model.card)
+            self._on_model(self.model.chosen)
 
     def obstacle(self) -> str | None:
         """Return one sentence saying why Run is disabled, or None when it is not."""
         layer = self.image.layer
         if layer is None:
             return "Add an image to the viewer first."
-        if self.model.card is None:
+        if self.model.chosen is None:
             return "Install a model first: none was found."
         return image_source.why_unusable(layer)
 
@@ -174,7 +175,7 @@ class SegmentTab(QWidget):
         UserError
             If a value is out of its range.
         """
-        card = self.model.card
+        card = self.model.chosen
         if card is None:
             raise UserError("Install a model first: none was found.")
         from napari_sartorius.inference.config import SegmentConfig
@@ -194,7 +195,7 @@ class SegmentTab(QWidget):
 
     def run(self) -> None:
         """Start segmenting what is chosen; does nothing while a run is going on."""
-        layer, card = self.image.layer, self.model.card
+        layer, card = self.image.layer, self.model.chosen
         if self._active is not None or layer is None or card is None or self.obstacle():
             return
         from napari_sartorius.ui.segment_request import SegmentRequest
@@ -205,7 +206,7 @@ class SegmentTab(QWidget):
                 self.image.plane_choice(),
                 self.config(),
                 card.title or card.name,
-                [(one.name, one.colour) for one in card.categories],
+                list(card.categories),
             )
         except UserError as error:
             self._on_failed(str(error))
@@ -256,7 +257,7 @@ class SegmentTab(QWidget):
         self.run_panel.show_obstacle(self.obstacle())
         self.model.show_cost()
 
-    def _expected_seconds(self, card: AnyCard, preset: str) -> float | None:
+    def _expected_seconds(self, card: CardSummary, preset: str) -> float | None:
         """Seconds that a run would take, as far as earlier ones tell."""
         layer = self.image.layer
         if layer is None:
@@ -282,7 +283,7 @@ class SegmentTab(QWidget):
         if self.advanced_section.is_made and not self.guide.is_shown:
             self.advanced.guide_button.setChecked(False)
 
-    def _on_model(self, card: AnyCard | None) -> None:
+    def _on_model(self, card: CardSummary | None) -> None:
         self.advanced_section.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
 
@@ -329,7 +330,7 @@ class SegmentTab(QWidget):
 
     def _remember_time(self, request: SegmentRequest, composed: ComposedLabels) -> None:
         """Tell from now on what runs of this model take."""
-        card = next((one for one in self.model.cards if one.name == request.config.model), None)
+        card = next((one for one in self.model.offered if one.name == request.config.model), None)
         if card is not None:
             facts = composed.metadata
             self.times.note(card, request.config, facts.get("timings", {}), facts.get("pixels", 0))

@@ -13,16 +13,15 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import atomic_folder, atomic_write, remove_leftovers
 from napari_sartorius.zoo.bundle import (
-    CARD_FILE,
     LARGEST,
     RESCORER_FILE,
     WEIGHTS_FILE,
     AnyBundle,
     open_bundle,
 )
-from napari_sartorius.zoo.catalogue import user_models_folder
 from napari_sartorius.zoo.checkpoints.importing import REPORT_FILE
 from napari_sartorius.zoo.download.space import require_space
+from napari_sartorius.zoo.folders import CARD_FILE, user_models_folder
 from napari_sartorius.zoo.manage import check_free_name, renamed
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
 from napari_sartorius.zoo.card import Card, ModelCard
 from napari_sartorius.zoo.first_problem import first_problem
+from napari_sartorius.zoo.folders import CARD_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 AnyBundle: TypeAlias = "ModelBundle | EnsembleBundle"
 
-CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 RESCORER_FILE = "rescorer.cbm"
 LARGEST = {CARD_FILE: 4 << 20, WEIGHTS_FILE: 4 << 30, RESCORER_FILE: 1 << 30}

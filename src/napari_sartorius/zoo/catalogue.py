@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_data_path
-
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.zoo.bundle import CARD_FILE, AnyBundle, ModelBundle, open_bundle, single
+from napari_sartorius.zoo.bundle import AnyBundle, ModelBundle, open_bundle, single
+from napari_sartorius.zoo.folders import SHIPPED, candidates, user_models_folder
 
 _LOG = logging.getLogger(__name__)
-_BUNDLED = Path(__file__).parent / "bundled"
-
-
-def user_models_folder() -> Path:
-    """Where a user's models live; the variable SARTORIUS_MODELS moves it."""
-    chosen = os.environ.get("SARTORIUS_MODELS")
-    return Path(chosen) if chosen else user_data_path("napari-sartorius") / "models"
 
 
 @dataclass(frozen=True)
@@ -53,14 +44,8 @@ def scan_bundles(extra: Path | None = None) -> tuple[list[AnyBundle], list[Damag
     """All readable bundles as `list_bundles` has them, and what could not be read."""
     found: dict[str, AnyBundle] = {}
     damaged: list[DamagedBundle] = []
-    for folder in (_BUNDLED, user_models_folder(), extra):
-        if folder is None or not folder.is_dir():
-            continue
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith("."):  # what an interrupted import left behind
-                continue
-            if not ((path / CARD_FILE).is_file() or path.suffix == ".zip"):
-                continue
+    for folder in (SHIPPED, user_models_folder(), extra):
+        for path in candidates(folder):
             try:
                 bundle = open_bundle(path)
             except UserError as error:
@@ -72,7 +57,7 @@ def scan_bundles(extra: Path | None = None) -> tuple[list[AnyBundle], list[Damag
 
 def is_shipped(bundle: AnyBundle) -> bool:
     """Whether a bundle came with the package and thus cannot be changed."""
-    return bundle.path.parent == _BUNDLED
+    return bundle.path.parent == SHIPPED
 
 
 def find_bundle(name_or_path: str | Path) -> AnyBundle:

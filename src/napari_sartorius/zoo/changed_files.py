@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_bytes
-from napari_sartorius.zoo.bundle import CARD_FILE, RESCORER_FILE, AnyBundle, open_bundle
-from napari_sartorius.zoo.catalogue import is_shipped, user_models_folder
+from napari_sartorius.zoo.bundle import RESCORER_FILE, AnyBundle, open_bundle
+from napari_sartorius.zoo.catalogue import is_shipped
 from napari_sartorius.zoo.checkpoints.importing import REPORT_FILE
 from napari_sartorius.zoo.download.space import require_space
+from napari_sartorius.zoo.folders import CARD_FILE, user_models_folder
 from napari_sartorius.zoo.manage import check_free_name
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_bytes
 from napari_sartorius.zoo.bundle import WEIGHTS_FILE, ModelBundle, single
 from napari_sartorius.zoo.card import Thresholds
-from napari_sartorius.zoo.catalogue import find_bundle, user_models_folder
+from napari_sartorius.zoo.catalogue import find_bundle
 from napari_sartorius.zoo.cost import measure_cost
 from napari_sartorius.zoo.download.space import require_space
 from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle, member_folder
@@ -30,6 +30,7 @@ from napari_sartorius.zoo.ensemble_card import (
 from napari_sartorius.zoo.ensemble_checks import check_categories
 from napari_sartorius.zoo.ensemble_options import EnsembleOptions
 from napari_sartorius.zoo.first_problem import first_problem
+from napari_sartorius.zoo.folders import user_models_folder
 from napari_sartorius.zoo.licence_rank import combined_licence
 from napari_sartorius.zoo.manage import check_free_name, renamed
 

@@ -14,10 +14,10 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_text
 from napari_sartorius.zoo.bundle import ModelBundle
-from napari_sartorius.zoo.catalogue import user_models_folder
 from napari_sartorius.zoo.checkpoints import ImportedModel, import_checkpoint
 from napari_sartorius.zoo.download.checksums import ChecksumLedger, mismatch
 from napari_sartorius.zoo.download.fetch import fetch
+from napari_sartorius.zoo.folders import user_models_folder
 from napari_sartorius.zoo.licences import accept_licence, require_accepted
 from napari_sartorius.zoo.manage import check_free_name, write_card
 from napari_sartorius.zoo.published import PublishedModel, find_published, why_not

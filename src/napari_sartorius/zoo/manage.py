@@ -14,14 +14,9 @@ from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_bytes
-from napari_sartorius.zoo.bundle import CARD_FILE, AnyBundle, ModelBundle
-from napari_sartorius.zoo.catalogue import (
-    find_bundle,
-    is_shipped,
-    list_bundles,
-    scan_bundles,
-    user_models_folder,
-)
+from napari_sartorius.zoo.bundle import AnyBundle, ModelBundle
+from napari_sartorius.zoo.catalogue import find_bundle, is_shipped, list_bundles, scan_bundles
+from napari_sartorius.zoo.folders import CARD_FILE, user_models_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

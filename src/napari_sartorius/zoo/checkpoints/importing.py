@@ -15,12 +15,13 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
 from napari_sartorius.zoo.card import CategoryCard, ModelCard, Thresholds
-from napari_sartorius.zoo.catalogue import list_bundles, user_models_folder
+from napari_sartorius.zoo.catalogue import list_bundles
 from napari_sartorius.zoo.checkpoints.formats import format_of
 from napari_sartorius.zoo.checkpoints.reading import read_checkpoint
 from napari_sartorius.zoo.checkpoints.report import ImportReport
 from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
 from napari_sartorius.zoo.checkpoints.weights import fit_weights
+from napari_sartorius.zoo.folders import user_models_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,6 @@ from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.nn.config import Detectron2Config, Detectron2Trunk
 from napari_sartorius.zoo.card import InputSize
-from napari_sartorius.zoo.catalogue import user_models_folder
 from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 from napari_sartorius.zoo.checkpoints.importing import (
     ImportedModel,
@@ -39,6 +38,7 @@ from napari_sartorius.zoo.detectron2_engine.build import (
 from napari_sartorius.zoo.detectron2_engine.configuration import read_configuration
 from napari_sartorius.zoo.detectron2_engine.loading import look_once, wrap
 from napari_sartorius.zoo.detectron2_engine.weights import fit_original
+from napari_sartorius.zoo.folders import user_models_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
