@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class CascadeMaskRCNN(MaskRCNN):
         The architecture tree.
     """
 
-    mask_parts = ("mask_head",)
+    mask_parts: ClassVar[tuple[str, ...]] = ("mask_head",)
 
     def __init__(self, config: CascadeMaskRCNNConfig) -> None:
         super().__init__(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class HybridTaskCascade(CascadeMaskRCNN):
     """
 
     config: HTCConfig
-    mask_parts = ("mask_head", "later_mask_heads", "flows")
+    mask_parts: ClassVar[tuple[str, ...]] = ("mask_head", "later_mask_heads", "flows")
 
     def __init__(self, config: HTCConfig) -> None:
         super().__init__(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ class MaskRCNN(Network):
         mask sampling follow detectron2's numerics.
     """
 
-    mask_parts = ("mask_head",)
+    mask_parts: ClassVar[tuple[str, ...]] = ("mask_head",)
 
     def __init__(self, config: MaskRCNNConfig) -> None:
         super().__init__()

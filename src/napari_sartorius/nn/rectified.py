@@ -132,7 +132,7 @@ def rectify_as_written(network: nn.Module, device: str) -> int:
     return count
 
 
-_HAS_THEM = torch.backends.mkldnn.is_available() and all(
+_HAS_THEM = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
     hasattr(torch.ops.mkldnn, name)
     for name in (
         "_convolution_pointwise",

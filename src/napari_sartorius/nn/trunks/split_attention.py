@@ -30,7 +30,7 @@ class SplitAttn(split_attn.SplitAttn):
         means = mean_of_places(sum(parts[1:], start=parts[0]))
         attention = self.fc2(self.act1(self.bn1(self.fc1(means))))
         weights = self.rsoftmax(attention).view(len(x), -1, 1, 1).chunk(self.radix, dim=1)
-        weighed = parts[0] * weights[0]
+        weighed: Tensor = parts[0] * weights[0]
         for part, weight in zip(parts[1:], weights[1:], strict=True):
             weighed = torch.addcmul(weighed, part, weight)
         return weighed
