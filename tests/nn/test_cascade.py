@@ -167,7 +167,7 @@ def test_convolutional_heads_learn_two_crops_by_heart() -> None:
         )
     ).train()
     batch, targets = as_batch(crops)
-    rate, steps = 2.5e-3, 120
+    rate, steps = 2.5e-3, 160
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     history = []
     for step in range(steps):
