@@ -16,14 +16,14 @@ from scipy import ndimage
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.samples.field_of_view import cells_wished, relative_area
 from napari_sartorius.samples.neurites import grow_neurites
 from napari_sartorius.samples.phase_optics import expose
 
 CATEGORIES = (Category(1, "cort", "#e69f00"),)
 """The scene's own table of categories: cortical neurons only."""
 
-_AREA = 520 * 704  # the density of everything is given for a field of this many pixels
-_CELLS = 45
+_CELLS = 45  # as everything else, for 520 x 704 pixels
 _DEBRIS = 260
 _MARGIN = 40  # neurites of cells outside the picture reach into it
 
@@ -68,17 +68,12 @@ def phase_contrast_scene(
         If `shape` is smaller than 32 x 32 or `cells` is negative.
     """
     height, width = shape
-    if min(shape) < 32:
-        raise ValueError(f"the scene needs at least 32 x 32 pixels, got {height} x {width}")
-    density = height * width / _AREA
-    wished = round(_CELLS * density) if cells is None else cells
-    if wished < 0:
-        raise ValueError(f"the number of cells cannot be negative, got {wished}")
+    wished = cells_wished(shape, _CELLS, cells)
     rng = np.random.default_rng(seed)
     somas = _place_somas(rng, shape, wished)
     thickness = np.zeros((height + 2 * _MARGIN, width + 2 * _MARGIN), np.float32)
     grow_neurites(rng, thickness, [(s.y + _MARGIN, s.x + _MARGIN, s.radius) for s in somas])
-    _scatter_debris(rng, thickness, round(_DEBRIS * density))
+    _scatter_debris(rng, thickness, round(_DEBRIS * relative_area(shape)))
     thickness = np.ascontiguousarray(thickness[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
     truth = _paint_somas(rng, thickness, somas)
     return expose(rng, thickness), truth

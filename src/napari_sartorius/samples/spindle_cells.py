@@ -12,13 +12,13 @@ from scipy import ndimage
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.samples.field_of_view import cells_wished
 from napari_sartorius.samples.phase_optics import expose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_AREA = 520 * 704
-_CELLS = 260  # for a field of this many pixels
+_CELLS = 260  # for 520 x 704 pixels
 _STEPS = 24  # circles that an arm is made of
 _TRIES = 30
 # So far, in pixels, people draw outside the dark border: through the bright rim.
@@ -62,14 +62,9 @@ def spindle_scene(
     ValueError
         If `shape` is smaller than 32 x 32 or `cells` is negative.
     """
-    height, width = shape
-    if min(shape) < 32:
-        raise ValueError(f"the scene needs at least 32 x 32 pixels, got {height} x {width}")
     rng = np.random.default_rng(seed)
     crowd = rng.uniform(0.8, 1.8) if rng.random() < 0.5 else rng.uniform(0.25, 0.5)
-    wished = round(crowd * _CELLS / _AREA * height * width) if cells is None else cells
-    if wished < 0:
-        raise ValueError(f"the number of cells cannot be negative, got {wished}")
+    wished = cells_wished(shape, crowd * _CELLS, cells)
     owner = np.zeros(shape, np.int32)
     thickness = np.zeros(shape, np.float32)
     favourite = rng.uniform(0, np.pi)  # cells lie along each other
