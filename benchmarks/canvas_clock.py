@@ -1,8 +1,9 @@
 """Takes the time from an action to the frame that shows it, in a real window.
 
-What ends a measurement is the signal ``frameSwapped`` of the canvas: the canvas was drawn and the
-window with it was handed to the screen. Drawing again what has not changed is measured in the same
-window, because with software OpenGL it takes longer than all that a tool does.
+A measurement has two ends. The canvas is painted when its drawing is complete, which ``glFinish``
+waits for. The window is on the screen with the signal ``frameSwapped``: Qt has put canvas and
+controls together and handed over the whole window, which the processor does where OpenGL is
+software. Drawing again what has not changed is measured in the same window for comparison.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ class Taken:
 
     Attributes
     ----------
+    painted
+        Milliseconds from the call to the repainted canvas.
     canvas
-        Milliseconds from the call to the frame on the screen.
+        Milliseconds from the call to the window on the screen.
     work
         Milliseconds in which the thread of the window was at work meanwhile: the time of one
         processor core, which other programs on the machine hardly change.
@@ -34,6 +37,7 @@ class Taken:
         How often the canvas was drawn until nothing was left to do.
     """
 
+    painted: float
     canvas: float
     work: float
     frames: int
@@ -50,8 +54,10 @@ class CanvasClock:
 
     def __init__(self, viewer: Any) -> None:
         self._canvas = viewer.window._qt_viewer.canvas._scene_canvas
+        self._painted = 0.0
         self._swapped: tuple[float, float] | None = None
         self._frames = 0
+        self._canvas.events.draw.connect(self._on_painted, position="last")
         self._canvas.native.frameSwapped.connect(self._on_frame)
 
     @property
@@ -62,7 +68,22 @@ class CanvasClock:
 
     def redraw(self) -> Taken:
         """Measure drawing what is there once more."""
-        return self.take(self._canvas.update)
+        return self.take(self.update)
+
+    def update(self) -> None:
+        """Ask for drawing what is there once more."""
+        self._canvas.update()
+
+    def frames_per_second(self, actions: list[Callable[[], object]]) -> float:
+        """One action after the other, each when the window with the last one is on the screen."""
+        settle()
+        start = time.perf_counter()
+        for action in actions:
+            self._swapped = None
+            action()
+            while self._swapped is None:
+                settle()
+        return len(actions) / (time.perf_counter() - start)
 
     def take(self, action: Callable[[], object]) -> Taken:
         """Measure an action that changes what the canvas shows."""
@@ -79,7 +100,21 @@ class CanvasClock:
         swapped = self._swapped
         settle()
         settle()
-        return Taken((swapped[0] - start) * 1e3, (swapped[1] - work) * 1e3, self._frames)
+        return Taken(
+            (self._painted - start) * 1e3,
+            (swapped[0] - start) * 1e3,
+            (swapped[1] - work) * 1e3,
+            self._frames,
+        )
+
+    def _on_painted(self, event: object = None) -> None:
+        """Wait for the canvas's own drawing; only the first frame of a measurement counts."""
+        from vispy.gloo import gl
+
+        self._canvas.context.flush_commands()
+        gl.glFinish()
+        if self._swapped is None:
+            self._painted = time.perf_counter()
 
     def _on_frame(self) -> None:
         self._frames += 1
@@ -98,6 +133,7 @@ def settle() -> None:
 def middle(taken: list[Taken]) -> Taken:
     """Return the medians."""
     return Taken(
+        statistics.median(one.painted for one in taken),
         statistics.median(one.canvas for one in taken),
         statistics.median(one.work for one in taken),
         round(statistics.median(one.frames for one in taken)),

@@ -27,6 +27,11 @@ class Canvas:
         QTest.mouseClick(self.native, Qt.MouseButton.LeftButton, modifier, self.at(y, x))
         QApplication.processEvents()
 
+    def double_click(self, y, x):
+        none = Qt.KeyboardModifier.NoModifier
+        QTest.mouseDClick(self.native, Qt.MouseButton.LeftButton, none, self.at(y, x))
+        QApplication.processEvents()
+
     def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
         QTest.keyClick(self.native, key, modifier)
         QApplication.processEvents()

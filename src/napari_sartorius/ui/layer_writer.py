@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sartorius.ui.label_colours import first_colormap
+from napari_sartorius.ui.late_overlays import make_overlays_late
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +138,7 @@ def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Lab
     import pandas as pd
     from napari.layers import Labels
 
-    return Labels(
+    layer = Labels(
         composed.labels,
         name=f"{image.name} cells",
         features=pd.DataFrame(composed.features),
@@ -146,3 +147,4 @@ def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Lab
         colormap=first_colormap(composed.labels.dtype, composed.features["index"]),
         **transform_of(image, choice),
     )
+    return make_overlays_late(layer)

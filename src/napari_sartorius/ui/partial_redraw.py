@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sartorius.ui.late_thumbnail import update_thumbnail_later
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
@@ -102,9 +104,10 @@ def recolour(layer: Labels, colormap: CyclicLabelColormap) -> None:
         layer.colormap = colormap
         return
     # the label selected stays; what shows its colour follows the event of the colormap as well
-    with undrawn(layer), _same_programs(layer), layer.events.selected_label.blocker():
+    quiet = layer.events.selected_label.blocker()
+    with undrawn(layer), _same_programs(layer), unlisted(layer), quiet:
         layer.colormap = colormap
-    layer._update_thumbnail()
+    update_thumbnail_later(layer)
 
 
 def draw_only(layer: Labels, box: Box) -> None:

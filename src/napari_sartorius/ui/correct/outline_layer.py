@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.io.layer_table import OVERLAY_KEY
+from napari_sartorius.ui.late_overlays import make_overlays_late
 from napari_sartorius.ui.partial_redraw import draw_only, unlisted
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class OutlineLayer:
             **{name: getattr(layer, name)[-2:] for name in copied if hasattr(layer, name)},
         )
         active = self._viewer.layers.selection.active
-        self._viewer.add_layer(made)
+        self._viewer.add_layer(make_overlays_late(made))
         self._viewer.layers.selection.active = active
         return made
 

@@ -13,6 +13,7 @@ from napari_sartorius.io.layer_table import OVERLAY_KEY
 from napari_sartorius.ui.evaluate.wording import NAMES
 from napari_sartorius.ui.image_source import PlaneChoice
 from napari_sartorius.ui.label_colours import apply_colormap, build_colormap, hex_to_rgba
+from napari_sartorius.ui.late_overlays import make_overlays_late
 from napari_sartorius.ui.layer_writer import transform_of
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class ErrorsLayer:
         layer.features = _features(compared, rows)
         self.colour(shown)
         if layer not in self._viewer.layers:
-            self._viewer.add_layer(layer)
+            self._viewer.add_layer(make_overlays_late(layer))
 
     def colour(self, shown: Collection[Outcome]) -> None:
         """Show the objects with some outcomes and hide all others; changes no pixel."""

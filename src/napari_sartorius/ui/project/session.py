@@ -12,6 +12,7 @@ from napari_sartorius.io.project import create_project, open_project
 from napari_sartorius.io.project.adding import tell_nobody
 from napari_sartorius.io.project.layers import file_labels, file_layers
 from napari_sartorius.io.project.recent import remember_project
+from napari_sartorius.ui.late_overlays import make_overlays_late
 from napari_sartorius.ui.project.recorder import LayerRecorder
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ class ProjectSession(QObject):
             return
         data = file_layers(project, file_name)
         self._put_away()
-        self._layers = [self._viewer.add_layer(Layer.create(*one)) for one in data]
+        self._layers = [
+            self._viewer.add_layer(make_overlays_late(Layer.create(*one))) for one in data
+        ]
         labels = self._layers[-1]
         self.current = file_name
         self.recorder = LayerRecorder(labels, project, project.planes_of(file_name), self)
