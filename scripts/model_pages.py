@@ -23,6 +23,15 @@ BUNDLED = ROOT / "src" / "napari_sartorius" / "zoo" / "bundled"
 START, END = "<!-- models: written by scripts/model_pages.py -->", "<!-- models: end -->"
 
 
+WORDING = {"tuning_score_after": "competition mAP, thresholds tuned on other images"}
+"""What figures are called that a card has under a name of the program."""
+
+
+def wording(name: str) -> str:
+    """Return what readers are told a figure is."""
+    return WORDING.get(name, name)
+
+
 def page(card: ModelCard, weights_bytes: int) -> str:
     """One model as a page of Markdown."""
     lines = [f"# {card.title}", "", f"`{card.name}`", "", card.description, ""]
@@ -43,7 +52,7 @@ def page(card: ModelCard, weights_bytes: int) -> str:
     lines += ["", "## Figures", ""]
     if card.metrics:
         lines += ["| measure | value |", "|---|--:|"]
-        lines += [f"| {name} | {value:.3f} |" for name, value in card.metrics.items()]
+        lines += [f"| {wording(name)} | {value:.3f} |" for name, value in card.metrics.items()]
     else:
         lines.append("None measured yet.")
     if card.metrics_command:
@@ -72,7 +81,7 @@ def readme_table(cards: list[ModelCard]) -> str:
     lines = ["| model | finds | figures on held-out images | licence |", "|---|---|---|---|"]
     for card in cards:
         finds = ", ".join(card.category_names)
-        figures = "<br>".join(f"{name} {value:.3f}" for name, value in card.metrics.items())
+        figures = "<br>".join(f"{wording(k)} {value:.3f}" for k, value in card.metrics.items())
         licence = card.licence.split(". ")[0].rstrip(".")
         lines.append(f"| `{card.name}` | {finds} | {figures or 'not measured yet'} | {licence} |")
     return "\n".join(lines)

@@ -17,10 +17,12 @@ from napari_sartorius.nn.config import PyramidConfig
 from napari_sartorius.zoo import (
     CategoryCard,
     ModelBundle,
+    catalogue,
     find_bundle,
     list_bundles,
     save_bundle,
 )
+from napari_sartorius.zoo.folders import SHIPPED
 from tiny_models import save_tiny_bundle, tiny_card
 
 if TYPE_CHECKING:
@@ -125,6 +127,22 @@ def test_the_catalogue_lists_user_models_and_survives_damaged_ones(
     assert find_bundle(saved.path).card == saved.card
     with pytest.raises(UserError, match=r"known models: .*tiny"):
         find_bundle("unheard-of")
+
+
+def test_a_shipped_model_is_found_alone_unless_the_user_has_models(
+    saved: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    monkeypatch.setenv("SARTORIUS_MODELS", str(models))
+    opened: list[Path] = []
+    read = catalogue.open_bundle
+    monkeypatch.setattr(catalogue, "open_bundle", lambda path: opened.append(path) or read(path))
+    assert find_bundle("nuclei").path == SHIPPED / "nuclei"
+    assert opened == [SHIPPED / "nuclei"]
+    shutil.copytree(saved.path, models / "better")
+    card = json.loads((models / "better" / "model.json").read_text())
+    (models / "better" / "model.json").write_text(json.dumps(card | {"name": "nuclei"}))
+    assert find_bundle("nuclei").path == models / "better"
 
 
 def test_a_card_is_readable_json(saved: ModelBundle) -> None:

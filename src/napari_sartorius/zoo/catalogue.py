@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.zoo.bundle import AnyBundle, ModelBundle, open_bundle, single
-from napari_sartorius.zoo.folders import SHIPPED, candidates, user_models_folder
+from napari_sartorius.zoo.folders import CARD_FILE, SHIPPED, candidates, user_models_folder
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,6 +68,9 @@ def find_bundle(name_or_path: str | Path) -> AnyBundle:
     UserError
         When nothing fits; the sentence lists the known names.
     """
+    shipped = _shipped_alone(str(name_or_path))
+    if shipped is not None:
+        return shipped
     bundles = {bundle.card.name: bundle for bundle in list_bundles()}
     if str(name_or_path) in bundles:
         return bundles[str(name_or_path)]
@@ -78,6 +81,17 @@ def find_bundle(name_or_path: str | Path) -> AnyBundle:
     raise UserError(
         f"there is no model '{name_or_path}'; known models: {known} (or give the path of a bundle)"
     )
+
+
+def _shipped_alone(name: str) -> AnyBundle | None:
+    """A shipped bundle without reading the others; None where a user's may hide it.
+
+    Every run looks for its bundle, and reading all cards takes milliseconds of it.
+    """
+    path = SHIPPED / name
+    if path.parent != SHIPPED or not (path / CARD_FILE).is_file():
+        return None
+    return None if candidates(user_models_folder()) else open_bundle(path)
 
 
 def find_single(name_or_path: str | Path) -> ModelBundle:

@@ -1,0 +1,62 @@
+"""A model of nuclei that has never seen stained tissue: the start of learning it from a few images.
+
+The bundled ``nuclei`` has learnt from every kind of image of its data, so nothing in them is new to
+it. This one has the same architecture and schedule, fewer steps, and only images of fluorescence.
+
+    python benchmarks/unseen_start.py ../shared/data [--steps 1200]
+
+writes ``runs/fluorescence`` (half an hour on two cores; goes on where it was stopped).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.io.coco import read_coco
+from napari_sartorius.training.config import TrainConfig
+from napari_sartorius.training.run import train
+
+if TYPE_CHECKING:
+    from napari_sartorius.io.coco import CocoImage
+
+ROOT = Path(__file__).resolve().parents[1]
+FLUORESCENCE = ROOT / "runs" / "fluorescence" / "model"
+"""Where the model is."""
+
+
+def is_fluorescence(image: CocoImage) -> bool:
+    """Whether an image of ``dsb2018`` is of fluorescence: bright nuclei on black."""
+    return image.extra.get("cluster") in ("a", "f")
+
+
+def configuration(steps: int) -> TrainConfig:
+    """That of the bundled model, from random weights."""
+    told = json.loads((ROOT / "models" / "nuclei" / "train.json").read_text())
+    told |= {"steps": steps, "initial_weights": None, "validate_every": 400, "validate_images": 12}
+    return TrainConfig.model_validate(told)
+
+
+class _Said(Monitor):
+    def notice(self, message: str) -> None:
+        """Print."""
+        print(message, flush=True)
+
+
+def main() -> None:
+    """Train, or go on."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder with dsb2018")
+    parser.add_argument("--steps", type=int, default=1200)
+    options = parser.parse_args()
+    images = read_coco(options.data / "dsb2018" / "annotations.json").select(is_fluorescence)
+    train(images, FLUORESCENCE.parent, configuration(options.steps), _Said())
+
+
+if __name__ == "__main__":
+    main()
