@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
+from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 from report import Row, keep
 
@@ -64,13 +65,16 @@ def press_run(viewer: napari.Viewer, dock: SartoriusDock, spans: Spans) -> tuple
     dock.bridge.failed.connect(failures.append)
     known = len(viewer.layers)
     spans.seconds.clear()
+    loop = QEventLoop()  # as in napari: asking again and again would take time from the network
+    stop = loop.quit
+    viewer.layers.events.inserted.connect(lambda event: QTimer.singleShot(0, stop))
+    dock.bridge.failed.connect(stop)
+    QTimer.singleShot(int(_PATIENCE * 1e3), stop)
     start = time.perf_counter()
     dock.segment.run()
-    while len(viewer.layers) == known and time.perf_counter() - start < _PATIENCE:
-        QApplication.processEvents()
-        if failures:
-            raise RuntimeError(failures[0])
-        time.sleep(0.0005)
+    loop.exec()
+    if failures:
+        raise RuntimeError(failures[0])
     QApplication.processEvents()
     elapsed = time.perf_counter() - start
     if len(viewer.layers) == known:

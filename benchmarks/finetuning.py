@@ -31,6 +31,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the promise is about the processor
 import numpy as np
 import torch
 from report import machine
+from unseen_start import FLUORESCENCE, is_fluorescence
 
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.progress import Monitor
@@ -68,7 +69,7 @@ class Domain:
     title
         For the table.
     start
-        Name of the model.
+        Name of the model; ``fluorescence`` is that of `unseen_start.py`.
     data, old
         Folders below the data folder: of the new domain and of the one that the model comes from.
     learn, measure, remember
@@ -120,6 +121,16 @@ DOMAINS = {
         lambda image: image.extra.get("split") == "val" and image.extra.get("cluster") != "d",
         "nucleus",
     ),
+    "tissue": Domain(
+        "nuclei of stained tissue (cluster b), none seen before",
+        "fluorescence",
+        "dsb2018",
+        "dsb2018",
+        _is("train", cluster="b"),
+        _is("val", cluster="b"),
+        lambda image: image.extra.get("split") == "val" and is_fluorescence(image),
+        "nucleus",
+    ),
     "bt474": Domain(
         "BT474 cells (LIVECell)",
         "neurons",
@@ -133,14 +144,20 @@ DOMAINS = {
     ),
 }
 
+_STARTS = {"fluorescence": FLUORESCENCE}
+
 ALL = (
     ("phase-contrast", 5, True),
+    ("tissue", 5, True),
     ("smears", 5, True),
     ("bt474", 1, True),
     ("phase-contrast", 1, True),
     ("phase-contrast", 10, True),
     ("phase-contrast", 2, True),
     ("phase-contrast", 5, False),
+    ("tissue", 1, True),
+    ("tissue", 10, True),
+    ("tissue", 2, True),
     ("smears", 1, True),
     ("smears", 10, True),
     ("smears", 2, True),
@@ -268,7 +285,7 @@ def ap50(
 def run(data: Path, name: str, count: int, *, replay: bool, budget: float) -> None:
     """One fine-tuning, measured and kept in the store; nothing where it is there already."""
     domain, rows = DOMAINS[name], read_rows()
-    start = find_single(domain.start)
+    start = find_single(str(_STARTS.get(domain.start, domain.start)))
     names = start.card.category_names
     new = called(read_coco(data / domain.data / "annotations.json"), names, domain.kind)
     learn = first(new.select(domain.learn), count)

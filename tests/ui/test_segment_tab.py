@@ -132,6 +132,17 @@ def test_progress_shows_stage_and_time_left(dock, viewer, client, qtbot):
     assert panel.bar.value() == 250
 
 
+def test_the_bar_moves_to_and_fro_until_the_first_figure(dock, viewer, client, qtbot):
+    viewer.add_image(np.zeros((60, 80)))
+    start(dock, client)
+    bar = dock.segment.run_panel.bar
+    assert bar.maximum() > 0
+    qtbot.waitUntil(lambda: bar.maximum() == 0)
+    client.progress("network", 0.25, None)
+    qtbot.waitUntil(lambda: bar.value() == 250)
+    assert bar.maximum() == 1000
+
+
 def test_cancel_adds_nothing_even_when_the_result_was_on_its_way(
     dock, viewer, client, make_result, qtbot
 ):

@@ -64,7 +64,8 @@ class LayerChoice(Choice):
 
     def choose(self, layer: Layer) -> None:
         """Choose a layer; ignored when it is not in the menu."""
-        self.refresh()
+        if not any(layer is one for one in self._layers):
+            self.refresh()
         if any(layer is one for one in self._layers):
             self._choose(layer)
 
@@ -72,12 +73,11 @@ class LayerChoice(Choice):
         """Read the viewer's layers again, newest first; keeps a choice that is still there."""
         self._watch()
         self._layers = [one for one in reversed(list(self._viewer.layers)) if self._fits(one)]
-        with QSignalBlocker(self):
-            self.clear()
-            for layer in self._layers:
-                self.addItem(layer.name)
-            if not self._layers:
-                self.addItem(self._empty_text)
+        names = [one.name for one in self._layers] or [self._empty_text]
+        if names != [self.itemText(at) for at in range(self.count())]:
+            with QSignalBlocker(self):
+                self.clear()
+                self.addItems(names)
         self.setEnabled(bool(self._layers))
         kept = any(self._chosen is one for one in self._layers)
         self._choose(self._chosen if kept else (self._layers[0] if self._layers else None))

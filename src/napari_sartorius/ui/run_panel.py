@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _STEPS = 1000
-# With software OpenGL each change redraws the window with its canvas: 20 ms that two cores lack
-# for the network and for what follows it.
+# With software OpenGL each change redraws the window with its canvas: 20 ms of both cores, which
+# the network and what follows it then lack.
 _PROGRESS_MS = 80
+# The bar moves to and fro when no figure has come after so long: a warm engine is sooner.
+_BUSY_MS = 500
 
 
 class Tone(enum.Enum):
@@ -80,6 +82,10 @@ class RunPanel(QWidget):
         self._progress_timer.setSingleShot(True)
         self._progress_timer.setInterval(_PROGRESS_MS)
         self._progress_timer.timeout.connect(self._draw_progress)
+        self._busy_timer = QTimer(self)
+        self._busy_timer.setSingleShot(True)
+        self._busy_timer.setInterval(_BUSY_MS)
+        self._busy_timer.timeout.connect(self._show_busy)
         self.warn(())
         self.show_idle()
 
@@ -100,9 +106,11 @@ class RunPanel(QWidget):
         self._running = True
         self.run_button.setEnabled(False)
         self.cancel_button.show()
-        # Busy until the first figure comes; set while hidden, for a visible bar repaints at once.
-        self.bar.setRange(0, 0)
+        # Set while hidden, for a visible bar repaints at once.
+        self.bar.setRange(0, _STEPS)
+        self.bar.setValue(0)
         self.bar.show()
+        self._busy_timer.start()
         self._show_stage("Starting the engine; the first run takes a few seconds longer.")
         self.say("")
         self.warn(())
@@ -111,23 +119,31 @@ class RunPanel(QWidget):
         """Show how far the run is, the latest of what comes within some milliseconds."""
         if not self._running:
             return
+        self._busy_timer.stop()
         self._progress = (stage, fraction, seconds_left)
         if not self._progress_timer.isActive():
             self._progress_timer.start()
 
+    def _show_busy(self) -> None:
+        self.bar.setRange(0, 0)
+
     def _draw_progress(self) -> None:
         stage, fraction, seconds_left = self._progress
-        self.bar.setRange(0, _STEPS)
-        self.bar.setValue(round(min(max(fraction, 0.0), 1.0) * _STEPS))
         text = f"{stage[:1].upper()}{stage[1:]} · {fraction:.0%}"
         if seconds_left is not None and seconds_left >= 1.0:
             text += f" · about {duration(seconds_left)} left"
+        # one frame for both: a bar that is seen paints itself at every figure
+        self.setUpdatesEnabled(False)
+        self.bar.setRange(0, _STEPS)
+        self.bar.setValue(round(min(max(fraction, 0.0), 1.0) * _STEPS))
         self._show_stage(text)
+        self.setUpdatesEnabled(True)
 
     def show_idle(self) -> None:
         """Switch back to the look of no run."""
         self._running = False
         self._progress_timer.stop()
+        self._busy_timer.stop()
         self.cancel_button.hide()
         self.bar.hide()
         self.show_obstacle(self._obstacle)
