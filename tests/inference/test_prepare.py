@@ -169,4 +169,5 @@ def test_brown_tissue_brings_a_hint_until_a_channel_is_chosen() -> None:
     card = cast("Any", SimpleNamespace(**(vars(CARD) | {"input_channels": 3})))
     assert "hematoxylin" in prepare(tissue, card, SegmentConfig()).notices[0]
     assert not prepare(tissue, card, SegmentConfig(channel="hematoxylin")).notices
+    assert not prepare(tissue, card, SegmentConfig(min_score=0.2)).notices
     assert not prepare(tissue, CARD, SegmentConfig()).notices

@@ -31,7 +31,7 @@ def demo(
     for sample in demo_images():
         folder = output / sample.model
         image = _save(sample, folder)
-        config = segment_config(model=sample.model, device=device, channel=sample.channel)
+        config = segment_config(model=sample.model, device=device, min_score=sample.min_score)
         with ConsoleMonitor() as monitor:
             summary = segment_files([image], folder, config, DEFAULT_FORMATS, monitor=monitor)
         for record in summary.done:

@@ -29,8 +29,8 @@ _SAMPLE = 4_000_000
 # An image whose brightest pixel is below this share of a model's mean looks black to it.
 _DARK = 1 / 4
 _BROWN = (
-    "a good part of this image is brown; if it is stained tissue, the channel hematoxylin shows "
-    "its nuclei better"
+    "a good part of this image is brown; if it is stained tissue whose nuclei are missed, try the "
+    "channel hematoxylin or a lower score"
 )
 # Rows looked at in one go when searching for NaN.
 _CHECK_ROWS = 512
@@ -134,7 +134,8 @@ def prepare(
     scale = choose_scale(card, config, pixel_size, size)
     rescaler = Rescaler(size, scale.factor, card.whole_grey_levels, card.input_size)
     scaling = _measure(pixels, channel, channels, card.normalisation)
-    stain = _BROWN if channel == "auto" and channels == 3 and looks_brown(pixels) else None
+    chosen = channel != "auto" or config.min_score is not None
+    stain = _BROWN if not chosen and channels == 3 and looks_brown(pixels) else None
     notices = tuple(n for n in (scale.notice, _darkness(pixels, card), stain) if n is not None)
     return PreparedImage(pixels, channel, channels, scaling, rescaler, notices)
 
