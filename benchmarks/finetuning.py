@@ -2,6 +2,7 @@
 
     python benchmarks/finetuning.py ../shared/data run phase-contrast --images 5
     python benchmarks/finetuning.py ../shared/data run smears --images 5 --forget
+    python benchmarks/finetuning.py ../shared/data run bt474 --images 1 --old 24
     python benchmarks/finetuning.py ../shared/data all
     python benchmarks/finetuning.py ../shared/data report
 
@@ -38,7 +39,7 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.evaluation.coco_ap import coco_average_precision
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.segmenter import Segmenter
-from napari_sartorius.io.coco import CocoImage, read_coco
+from napari_sartorius.io.coco import CocoImage, read_coco, write_coco
 from napari_sartorius.training.config import FreezeConfig
 from napari_sartorius.training.data import read_annotated
 from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config
@@ -169,7 +170,8 @@ ALL = (
 class Row:
     """One run: AP50 of the new and the old domain, 0..1, and what it took.
 
-    `found` is that of the old domain when cells of all kinds are one.
+    `found` is that of the old domain when cells of all kinds are one; `old_images` are images of
+    it that the training was given besides.
     """
 
     domain: str
@@ -187,13 +189,15 @@ class Row:
     found: tuple[float, float] | None = None
     curve: list[tuple[float, float]] = field(default_factory=list)
     machine: str = ""
+    old_images: int = 0
 
     @property
     def key(self) -> str:
         """Name of the run."""
         ending = "" if self.replay else "-forget"
         short = "" if self.budget == BUDGETS["quick"] else f"-{self.budget:.0f}s"
-        return f"{self.domain}-{self.images}{ending}{short}"
+        old = f"-old-{self.old_images}" if self.old_images else ""
+        return f"{self.domain}-{self.images}{ending}{old}{short}"
 
 
 class Snapshots(Monitor):
@@ -282,7 +286,20 @@ def ap50(
     return round(score.overall.ap50, 4)
 
 
-def run(data: Path, name: str, count: int, *, replay: bool, budget: float) -> None:
+def old_training_images(data: Path, domain: Domain, count: int, folder: Path) -> Path:
+    """Some images that the start was trained on, as what a user who has them would give."""
+    source = data / domain.old
+    dataset = read_coco(source / "annotations.json").select(_is("train"))
+    chosen = replace(some(dataset, count), info={"image_root": str(source.resolve())})
+    path = folder / "old" / "annotations.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_coco(path, chosen)
+    return path
+
+
+def run(
+    data: Path, name: str, count: int, *, replay: bool, budget: float, old_images: int = 0
+) -> None:
     """One fine-tuning, measured and kept in the store; nothing where it is there already."""
     domain, rows = DOMAINS[name], read_rows()
     start = find_single(str(_STARTS.get(domain.start, domain.start)))
@@ -292,7 +309,7 @@ def run(data: Path, name: str, count: int, *, replay: bool, budget: float) -> No
     measure = some(new.select(domain.measure), domain.most[0])
     old = read_coco(data / domain.old / "annotations.json").select(domain.remember)
     old = some(old, domain.most[1])
-    row = Row(name, len(learn), learn.object_count, replay, budget)
+    row = Row(name, len(learn), learn.object_count, replay, budget, old_images=old_images)
     if any(other.key == row.key for other in rows):
         print(row.key, "is there already")
         return
@@ -308,6 +325,7 @@ def run(data: Path, name: str, count: int, *, replay: bool, budget: float) -> No
         folder,
         name="tuned",
         config=config,
+        old_data=old_training_images(data, domain, old_images, folder) if old_images else None,
         budget=budget,
         clock=time.process_time,
         monitor=watch,
@@ -363,6 +381,7 @@ def main() -> None:
     one.add_argument("--images", type=int, default=5)
     one.add_argument("--budget", type=float, default=BUDGETS["quick"], help="seconds")
     one.add_argument("--forget", action="store_true", help="without replay")
+    one.add_argument("--old", type=int, default=0, help="old images that are given besides")
     verbs.add_parser("all", help="every run that is missing")
     verbs.add_parser("report", help="table and pictures")
     chosen = parser.parse_args()
@@ -374,6 +393,7 @@ def main() -> None:
             chosen.images,
             replay=not chosen.forget,
             budget=chosen.budget,
+            old_images=chosen.old,
         )
     elif chosen.verb == "all":
         for name, count, with_replay in ALL:

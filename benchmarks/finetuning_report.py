@@ -43,13 +43,20 @@ def _table(rows: Sequence[Row], domains: Mapping[str, Domain]) -> str:
         domain = domains[row.domain]
         lines.append(
             f"| {domain.title} (`{domain.start}`) | {row.images} | {row.cells} "
-            f"| {'on' if row.replay else 'off'} | {row.minutes:.1f} "
+            f"| {_replay(row)} | {row.minutes:.1f} "
             f"| {row.new[0]:.3f} → {row.new[1]:.3f} | **{row.new[1] - row.new[0]:+.3f}** "
             f"| {row.old[0]:.3f} → {row.old[1]:.3f} | {row.old[1] - row.old[0]:+.3f} "
             f"|{_any_kind(row)} |"
         )
     machines = sorted({row.machine for row in rows})
     return "\n".join([*lines, "", *(f"Measured on: {one}; one thread." for one in machines), ""])
+
+
+def _replay(row: Row) -> str:
+    """What was shown against forgetting."""
+    if row.old_images:
+        return f"{row.old_images} old images"
+    return "on" if row.replay else "off"
 
 
 def _any_kind(row: Row) -> str:
@@ -64,6 +71,7 @@ def _against_minutes(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None
         colour = _COLOURS[list(domains).index(row.domain) % len(_COLOURS)]
         style = ("-", "--", ":", "-.")[number % 4]
         label = f"{domains[row.domain].title}, {row.images} image{'s' * (row.images > 1)}"
+        label += f" and {row.old_images} old ones" if row.old_images else ""
         axes.plot(minutes, scores, style, color=colour, marker="o", ms=4, label=label)
     _finish(axes, "minutes of one processor core")
     _save(figure, "minutes.svg")
@@ -72,7 +80,7 @@ def _against_minutes(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None
 def _against_images(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None:
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for number, (name, domain) in enumerate(domains.items()):
-        own = [row for row in rows if row.domain == name and row.replay]
+        own = [one for one in rows if one.domain == name and one.replay and not one.old_images]
         best = {row.images: row for row in own}  # the longest run of each number
         if not best:
             continue
