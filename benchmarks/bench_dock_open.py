@@ -9,7 +9,7 @@ import sys
 
 from report import Row, keep
 
-_ROUNDS = 5
+_ROUNDS = 9
 
 _OPEN = """
 import sys, time
