@@ -19,9 +19,10 @@ counted from 0."""
 
 # ITU-R 601 weights of red, green and blue.
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-# How strongly hematoxylin, eosin and DAB absorb red, green and blue (Ruifrok and Johnston 2001).
-_ABSORPTION = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-_HEMATOXYLIN = np.linalg.inv(_ABSORPTION)[:, 0].astype(np.float32)
+ABSORPTION = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+"""How strongly hematoxylin, eosin and DAB absorb red, green and blue, (3, 3): a row for each dye
+(Ruifrok and Johnston 2001)."""
+_HEMATOXYLIN = np.linalg.inv(ABSORPTION)[:, 0].astype(np.float32)
 # Pixels that are looked at to judge a whole image.
 _SAMPLE = 250_000
 # No pixel is taken for darker than this share of white: its logarithm would be noise.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from napari_sartorius.core.categories import Category
+from napari_sartorius.core.channels import ABSORPTION
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 
@@ -27,9 +28,6 @@ Field = NDArray[np.float32]
 # Red, green, blue of light that passed, 0..1: background and nucleus, between which stains vary.
 _PAPER = ((0.93, 0.90, 0.94), (0.72, 0.63, 0.82), (0.95, 0.72, 0.84))
 _STAIN = ((0.42, 0.18, 0.55), (0.28, 0.16, 0.62), (0.50, 0.28, 0.62))
-
-# How strongly these dyes absorb red, green and blue (Ruifrok and Johnston 2001).
-_HEMATOXYLIN, _DAB = (0.65, 0.70, 0.29), (0.27, 0.57, 0.78)
 
 
 def nuclei_scene(
@@ -221,7 +219,7 @@ def _immunostained(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Fi
     fibres = np.clip(_streaks(rng, shape, diameter / 2, way + rng.normal(0, 0.5)), 0, 2)
     blue = blue + rng.uniform(0.0, 0.06) * fibres * (1 - here) + rng.uniform(0, 0.04)
     dyes = np.stack([blue, np.clip(brown, 0, None) + rng.uniform(0, 0.05)], axis=-1)
-    tints = np.array([_HEMATOXYLIN, _DAB]) + rng.normal(0, 0.02, (2, 3))
+    tints = ABSORPTION[[0, 2]] + rng.normal(0, 0.02, (2, 3))
     light = rng.uniform(0.88, 0.97) * np.power(10.0, -(dyes @ tints))
     light = ndimage.gaussian_filter(light, (rng.uniform(0.0, 0.8),) * 2 + (0,))
     noise = rng.standard_normal(light.shape) * rng.uniform(0.003, 0.02)
