@@ -9,6 +9,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 
+def camera_of(viewer):
+    """The camera, which older versions of napari have at the viewer itself."""
+    return getattr(viewer, "scene", viewer).camera
+
+
 class Canvas:
     """The canvas of a window, addressed by pixels of the image."""
 
@@ -17,7 +22,7 @@ class Canvas:
         self.native = viewer.window._qt_viewer.canvas._scene_canvas.native
 
     def at(self, y, x):
-        camera = self._viewer.scene.camera
+        camera = camera_of(self._viewer)
         place = (np.array([y, x]) - camera.center[-2:]) * camera.zoom
         return QPoint(
             round(place[1] + self.native.width() / 2), round(place[0] + self.native.height() / 2)

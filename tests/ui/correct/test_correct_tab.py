@@ -15,6 +15,7 @@ from correction_layers import grid, make_layer
 from napari_sartorius.ui.correct.correct_tab import CorrectTab
 from napari_sartorius.ui.correct.outline_layer import is_overlay
 from napari_sartorius.ui.correct.tools import TOOLS
+from window_hand import camera_of
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_click_selects_the_row_and_shift_adds(tab, viewer):
 
 
 def test_moving_the_image_selects_nothing(tab, viewer):
-    viewer.scene.camera.zoom = 4
+    camera_of(viewer).zoom = 4
     drag(viewer, (5.0, 5.0), (9.0, 9.0))
     assert tab.table.selected == []
 
@@ -70,7 +71,7 @@ def test_moving_the_image_selects_nothing(tab, viewer):
 def test_selecting_a_row_outlines_and_centres_the_cell(tab, viewer, layer):
     tab.table.view.selectRow(11)
     assert tab.table.selected == [12]
-    assert tuple(viewer.scene.camera.center[-2:]) == (31.5, 43.5)
+    assert tuple(camera_of(viewer).center[-2:]) == (31.5, 43.5)
     assert outlined(viewer) == 4 * 8
     assert layer.selected_label == 12
     assert viewer.layers.selection.active is layer

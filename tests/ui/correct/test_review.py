@@ -18,6 +18,7 @@ from napari_sartorius.ui.correct.outline_layer import is_overlay
 from napari_sartorius.ui.correct.review_queue import ReviewQueue
 from napari_sartorius.ui.correct.review_section import Onward
 from napari_sartorius.ui.correct.session import CorrectionSession
+from window_hand import camera_of
 
 IOU = np.full(12, 0.9)
 IOU[[3, 6, 9]] = 0.3, 0.5, 0.6  # cells 4, 7 and 10
@@ -40,14 +41,14 @@ def tab(viewer, layer, qtbot):
 def test_the_most_doubtful_comes_first_with_its_reason(tab, viewer):
     assert tab.review.queue.waiting == [4, 7, 10]
     assert tab.review.title.text() == "0 of 3 doubtful cells looked at"
-    viewer.scene.camera.zoom = 0.5
+    camera_of(viewer).zoom = 0.5
     tab.run("review_next")
     assert tab.table.selected == [4]
     assert tab.review.current.key == 4
     assert "predicted IoU 0.30" in tab.review.reason.text()
     assert any(is_overlay(one) and one.data.any() for one in viewer.layers)
-    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (7.5, 43.5))
-    assert viewer.scene.camera.zoom * 8 == pytest.approx(40)  # eight pixels are hard to judge
+    np.testing.assert_allclose(camera_of(viewer).center[-2:], (7.5, 43.5))
+    assert camera_of(viewer).zoom * 8 == pytest.approx(40)  # eight pixels are hard to judge
     tab.review.next()
     assert tab.review.current.key == 7
     tab.review.previous()

@@ -14,6 +14,7 @@ from napari_sartorius.ui.correct.edited_layer import why_not_correctable
 from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import go_to, shown_plane, to_pixels
 from napari_sartorius.ui.correct.table_filter import matching
+from window_hand import camera_of
 
 
 def table_of(layer):
@@ -279,7 +280,7 @@ def test_places_follow_scale_and_position():
     )
     go_to(viewer, layer, (3,), 10, 20)
     assert shown_plane(viewer, layer) == (3,)
-    assert tuple(viewer.scene.camera.center[-2:]) == (6.0, 12.0)
+    assert tuple(camera_of(viewer).center[-2:]) == (6.0, 12.0)
     assert to_pixels(layer, (12.0, 6.0, 12.0)) == (10.0, 20.0)
     viewer.dims.order = (1, 0, 2)
     assert shown_plane(viewer, layer) is None

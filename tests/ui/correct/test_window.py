@@ -13,7 +13,7 @@ from napari_sartorius.ui.correct import outline_layer, pixel_watch
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.label_colours import apply_colormap, build_colormap
 from napari_sartorius.ui.settings import Preferences
-from window_hand import Canvas
+from window_hand import Canvas, camera_of
 
 
 @pytest.fixture
@@ -127,8 +127,8 @@ def test_outlines_look_the_same_where_only_they_are_looked_up(opened, monkeypatc
         for labels in chosen:
             tab.select(labels)
             pictures.append(viewer.screenshot(flash=False))
-        viewer.scene.camera.zoom *= 1.7
-        viewer.scene.camera.center = (0, 12, 20)
+        camera_of(viewer).zoom *= 1.7
+        camera_of(viewer).center = (0, 12, 20)
         tab.select([])  # moved while nothing was drawn
         tab.select([7])
         return [*pictures, viewer.screenshot(flash=False)]
