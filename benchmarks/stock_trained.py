@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.stock import stock_mask_rcnn
@@ -114,15 +114,10 @@ def main() -> None:
     parser.add_argument("--deep-steps", type=int, default=100)
     options = parser.parse_args()
     data = write_scenes(RUNS / "stock-scenes")
-    train(data, RUNS / "stock-50", configuration(50, options.steps, None), _Said())
-    start = deepened(RUNS / "stock-50" / "model", RUNS / "stock-101-start")
-    train(data, RUNS / "stock-101", configuration(101, options.deep_steps, str(start)), _Said())
-
-
-class _Said(Monitor):
-    def notice(self, text: str) -> None:
-        """Print."""
-        print(text, flush=True)
+    with ConsoleMonitor() as monitor:
+        train(data, RUNS / "stock-50", configuration(50, options.steps, None), monitor)
+        start = deepened(RUNS / "stock-50" / "model", RUNS / "stock-101-start")
+        train(data, RUNS / "stock-101", configuration(101, options.deep_steps, str(start)), monitor)
 
 
 if __name__ == "__main__":

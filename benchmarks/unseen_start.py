@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sartorius.core.progress import Monitor
+from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.run import train
@@ -43,12 +43,6 @@ def configuration(steps: int) -> TrainConfig:
     return TrainConfig.model_validate(told)
 
 
-class _Said(Monitor):
-    def notice(self, message: str) -> None:
-        """Print."""
-        print(message, flush=True)
-
-
 def main() -> None:
     """Train, or go on."""
     parser = argparse.ArgumentParser(
@@ -58,7 +52,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     options = parser.parse_args()
     images = read_coco(options.data / "dsb2018" / "annotations.json").select(is_fluorescence)
-    train(images, FLUORESCENCE.parent, configuration(options.steps), _Said())
+    with ConsoleMonitor() as monitor:
+        train(images, FLUORESCENCE.parent, configuration(options.steps), monitor)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from napari_sartorius.core.progress import Monitor
+from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.samples.nuclei import CATEGORIES, nuclei_scene
 from napari_sartorius.training.config import TrainConfig
@@ -31,12 +31,6 @@ SHARE = 0.25
 NEW_WEIGHT = 0.62
 """Of four averages this finds as much in the data as before; the table is in the README here."""
 _PICTURES, _SIDE = 120, 384
-
-
-class _Said(Monitor):
-    def notice(self, message: str) -> None:
-        """Print."""
-        print(message, flush=True)
 
 
 def write_pictures(folder: Path) -> CocoDataset:
@@ -80,7 +74,8 @@ def main() -> None:
     further = FurtherImages(write_pictures(options.run.parent / "immunostained"), lambda _: SHARE)
     config = TrainConfig.model_validate_json(CONFIG.read_text())
     start = find_single(str(config.initial_weights)).load_network().state_dict()
-    train(options.data, options.run, config, _Said(), further=[further])
+    with ConsoleMonitor() as monitor:
+        train(options.data, options.run, config, monitor, further=[further])
     average(options.run, start)
 
 

@@ -132,7 +132,7 @@ class RunPanel(QWidget):
         text = f"{stage[:1].upper()}{stage[1:]} · {fraction:.0%}"
         if seconds_left is not None and seconds_left >= 1.0:
             text += f" · about {duration(seconds_left)} left"
-        # one frame for both: a bar that is seen paints itself at every figure
+        # a bar that is seen would paint itself at once, and again with the text
         self.setUpdatesEnabled(False)
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(round(min(max(fraction, 0.0), 1.0) * _STEPS))
