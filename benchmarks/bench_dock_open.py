@@ -14,25 +14,38 @@ _ROUNDS = 9
 _OPEN = """
 import sys, time
 import napari
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QApplication
 from npe2 import PluginManager
 PluginManager.instance().discover()  # as the Plugins menu did before anybody could choose the dock
 viewer = napari.Viewer(show=True)
 QApplication.processEvents()
+class Painted(QObject):
+    seen = False
+    def eventFilter(self, target, event):
+        self.seen = self.seen or event.type() == QEvent.Type.Paint
+        return False
+painted = Painted()
 start = time.perf_counter()
 if {ours}:
     from napari_sartorius.ui.dock import SartoriusDock
     widget = SartoriusDock(viewer)
+    inside = widget.tabs
 else:
     from magicgui import magicgui
     @magicgui(call_button="Run")
     def widget(): ...
+    inside = widget.call_button.native
+inside.installEventFilter(painted)
 viewer.window.add_dock_widget(widget, name="dock", area="right")
-QApplication.processEvents()
-drawn = time.perf_counter() - start
-while {ours} and not widget.tabs.count():
+while not painted.seen:
     QApplication.processEvents()
-QApplication.processEvents()
+drawn = time.perf_counter() - start
+while True:  # until the window rests
+    painted.seen = False
+    QApplication.processEvents()
+    if not painted.seen:
+        break
 print(drawn, time.perf_counter() - start)
 assert "torch" not in sys.modules
 viewer.close()
@@ -40,7 +53,7 @@ viewer.close()
 
 
 def open_once(ours: bool) -> tuple[float, float]:
-    """Seconds, in a new process, from asking for the dock to its frame and to its controls."""
+    """Seconds, in a new process, from asking for the dock to seeing it and to the window's rest."""
     # an installed package comes with its byte code; a fresh checkout gets it in the first round
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     run = subprocess.run(
@@ -52,8 +65,8 @@ def open_once(ours: bool) -> tuple[float, float]:
     )
     if run.returncode:
         raise RuntimeError(run.stderr[-2000:])
-    frame, controls = run.stdout.split()[-2:]
-    return float(frame), float(controls)
+    seen, rest = run.stdout.split()[-2:]
+    return float(seen), float(rest)
 
 
 def main() -> None:
@@ -65,7 +78,7 @@ def main() -> None:
         for ours in (False, True):
             times[ours].append(open_once(ours))
     rows = []
-    for column, what in enumerate(("until its frame is drawn", "until all controls are there")):
+    for column, what in enumerate(("until it is drawn", "until nothing is drawn any more")):
         mine = statistics.median(pair[column] for pair in times[True])
         empty = statistics.median(pair[column] for pair in times[False])
         rows.append(
@@ -76,8 +89,7 @@ def main() -> None:
         "Opening the dock",
         "From asking for the dock to seeing it, imports included, in an open viewer; median of "
         f"{_ROUNDS} new processes each, with byte code compiled beforehand as by pip. The other "
-        "side is a magicgui function without arguments. The dock draws its frame first, then what "
-        "is inside.",
+        "side is a magicgui function without arguments.",
         rows,
     )
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import numpy as np
+from qtpy.QtCore import QEvent, QObject
 
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.settings import Preferences
@@ -40,22 +41,33 @@ def test_loads_the_model_while_the_user_looks_around(dock, viewer, client):
     assert client.warmed == ["second"]
 
 
-def test_is_empty_until_shown_and_then_fills_itself(window, client, card_maker, qtbot):
+def test_is_filled_before_it_is_first_drawn(window, client, card_maker, qtbot):
     dock = SartoriusDock(window, client, [card_maker()], Preferences())
-    window.window.add_dock_widget(dock)
+    tabs_when_painted = []
+
+    class Painted(QObject):
+        def eventFilter(self, target, event):
+            if event.type() == QEvent.Type.Paint:
+                tabs_when_painted.append(dock.tabs.count())
+            return False
+
+    painted = Painted()
+    dock.tabs.installEventFilter(painted)
     assert dock.tabs.count() == 0
+    window.window.add_dock_widget(dock)
     dock.show()
     dock.parent().show()
     window.window._qt_window.show()
-    qtbot.waitUntil(lambda: dock.tabs.count() == 6)
+    qtbot.waitUntil(lambda: bool(tabs_when_painted))
+    assert tabs_when_painted[0] == 6
     dock.shut_down()
 
 
-def test_closed_before_it_was_filled_starts_nothing(viewer, client, qtbot):
+def test_closed_before_it_was_shown_starts_nothing(viewer, client, qtbot):
     dock = SartoriusDock(viewer, client, [], Preferences())
-    qtbot.addWidget(dock)
     dock.shut_down()
-    qtbot.wait(80)
+    qtbot.addWidget(dock)
+    dock.show()
     assert dock.tabs.count() == 0
 
 

@@ -8,8 +8,7 @@ few per cent. Heads cost more where there are more cells, so the factor is a rou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_sartorius.zoo.summary import CardSummary
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from napari_sartorius.zoo.ensemble_card import EnsembleCard, PassCard
 
 
-@dataclass(frozen=True)
-class PresetCost:
+class PresetCost(NamedTuple):
     """What one image costs.
 
     Attributes

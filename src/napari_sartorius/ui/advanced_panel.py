@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.rescale import choose_scale
-from napari_sartorius.ui.forms import Choice, add_row, button, new_form, quiet, under_field
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import add_row, button, new_form, quiet, under_field
 from napari_sartorius.ui.spins import OptionalSpin
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sartorius.ui.forms import Choice, add_row, new_form, quiet, under_field
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import add_row, new_form, quiet, under_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The dock "Sartorius", which napari makes when the user opens it from the menu.
 
-It appears at once, is filled as soon as it was drawn, and starts its worker process after that:
-nobody waits for imports to see that the click had an effect.
+It is filled when it is shown for the first time, when it lies in its window already, so that Qt
+styles and draws everything once; its worker process starts after that.
 """
 
 from __future__ import annotations
@@ -78,9 +78,6 @@ class SartoriusDock(QWidget):
         self._probe = QTimer(self)
         self._probe.setSingleShot(True)
         self._guard = CloseGuard(self._would_lose_a_run, self)
-        self._filling = QTimer(self)
-        self._filling.setSingleShot(True)
-        self._filling.timeout.connect(self._fill)
 
     @property
     def segment(self) -> SegmentTab:
@@ -117,7 +114,6 @@ class SartoriusDock(QWidget):
         if self._stopped:
             return
         self._stopped = True
-        self._filling.stop()
         self._guard.stop()
         if self._segment is None or self._bridge is None:
             return
@@ -129,11 +125,10 @@ class SartoriusDock(QWidget):
         self._bridge.close()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Fill the tabs as soon as the dock was first drawn."""
+        """Fill the tabs before the dock is first drawn."""
         super().showEvent(event)
         self._guard.watch(self)
-        if self._segment is None and not self._stopped:
-            self._filling.start(0)  # Qt draws before it runs timers
+        self._fill()
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Notice that napari took the widget out of its window: the dock was closed."""

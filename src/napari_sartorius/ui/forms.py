@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QVBoxLayout,
     QWidget,
 )
@@ -26,11 +22,10 @@ from napari_sartorius.ui.tooltips import tooltip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qtpy.QtGui import QEnterEvent, QPaintEvent, QResizeEvent, QWheelEvent
+    from qtpy.QtGui import QEnterEvent, QResizeEvent
 
 _GUESS_WIDTH = 240  # before the first layout
 _NARROWEST = 60
-_TEXT_MARGIN = 4
 
 
 def new_form() -> QFormLayout:
@@ -212,51 +207,3 @@ class Fold(QWidget):
         self.switch.setText(f"{'▾' if is_open else '▸'}  {self._title}")
         if is_open or self._content is not None:
             self.content.setVisible(is_open)
-
-
-class Choice(QComboBox):
-    """A combo box that does not widen the dock and that ignores the wheel until it is clicked.
-
-    Turning the wheel over a scrolling panel must scroll it, not change what is under the pointer.
-    """
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        """Pass the wheel on to the scroll area unless the box has the focus."""
-        if event is None:
-            return
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Paint the box with a long entry shortened by an ellipsis, where Qt would cut it."""
-        painter = QStylePainter(self)
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        field = self.style().subControlRect(
-            QStyle.ComplexControl.CC_ComboBox,
-            option,
-            QStyle.SubControl.SC_ComboBoxEditField,
-            self,
-        )
-        option.currentText = self.fontMetrics().elidedText(
-            option.currentText, Qt.TextElideMode.ElideRight, field.width() - _TEXT_MARGIN
-        )
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-
-    def select_data(self, data: object) -> bool:
-        """Select the entry with this data; returns False and changes nothing when there is none."""
-        for position in range(self.count()):
-            if self.itemData(position) == data:
-                self.setCurrentIndex(position)
-                return True
-        return False

@@ -9,8 +9,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.ui import image_source
+from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.forms import (
-    Choice,
     add_row,
     button,
     heading,

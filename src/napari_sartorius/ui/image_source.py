@@ -7,8 +7,7 @@ rest of the room can speak of planes (Y, X) or (Y, X, 3) and of the transform of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -113,8 +112,7 @@ def current_index(layer: Image, point: tuple[float, ...]) -> tuple[int, ...]:
     )
 
 
-@dataclass(frozen=True)
-class PlaneChoice:
+class PlaneChoice(NamedTuple):
     """Which part of the layer a run is about.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Signal
 
-from napari_sartorius.ui.forms import Choice
+from napari_sartorius.ui.choice import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_sartorius.inference.cost import preset_cost
+from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.forms import (
-    Choice,
     add_row,
     heading,
     new_form,

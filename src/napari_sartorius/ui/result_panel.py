@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.ui.forms import Choice, add_row, button, heading, new_form, quiet, rule
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import add_row, button, heading, new_form, quiet, rule
 from napari_sartorius.ui.layer_choice import LayerChoice
 from napari_sartorius.ui.layer_writer import OPACITY
 from napari_sartorius.ui.result_view import ResultView, is_result

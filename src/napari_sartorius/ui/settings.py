@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PLUGIN = "napari-sartorius"
 SECTION = "segment"
@@ -19,8 +19,7 @@ KEYS_SECTION = "keys"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Preferences:
+class Preferences(NamedTuple):
     """What the dock starts with.
 
     Parameters
@@ -103,7 +102,7 @@ def _ask_napari() -> Preferences:
         return Preferences()
     try:
         section = getattr(get_plugin_settings(PLUGIN), SECTION)
-        return _preferences({name: getattr(section, name) for name in vars(Preferences())})
+        return _preferences({name: getattr(section, name) for name in Preferences._fields})
     except (AttributeError, KeyError, ValueError) as error:
         # the manifest is not registered, or an older one without this section is
         logger.debug("no preferences for %s: %s", PLUGIN, error)

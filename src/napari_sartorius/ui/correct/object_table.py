@@ -19,10 +19,11 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleRangeSlider
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.correct.table_filter import matching
 from napari_sartorius.ui.correct.table_model import ObjectTableModel
 from napari_sartorius.ui.correct.whole_rows import WholeRows
-from napari_sartorius.ui.forms import Choice, button, quiet
+from napari_sartorius.ui.forms import button, quiet
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
 

@@ -15,8 +15,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.correct.tools import REVIEW, TOOLS, shown_key
-from napari_sartorius.ui.forms import Choice, button
+from napari_sartorius.ui.forms import button
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
 

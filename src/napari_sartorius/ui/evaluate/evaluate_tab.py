@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.evaluate.compared import Compared, compare
 from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.evaluate.likely_layers import FoundLayer
@@ -22,15 +23,7 @@ from napari_sartorius.ui.evaluate.sides import (
 from napari_sartorius.ui.evaluate.truth_choice import TruthChoice
 from napari_sartorius.ui.evaluate.truth_file import candidates
 from napari_sartorius.ui.evaluate.wording import left_out
-from napari_sartorius.ui.forms import (
-    Choice,
-    add_row,
-    button,
-    heading,
-    new_form,
-    quiet,
-    set_row_visible,
-)
+from napari_sartorius.ui.forms import add_row, button, heading, new_form, quiet, set_row_visible
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
 

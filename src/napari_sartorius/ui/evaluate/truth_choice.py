@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.evaluate.likely_layers import TruthLayer
-from napari_sartorius.ui.forms import Choice, button
+from napari_sartorius.ui.forms import button
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,7 +26,8 @@ from napari_sartorius.core.progress import Cancelled, Monitor
 from napari_sartorius.io.exporting import EXPORT_FORMATS, export_dataset
 from napari_sartorius.io.project import project_dataset
 from napari_sartorius.io.project.records import NAMESPACE
-from napari_sartorius.ui.forms import Choice, add_row, button, new_form, quiet
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import add_row, button, new_form, quiet
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:

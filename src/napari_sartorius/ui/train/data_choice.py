@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import Choice, button, quiet
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import button, quiet
 from napari_sartorius.ui.train.layer_pairs import LayerPairs
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_dataset import CocoDataset
 from napari_sartorius.io.layer_table import OVERLAY_KEY, layer_memory
 from napari_sartorius.ui import image_source
-from napari_sartorius.ui.forms import Choice, quiet
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import quiet
 from napari_sartorius.ui.image_panel import is_image
 from napari_sartorius.ui.layer_writer import METADATA_KEY
 from napari_sartorius.ui.result_view import provenance

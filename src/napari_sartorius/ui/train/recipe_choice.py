@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sartorius.ui.forms import Choice
+from napari_sartorius.ui.choice import Choice
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

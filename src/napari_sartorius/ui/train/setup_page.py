@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QFrame, QLineEdit, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import (
-    Choice,
-    add_row,
-    button,
-    heading,
-    new_form,
-    quiet,
-    rule,
-    under_field,
-)
+from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.forms import add_row, button, heading, new_form, quiet, rule, under_field
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.train.data_choice import DataChoice
