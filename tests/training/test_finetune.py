@@ -18,6 +18,8 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.engine.context import WorkerContext
 from napari_sartorius.engine.train_jobs import FineTuneJob
+from napari_sartorius.inference.config import SegmentConfig
+from napari_sartorius.inference.segmenter import Segmenter
 from napari_sartorius.io.coco import CocoDataset, CocoImage
 from napari_sartorius.io.project import create_project
 from napari_sartorius.io.project.model_run import edit_of_run
@@ -27,10 +29,10 @@ from napari_sartorius.training.finetune import (
     FineTuned,
     finetune,
     finetune_config,
-    in_terms_of,
 )
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.run_files import STOP_FILE
+from napari_sartorius.training.terms import in_terms_of
 from napari_sartorius.zoo import ModelBundle, find_bundle
 from tiny_models import save_tiny_bundle
 
@@ -165,6 +167,37 @@ def test_categories_that_do_not_occur_are_left_out(
     assert card.category_names == ["big", "small"]
 
 
+def test_a_new_kind_is_learnt_beside_those_that_the_model_knows(
+    tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
+) -> None:
+    dataset = _dataset(tmp_path, 2)
+    dataset.categories[0] = Category(7, "disc", "#112233")
+    heard: list[str] = []
+
+    class Listener(Monitor):
+        def notice(self, message: str) -> None:
+            heard.append(message)
+
+    learnt = tiny_config.architecture.model_copy(update={"num_classes": 3})
+    config = _quick(tiny_config, architecture=learnt, replay=ReplayConfig(generated=0))
+    result = finetune(start, dataset, tmp_path / "run", config=config, monitor=Listener())
+    assert any(line.startswith("disc is new to the model") for line in heard)
+    card = result.bundle.card
+    assert card.category_names == ["big", "small", "disc"]
+    assert card.categories[:2] == start.card.categories
+    assert card.categories[2].colour == "#112233"
+    assert not card.one_category_per_image
+    assert result.after > 0.1
+    found = Segmenter(result.bundle, SegmentConfig(device="cpu", min_score=0.1)).segment(
+        np.asarray(Image.open(tmp_path / "0.png"))
+    )
+    assert 2 in found.instances.categories
+    # a configuration that shall not keep what the model knew has the new kinds only
+    forget = _quick(tiny_config, steps=1, validate_every=1, replay=None)
+    alone = finetune(start, dataset, tmp_path / "alone", config=forget).bundle.card
+    assert alone.category_names == ["disc", "small"]
+
+
 def test_what_is_no_better_is_the_start_itself(
     tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
 ) -> None:
@@ -195,7 +228,10 @@ def test_a_model_keeps_its_categories_where_it_has_those_that_occur(tmp_path: Pa
     assert same.category_names == ["big", "small", "other"]
     assert same.instances[1].categories.tolist() == [1, 0, 1, 1, 0, 0, 1]
     assert same.categories[1] == dataset.categories[1]
-    other = in_terms_of(dataset, ["big"])
+    more = in_terms_of(dataset, ["old", "big"])
+    assert more.category_names == ["old", "big", "small"]
+    assert more.instances[1].categories.tolist() == [2, 1, 2, 2, 1, 1, 2]
+    other = in_terms_of(dataset, ["big"], keep=False)
     assert other.category_names == ["small", "big"]
     assert other.instances[1].categories.tolist() == [0, 1, 0, 0, 1, 1, 0]
     assert dataset.instances[1].categories.tolist() == [1, 2, 1, 1, 2, 2, 1]

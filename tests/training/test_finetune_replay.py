@@ -174,3 +174,6 @@ def test_old_images_with_other_categories_are_refused(
     with pytest.raises(UserError, match=r"yeast, debris.*same categories"):
         old_images(replay, tiny_config, ["big", "small"], Monitor())
     assert old_images(ReplayConfig(), tiny_config, ["big"], Monitor()) == []
+    # kinds that come first among those that are learnt are fine
+    more = ["yeast", "debris", "new"]
+    assert old_images(replay, tiny_config, more, Monitor()) == []

@@ -183,21 +183,33 @@ class FineTuneJob:
             When there is no such model, or the recipe cannot be read.
         """
         from napari_sartorius.training.config import TrainConfig
-        from napari_sartorius.training.finetune import finetune_config, in_terms_of
+        from napari_sartorius.training.finetune import finetune_config
         from napari_sartorius.training.recipe_file import with_recipe
+        from napari_sartorius.training.terms import in_terms_of
 
         start = find_single(self.model)
-        dataset = in_terms_of(dataset, start.card.category_names)
+
+        def in_terms(keep: bool) -> CocoDataset:
+            return in_terms_of(dataset, start.card.category_names, keep=keep)
+
         if self._settings.is_file():
-            return start, dataset, TrainConfig.read(self._settings)
-        config = finetune_config(start.card, dataset.category_names, self.effort)
-        if self.recipe is not None:
-            config = with_recipe(config, self.recipe)
+            config = TrainConfig.read(self._settings)
+            return start, in_terms(config.replay is not None), config
+
+        def configured(names: list[str]) -> TrainConfig:
+            usual = finetune_config(start.card, names, self.effort)
+            return usual if self.recipe is None else with_recipe(usual, self.recipe)
+
+        terms = in_terms(True)
+        config = configured(terms.category_names)
+        if config.replay is None:  # it shall know these cells and nothing else
+            terms = in_terms(False)
+            config = configured(terms.category_names)
         changes: dict[str, Any] = {"device": self.device}
         cores = psutil.cpu_count(logical=False) or 1
         if config.threads is None and cores > 2:
             changes["threads"] = cores - 1  # one for the viewer and what else is going on
-        return start, dataset, config.model_copy(update=changes)
+        return start, terms, config.model_copy(update=changes)
 
     @property
     def _settings(self) -> Path:

@@ -12,10 +12,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
 import torch
 
-from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.nn.build import refuse_untrainable
@@ -26,6 +24,7 @@ from napari_sartorius.training.finetune_images import new_images, with_old_image
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
+from napari_sartorius.training.new_kinds import knowing_all
 from napari_sartorius.training.place import Place
 from napari_sartorius.training.provenance import learnt_images, total_corrected
 from napari_sartorius.training.pull import Pull
@@ -37,6 +36,7 @@ from napari_sartorius.training.replay import (
 )
 from napari_sartorius.training.run_files import STOP_FILE
 from napari_sartorius.training.step import arithmetic_of
+from napari_sartorius.training.terms import in_terms_of
 from napari_sartorius.training.validate import ValidationResult, validate
 from napari_sartorius.training.zoom import zoomed
 from napari_sartorius.zoo import ModelBundle, save_bundle
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from napari_sartorius.training.fit import FitResult, ValidationEvent
     from napari_sartorius.zoo.learnt_from import Kept
 
-__all__ = ["BUDGETS", "Effort", "FineTuned", "finetune", "finetune_config", "in_terms_of"]
+__all__ = ["BUDGETS", "Effort", "FineTuned", "finetune", "finetune_config"]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ def finetune(
     recipe: Literal["quick", "thorough", "own"] = (
         effort if config is None or budget is not None else "own"
     )
-    terms = in_terms_of(dataset, start.card.category_names)
+    keep = config is None or config.replay is not None
+    terms = in_terms_of(dataset, start.card.category_names, keep=keep)
     if config is None or config.architecture.num_classes == len(terms.categories):
         dataset = terms
     config = config or finetune_config(start.card, dataset.category_names, effort)
@@ -174,9 +175,11 @@ def finetune(
         sides=(config.train_split, config.validation_split),
     )
     sides = new_images(dataset, config, monitor)
+    names = dataset.category_names
     network = start.load_network(str(arithmetic_of(config)[0]))
+    sides = with_old_images(sides, start, network, config, names, monitor)
+    network = knowing_all(names, start.card, network, config, sides.training, monitor)
     initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
-    sides = with_old_images(sides, start, network, config, dataset.category_names, monitor)
     folder.mkdir(parents=True, exist_ok=True)
     plan = read_plan(folder) or make_plan(
         folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
@@ -287,38 +290,3 @@ def _blend(
         found[Blend(share, new.score, old)] = new
     chosen = choose_blend(list(found), before, replay.give_up)
     return chosen, found[chosen]
-
-
-def in_terms_of(dataset: CocoDataset, names: list[str]) -> CocoDataset:
-    """The same objects with the categories of a model where it has all that occur.
-
-    Categories of which there is no object teach nothing; a model that is trained further keeps its
-    own, so that its last layers need not begin anew.
-
-    Parameters
-    ----------
-    dataset
-        Corrected images.
-    names
-        The model's categories in order.
-    """
-    used = {
-        dataset.category_names[number]
-        for instances in dataset.instances.values()
-        for number in np.unique(instances.categories).tolist()
-    }
-    by_name = {category.name: category for category in dataset.categories}
-    if used <= set(names):
-        wanted = names
-    else:
-        wanted = [name for name in dataset.category_names if name in used]
-    kinds = [
-        by_name.get(name) or Category(1000 + n, name, default_colour(n))
-        for n, name in enumerate(wanted)
-    ]
-    place = np.array([wanted.index(n) if n in wanted else -1 for n in dataset.category_names])
-    instances = {
-        key: replace(one, categories=place[one.categories])
-        for key, one in dataset.instances.items()
-    }
-    return replace(dataset, categories=kinds, instances=instances)

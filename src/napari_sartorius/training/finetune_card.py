@@ -32,6 +32,7 @@ def finetuned_card(
     """The card; `thresholds` are the scores by category index that were best for the new cells."""
     names = dataset.category_names
     zoom = learnt_from.zoom
+    known = {category.name: category for category in start.categories}
     areas = np.concatenate([one.masks.area() for one in dataset.instances.values()])
     diameter = float(np.sqrt(np.median(areas[areas > 0]) * 4 / np.pi))
     count, cells = len(dataset), learnt_from.cells
@@ -40,9 +41,11 @@ def finetuned_card(
         "title": name,
         "description": f"{start.title}, trained further on {count} corrected images.",
         "categories": tuple(
-            CategoryCard(name=category.name, colour=category.colour)
+            known.get(category.name) or CategoryCard(name=category.name, colour=category.colour)
             for category in dataset.categories
         ),
+        "one_category_per_image": start.one_category_per_image
+        and all(len(np.unique(one.categories)) <= 1 for one in dataset.instances.values()),
         "cell_diameter": round(diameter * zoom, 1),
         "image_diameter": None if abs(zoom - 1) < _SAME else round(diameter, 1),
         "input_size": None,

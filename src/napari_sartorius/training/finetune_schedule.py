@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from napari_sartorius.training.augment.config import AugmentConfig
 from napari_sartorius.training.config import FreezeConfig, ReplayConfig, TrainConfig
+from napari_sartorius.training.last_layers import knows_the_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,7 @@ def finetune_config(card: ModelCard, category_names: Sequence[str], effort: Effo
         train_split=None,
         validate_every=every,
         patience=schedule.patience,
-        # One kind of cell is one kind of cell, whatever it is called.
-        validate_first=card.category_names == names or len(card.categories) == len(names) == 1,
+        validate_first=knows_the_first(card.category_names, names),
         checkpoint_every=every,
         # With the statistics of a few new crops a network loses its old kinds at once.
         freeze=FreezeConfig(statistics=True),

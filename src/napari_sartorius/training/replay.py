@@ -20,6 +20,7 @@ import torch
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.data import pack_dataset
+from napari_sartorius.training.last_layers import knows_the_first
 from napari_sartorius.training.mixture import MixtureSampling, constant_share
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def old_images(
     config
         Normalisation and channels.
     names
-        The categories of the training, in order.
+        The categories of the training, in order; those of the images come first among them.
     monitor
         Progress and cancel.
 
@@ -63,7 +64,7 @@ def old_images(
     if any(image.extra.get("split") == "train" for image in dataset.images):
         dataset = dataset.split("train")
     theirs = dataset.category_names
-    if len(theirs) != len(names) or (len(names) > 1 and theirs != list(names)):
+    if not knows_the_first(theirs, names):
         raise UserError(
             f"the images to replay in {replay.data} show {', '.join(theirs)}, the training is of "
             f"{', '.join(names)}: give images with the same categories, or train without replay "

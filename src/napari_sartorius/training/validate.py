@@ -88,7 +88,7 @@ def validate(
     for image in images:
         monitor.check()
         truth = Instances.from_masks(image.masks, categories=image.categories)
-        cases.append((truth, _predict(network, image, device, dtype)))
+        cases.append((truth, predict(network, image, device, dtype)))
     searched = search_thresholds(
         cases, scores=_SCORES, sizes=(_SMALLEST_MASK,), same_category=one_type
     )
@@ -111,9 +111,11 @@ def _counting(truth: Instances, found: Instances) -> Instances:
     return found[np.isin(found.categories, truth.categories)] if len(truth) else found
 
 
-def _predict(
+@torch.inference_mode()
+def predict(
     network: Network, image: AnnotatedImage, device: torch.device, dtype: torch.dtype
 ) -> Instances:
+    """What a network in evaluation mode finds in an image, from the lowest score of interest on."""
     size = (image.pixels.shape[0], image.pixels.shape[1])
     tensor = _pad(image.pixels, network.size_divisibility)
     tensor = tensor.to(device, memory_format=torch.channels_last)

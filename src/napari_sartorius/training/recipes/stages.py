@@ -12,7 +12,7 @@ from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.run import train_classifier
 from napari_sartorius.training.data import split_dataset
-from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config, in_terms_of
+from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config
 from napari_sartorius.training.mixture import FurtherImages, in_categories_of
 from napari_sartorius.training.recipes.after_training import (
     join_models,
@@ -34,6 +34,7 @@ from napari_sartorius.training.recipes.schema import (
 )
 from napari_sartorius.training.recipes.settings import checked, share_of, train_config
 from napari_sartorius.training.run import train
+from napari_sartorius.training.terms import in_terms_of
 from napari_sartorius.zoo import AnyBundle, Thresholds, find_bundle, find_single
 from napari_sartorius.zoo.bundle import ModelBundle, single
 from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint

@@ -1,0 +1,55 @@
+"""Corrected cells in terms of the categories that a model has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sartorius.core.categories import Category, default_colour
+
+if TYPE_CHECKING:
+    from napari_sartorius.io.coco import CocoDataset
+
+
+def in_terms_of(dataset: CocoDataset, names: list[str], *, keep: bool = True) -> CocoDataset:
+    """The same objects with the categories of a model, and behind them those that it lacks.
+
+    Categories of which there is no object teach nothing; a model that is trained further keeps its
+    own, so that its last layers need not begin anew. A model of one kind of cell that learns one
+    kind learns what that is called here.
+
+    Parameters
+    ----------
+    dataset
+        Corrected images.
+    names
+        The model's categories in order.
+    keep
+        Whether the model shall know its categories beside new ones; otherwise it knows those that
+        occur and no others, unless it knew all of them.
+    """
+    used = {
+        dataset.category_names[number]
+        for instances in dataset.instances.values()
+        for number in np.unique(instances.categories).tolist()
+    }
+    by_name = {category.name: category for category in dataset.categories}
+    occurring = [name for name in dataset.category_names if name in used]
+    if used <= set(names):
+        wanted = names
+    elif keep and not len(names) == len(used) == 1:
+        wanted = [*names, *(name for name in occurring if name not in names)]
+    else:
+        wanted = occurring
+    kinds = [
+        by_name.get(name) or Category(1000 + n, name, default_colour(n))
+        for n, name in enumerate(wanted)
+    ]
+    place = np.array([wanted.index(n) if n in wanted else -1 for n in dataset.category_names])
+    instances = {
+        key: replace(one, categories=place[one.categories])
+        for key, one in dataset.instances.items()
+    }
+    return replace(dataset, categories=kinds, instances=instances)
