@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
 from napari_sartorius.io.importing import images_in
 from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.nn.classifier import ImageClassifier
 from napari_sartorius.nn.config import ClassifierTrunkConfig, ImageClassifierConfig
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.data import (
@@ -24,6 +25,7 @@ from napari_sartorius.training.classifier.data import (
     type_names,
     typed_by_name,
 )
+from napari_sartorius.training.classifier.fit import ClassifierTrainer
 from napari_sartorius.training.classifier.run import train_classifier
 from napari_sartorius.zoo.combine import combine_bundles
 from tiny_ensembles import categories
@@ -107,6 +109,76 @@ def test_a_stopped_run_goes_on_as_if_it_never_had(taught: ModelBundle, tmp_path:
         torch.testing.assert_close(value, theirs[name], rtol=2e-3, atol=2e-3)
 
 
+def _typed(name: str, label: int, fill: float | None = None) -> TypedImage:
+    rng = np.random.default_rng(label)
+    pixels = rng.normal(label, 0.3, (1, 48, 48)) if fill is None else np.full((1, 48, 48), fill)
+    return TypedImage(name, pixels.astype(np.float16), label)
+
+
+ONE_CHANNEL = SMALL.model_copy(
+    update={
+        "architecture": ImageClassifierConfig(
+            num_classes=2,
+            trunk=ClassifierTrunkConfig(name="resnet10t", in_channels=1),
+            image_size=(48, 48),
+        ),
+        "balance": "image",
+    }
+)
+
+
+def test_an_image_without_numbers_is_left_out_or_ends_the_run_with_its_name(
+    tmp_path: Path,
+) -> None:
+    good = [_typed(f"{n}.png", n % 2) for n in range(12)]
+    broken = _typed("broken.png", 1, float("nan"))
+    config = ONE_CHANNEL.model_copy(update={"batch_size": 2, "steps": 12})
+    listener = Listener()
+    trainer = ClassifierTrainer(config, [*good, broken], good, tmp_path / "once", listener)
+    trainer.fit()
+    told = [line for line in listener.notices if "left out" in line]
+    assert 0 < len(told) < 12 and all("broken.png" in line for line in told)
+    weights = torch.load(tmp_path / "once" / "best.pt")
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    # where every step shows one, it ends after a few
+    trainer = ClassifierTrainer(config, [broken, broken], good, tmp_path / "always", Monitor())
+    with pytest.raises(UserError, match=r"not a number in steps 1 to 5, .* broken.png; .*no weigh"):
+        trainer.fit()
+
+
+def test_without_memory_fewer_images_at_a_time_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, sizes = ImageClassifier.losses, []
+
+    def hungry(self: ImageClassifier, batch: torch.Tensor, targets: Any) -> Any:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(self, batch, targets)
+
+    monkeypatch.setattr(ImageClassifier, "losses", hungry)
+    good = [_typed(f"{n}.png", n % 2) for n in range(4)]
+    listener = Listener()
+    config = ONE_CHANNEL.model_copy(update={"steps": 2})
+    ClassifierTrainer(config, good, good, tmp_path, listener).fit()
+    assert sizes == [4, 2, 2, 2, 2]
+    assert any("accumulates 2 times instead of 1" in line for line in listener.notices)
+
+
+def test_validation_images_that_do_not_fit_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("napari_sartorius.training.classifier.fit.judge", full)
+    good = [_typed(f"{n}.png", n % 2) for n in range(4)]
+    config = ONE_CHANNEL.model_copy(update={"steps": 1})
+    with pytest.raises(UserError, match="validation images do not fit into the memory of cpu"):
+        ClassifierTrainer(config, good, good, tmp_path, Monitor()).fit()
+
+
 def test_types_come_from_file_names(tmp_path: Path) -> None:
     folder = write_unlabelled(tmp_path / "u", ["astro", "cort"], 2)
     Image.fromarray(picture(0, 7)[0]).save(folder / "astros[cereb]_D1-1_Vessel-1.png")
@@ -145,14 +217,18 @@ def test_one_type_is_none_to_tell_apart(tmp_path: Path) -> None:
         train_classifier(data, tmp_path / "run", SMALL)
 
 
+def _labels(sampler: TypedSampler) -> torch.Tensor:
+    return torch.cat([target.labels for step in range(4) for target in sampler.batch(step)[1]])
+
+
 def test_rare_types_are_shown_as_often_as_others() -> None:
     pixels = np.zeros((1, 48, 48), np.float16)
     images = [TypedImage("a", pixels, 0)] * 9 + [TypedImage("b", pixels, 1)]
     config = SMALL.model_copy(update={"batch_size": 64})
-    labels = torch.cat([TypedSampler(images, config).batch(step)[1] for step in range(4)])
+    labels = _labels(TypedSampler(images, config))
     assert 0.35 < labels.float().mean() < 0.65
     plain = config.model_copy(update={"balance": "image"})
-    labels = torch.cat([TypedSampler(images, plain).batch(step)[1] for step in range(4)])
+    labels = _labels(TypedSampler(images, plain))
     assert labels.float().mean() < 0.25
     first, again = (TypedSampler(images, config).batch(3)[0] for _ in range(2))
     torch.testing.assert_close(first, again)

@@ -62,10 +62,6 @@ class ImageClassifier(Network):
         probabilities: Tensor = self(batch).softmax(dim=1)
         return probabilities
 
-    def image_loss(self, batch: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy against the class (B,) int64 of each image."""
-        return functional.cross_entropy(self(batch), labels)
-
     def losses(self, batch: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Loss against the most frequent category among the objects of each image.
 

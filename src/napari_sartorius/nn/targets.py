@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass
@@ -46,6 +50,26 @@ class Target:
             self.bitmap_boxes.to(device),
             self.scale,
         )
+
+
+def whole_image(label: int, size: Sequence[int]) -> Target:
+    """Truth of an image of which only its type is known: one object as large as it, without mask.
+
+    Parameters
+    ----------
+    label
+        0-based.
+    size
+        Height and width in network pixels.
+    """
+    box = [[0, 0, size[1], size[0]]]
+    return Target(
+        torch.tensor(box, dtype=torch.float32),
+        torch.tensor([label]),
+        torch.zeros(0, dtype=torch.uint8),
+        torch.zeros(1, dtype=torch.int64),
+        torch.tensor(box),
+    )
 
 
 def mask_targets(target: Target, boxes: Tensor, objects: Tensor, side: int) -> Tensor:

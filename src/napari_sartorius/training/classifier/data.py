@@ -14,6 +14,7 @@ from torch.nn import functional
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import normalise, to_channels
 from napari_sartorius.io.kaggle import plate_and_well
+from napari_sartorius.nn.targets import whole_image
 from napari_sartorius.training.data import read_annotated
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.nn.targets import Target
     from napari_sartorius.training.classifier.config import ClassifierConfig
 
 
@@ -173,10 +175,14 @@ class TypedSampler:
         weights = 1 / counts[labels] if config.balance == "type" else np.ones(len(labels))
         self._chances = weights / weights.sum()
 
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, C, H, W) float32 and their types (B,) int64."""
-        rng = np.random.default_rng((self._config.seed, step))
-        chosen = rng.choice(len(self._images), self._config.batch_size, p=self._chances)
+    def names(self, step: int) -> list[str]:
+        """File names of the images of a step, one per image of its batch."""
+        return [self._images[i].name for i in self._chosen(self._random(step))]
+
+    def batch(self, step: int) -> tuple[torch.Tensor, list[Target]]:
+        """Images (B, C, H, W) float32, and B targets that say the type of each."""
+        rng = self._random(step)
+        chosen = self._chosen(rng)
         images = [self._changed(self._images[i].pixels, rng) for i in chosen]
         size = self._config.architecture.image_size or images[0].shape[1:]
         if any(tuple(image.shape[1:]) != tuple(size) for image in images):
@@ -184,8 +190,14 @@ class TypedSampler:
                 functional.interpolate(image[None], size=size, mode="bilinear")[0]
                 for image in images
             ]
-        labels = torch.tensor([self._images[i].label for i in chosen])
-        return torch.stack(images), labels
+        batch = torch.stack(images)
+        return batch, [whole_image(self._images[i].label, batch.shape[2:]) for i in chosen]
+
+    def _random(self, step: int) -> np.random.Generator:
+        return np.random.default_rng((self._config.seed, step))
+
+    def _chosen(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        return rng.choice(len(self._images), self._config.batch_size, p=self._chances)
 
     def _changed(self, pixels: NDArray[np.float16], rng: np.random.Generator) -> torch.Tensor:
         """Flipped, turned, zoomed, brighter or darker."""

@@ -13,13 +13,15 @@ from torch import nn
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.inference.device import choose_device
+from napari_sartorius.inference.memory import is_out_of_memory
 from napari_sartorius.io.atomic import remove_leftovers, write_text
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.training.average import WeightAverage
+from napari_sartorius.training.bad_steps import BadSteps
 from napari_sartorius.training.checkpoint import BROKEN, Checkpoints, Progress
 from napari_sartorius.training.classifier.data import TypedSampler
 from napari_sartorius.training.curve_file import write_curve
-from napari_sartorius.training.optimiser import learning_rate, make_optimiser
+from napari_sartorius.training.distributed import Group
+from napari_sartorius.training.optimiser import learning_rate
 from napari_sartorius.training.requests import Requests
 from napari_sartorius.training.run_files import (
     BEST_FILE,
@@ -27,7 +29,7 @@ from napari_sartorius.training.run_files import (
     CURVE_FILE,
     MODEL_FOLDER,
 )
-from napari_sartorius.training.step import arithmetic
+from napari_sartorius.training.step import TrainingStep, arithmetic
 from napari_sartorius.training.weights import transfer_weights
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from napari_sartorius.training.classifier.config import ClassifierConfig
     from napari_sartorius.training.classifier.data import TypedImage
 
-_MOST_BAD_STEPS = 20
 # Images that validate at once; the result does not depend on it.
 _AT_ONCE = 16
 
@@ -139,11 +140,14 @@ class ClassifierTrainer:
         if initial is not None:
             monitor.notice(transfer_weights(self.network, initial).sentence())
         self.network.to(self.device)
-        self.average = WeightAverage(self.network, config.ema)
         self._shared = config.train_config()
-        self.optimiser = make_optimiser(self.network, self._shared)
+        self.step = TrainingStep(
+            self.network, self._shared, self.device, self.dtype, Group(), monitor
+        )
         self.sampler = TypedSampler(training, config)
         self.progress = Progress()
+        self._saved: int | None = None
+        self._bad_steps = BadSteps(self.sampler.names, monitor)
         self._checkpoints = Checkpoints(folder, monitor)
         self._requests = Requests(folder, monitor)
 
@@ -159,13 +163,11 @@ class ClassifierTrainer:
         if state is None:
             return False
         try:
-            self.network.load_state_dict(state["network"])
-            self.average.network.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            torch.set_rng_state(state["random"])
+            self.step.load(state)
             self.progress = Progress(**state["progress"])
         except BROKEN as error:
             raise self._checkpoints.unusable(error) from error
+        self._saved = self.progress.step
         return True
 
     def fit(self) -> Path:
@@ -173,47 +175,27 @@ class ClassifierTrainer:
         config, progress = self.config, self.progress
         write_text(self.folder / CONFIG_FILE, config.model_dump_json(indent=1))
         stopped = progress.validations_since_best >= config.patience
-        bad = 0
         while progress.step < config.steps and not stopped:
             self.monitor.check()
             began = time.perf_counter()
-            loss = self._step()
-            bad = bad + 1 if loss is None else 0
-            if bad >= _MOST_BAD_STEPS:
-                raise UserError(
-                    f"the loss was not a number {bad} times in a row; lower the learning rate"
-                )
-            losses = {} if loss is None else {"type": loss}
-            progress.add_step(losses, time.perf_counter() - began)
+            outcome = self.step.run(progress.step, *self.sampler.batch(progress.step))
+            progress.add_step(outcome.losses, time.perf_counter() - began)
+            self._bad_steps.note(progress.step - 1, outcome, self._saved)
             words = f"training, step {progress.step} of {config.steps}"
             self.monitor.progress(words, progress.step / config.steps)
             self._requests.wait_while_paused(progress.step, self._save)
             asked = self._requests.stop_asked()
-            if progress.step % config.validate_every == 0 or progress.step == config.steps or asked:
+            if progress.step == config.steps or asked:
                 stopped = self._validate() or asked
+            elif self._bad_steps.in_doubt:
+                continue  # what is on the disk stays the place to go on from
+            elif progress.step % config.validate_every == 0:
+                stopped = self._validate()
             elif progress.step % config.checkpoint_every == 0:
                 self._save()
         self._checkpoints.finish()
         self._requests.forget_stop()
         return self.folder / BEST_FILE
-
-    def _step(self) -> float | None:
-        """One optimiser step; None when the loss was not finite and nothing was changed."""
-        self.network.train()
-        rate = learning_rate(self.progress.step, self._shared)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        batch, labels = self.sampler.batch(self.progress.step)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            loss = self.network.image_loss(batch.to(self.device), labels.to(self.device))
-        if not torch.isfinite(loss):
-            return None
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimiser.step()
-        self.average.update(self.network, self.progress.step)
-        return float(loss.detach())
 
     def _validate(self) -> bool:
         """Judge the averaged weights, keep the best; True when it is time to stop."""
@@ -222,7 +204,7 @@ class ClassifierTrainer:
         row["learning_rate"] = learning_rate(max(progress.step - 1, 0), self._shared)
         improved = True
         if self.validation:
-            found = judge(self.average.network, self.validation, self.device, self.dtype)
+            found = self._judged()
             row |= {"score": found.accuracy, "validation_loss": found.loss}
             best = progress.row_of_best()
             improved = not best or (row["score"], -row["validation_loss"]) > (
@@ -244,11 +226,23 @@ class ClassifierTrainer:
             )
         return progress.validations_since_best >= self.config.patience
 
+    def _judged(self) -> Judgement:
+        try:
+            return judge(self.average, self.validation, self.device, self.dtype)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"the validation images do not fit into the memory of {self.device}: choose a "
+                "smaller network or close other programs, then resume"
+            ) from error
+
+    @property
+    def average(self) -> ImageClassifier:
+        """The network with averaged weights."""
+        return cast("ImageClassifier", self.step.average.network)
+
     def _save(self, is_best: bool = False) -> None:
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        self._checkpoints.save(state, self.progress, self.average.network, is_best=is_best)
+        state = self.step.state()
+        if self._checkpoints.save(state, self.progress, self.average, is_best=is_best):
+            self._saved = self.progress.step
