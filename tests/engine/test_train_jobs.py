@@ -244,3 +244,23 @@ def test_the_preview_shows_what_the_network_sees(job: FineTuneJob) -> None:
     assert not np.array_equal(pictures[0], others[0])
     assert (job.folder / STATE_FILE).exists() is False
     assert RECIPE["crop"] == SIDE
+
+
+def test_a_plan_says_what_becomes_of_the_models_categories(job: FineTuneJob) -> None:
+    def notes(one: FineTuneJob) -> str:
+        return " ".join(PlanJob(one).run(WorkerContext()).plan.notes)
+
+    assert "new to tiny" not in notes(job)
+    path = job.data / "annotations.json"
+    dataset = read_coco(path)
+    dataset.categories[0] = Category(1, "disc")
+    write_coco(path, dataset)
+    usual = replace(job, recipe=None)
+    assert notes(usual).startswith("disc is new to tiny, which goes on finding big, small beside.")
+    names = usual.prepared(usual.dataset())[1].category_names
+    assert names == ["big", "small", "disc"]
+    # the recipe says that nothing is to be kept
+    assert notes(job).startswith("disc is new to tiny, which will find nothing else.")
+    _, dataset, config = job.prepared(job.dataset())
+    assert dataset.category_names == ["disc"]
+    assert config.architecture.num_classes == 1

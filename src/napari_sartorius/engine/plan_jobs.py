@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,7 @@ class PlanJob:
         from napari_sartorius.training.finetune_images import FEW_IMAGES
         from napari_sartorius.training.finetune_schedule import BUDGETS
         from napari_sartorius.training.step_times import known_seconds, step_key
+        from napari_sartorius.training.terms import kinds_in_words
 
         start, dataset, config = self.training.prepared(self.training.dataset())
         plan = make_plan(
@@ -69,6 +70,8 @@ class PlanJob:
             few_images=FEW_IMAGES,
             monitor=context.monitor,
         )
+        told = kinds_in_words(start.card.name, start.card.category_names, dataset.category_names)
+        plan = replace(plan, notes=(*told, *plan.notes))
         device = choose_device(config.device).device
         budget = BUDGETS[self.training.effort] if self.training.recipe is None else None
         return PlannedTraining(plan, device, known_seconds(step_key(config, device)), budget)

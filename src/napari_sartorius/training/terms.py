@@ -10,6 +10,8 @@ import numpy as np
 from napari_sartorius.core.categories import Category, default_colour
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sartorius.io.coco import CocoDataset
 
 
@@ -53,3 +55,22 @@ def in_terms_of(dataset: CocoDataset, names: list[str], *, keep: bool = True) ->
         for key, one in dataset.instances.items()
     }
     return replace(dataset, categories=kinds, instances=instances)
+
+
+def kinds_in_words(model: str, known: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """What becomes of a model's categories, where they do not simply stay: a sentence or none.
+
+    Parameters
+    ----------
+    model
+        Its name.
+    known, names
+        Its categories, and those of the training as `in_terms_of` gives them.
+    """
+    new = [name for name in names if name not in known]
+    if not new or len(known) == len(names) == 1:
+        return ()
+    whose = f"{' and '.join(new)} {'is' if len(new) == 1 else 'are'} new to {model}, which"
+    if set(known) <= set(names):
+        return (f"{whose} goes on finding {', '.join(known)} beside.",)
+    return (f"{whose} will find nothing else.",)
