@@ -30,6 +30,28 @@ WALKS: dict[str, Callable[[QComboBox], object]] = {
 }
 
 
+LOOKS: dict[str, Callable[[QComboBox], object]] = {
+    "text": lambda box: box.findText("b"),
+    "data": lambda box: box.findData("C"),
+    "nothing": lambda box: box.findData("x"),
+    "rows": lambda box: box.model().rowCount(),
+    "list": lambda box: box.view().model().index(1, 0).data(),
+    "role": lambda box: box.itemData(0, Qt.ItemDataRole.DisplayRole),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_what_qt_alone_knows_is_found_without_a_visit(qtbot, look):
+    told = []
+    for kind in (QComboBox, Choice):
+        box = kind()
+        qtbot.addWidget(box)
+        for text in "abc":
+            box.addItem(text, text.upper())
+        told.append(look(box))
+    assert told[0] == told[1]
+
+
 def _asked(box: QComboBox) -> list[object]:
     entries = [(box.itemText(n), box.itemData(n)) for n in range(-1, box.count() + 1)]
     return [box.count(), entries, box.currentIndex(), box.currentText(), box.currentData()]

@@ -19,7 +19,9 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from qtpy.QtCore import QAbstractItemModel
     from qtpy.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QPaintEvent, QWheelEvent
+    from qtpy.QtWidgets import QAbstractItemView
 
 _SHORTEST = 6
 """Characters for which there is room at least."""
@@ -147,6 +149,24 @@ class Choice(QComboBox):
     def removeItem(self, index: int) -> None:
         """Remove an entry."""
         self._with_list().removeItem(index)
+
+    def findText(self, text: str | None, *flags: Qt.MatchFlag) -> int:
+        """Return the place of the entry that says this, or -1."""
+        return int(self._with_list().findText(text, *flags))
+
+    def findData(self, data: object, *role_and_flags: Any) -> int:
+        """Return the place of the entry that stands for this, or -1."""
+        return int(self._with_list().findData(data, *role_and_flags))
+
+    def model(self) -> QAbstractItemModel:
+        """Return Qt's entries."""
+        entries: QAbstractItemModel = self._with_list().model()
+        return entries
+
+    def view(self) -> QAbstractItemView:
+        """Return Qt's list."""
+        shown: QAbstractItemView = self._with_list().view()
+        return shown
 
     def showPopup(self) -> None:
         """Open the list."""
