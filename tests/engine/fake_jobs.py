@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sartorius.core.errors import UserError
 
@@ -104,6 +104,20 @@ class Die:
         context.monitor.progress("dying", 0.5)
         os.kill(os.getpid(), self.signal_number)
         time.sleep(30)
+
+
+@dataclass
+class DieOnPaper(Die):
+    """Leaves something behind that its user can go on from."""
+
+    after_crash: ClassVar[str] = "go on from what is on paper"
+
+
+@dataclass
+class FailOnPaper(Fail):
+    """As `DieOnPaper`."""
+
+    after_memory: ClassVar[str] = "write smaller"
 
 
 @dataclass

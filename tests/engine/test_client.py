@@ -184,6 +184,18 @@ def test_a_crash_carries_the_last_output_of_the_worker(client: WorkerClient) -> 
     assert "last words of the worker" in handle.details
 
 
+def test_a_job_says_what_its_user_can_do_after_a_crash(client: WorkerClient) -> None:
+    handle = client.submit(jobs.DieOnPaper())
+    assert handle.wait(PATIENCE) is JobState.CRASHED
+    assert (handle.error or "").endswith("; go on from what is on paper.")
+    handle = client.submit(jobs.FailOnPaper("memory"))
+    assert handle.wait(PATIENCE) is JobState.FAILED
+    assert handle.error == "The memory was not enough: write smaller."
+    handle = client.submit(jobs.Die())
+    assert handle.wait(PATIENCE) is JobState.CRASHED
+    assert "smaller tile" in (handle.error or "")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals end a process on POSIX only")
 def test_a_native_crash_names_the_signal(client: WorkerClient) -> None:
     handle = client.submit(jobs.Die(signal.SIGSEGV))

@@ -21,7 +21,9 @@ from annotated_discs import SIDE, dataset_of_masks, discs
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.engine.client import WorkerClient
 from napari_sartorius.engine.context import WorkerContext
+from napari_sartorius.engine.handle import JobState
 from napari_sartorius.engine.plan_jobs import PlanJob, PreviewJob, TimeStepJob
 from napari_sartorius.engine.train_jobs import FineTuneJob, continued, result_of
 from napari_sartorius.io.coco import read_coco, write_coco
@@ -264,3 +266,18 @@ def test_a_plan_says_what_becomes_of_the_models_categories(job: FineTuneJob) -> 
     _, dataset, config = job.prepared(job.dataset())
     assert dataset.category_names == ["disc"]
     assert config.architecture.num_classes == 1
+
+
+def test_a_training_that_was_killed_says_where_to_go_on(job: FineTuneJob) -> None:
+    client = WorkerClient()
+    try:
+        handle = client.submit(job)
+        _wait(lambda: (job.folder / LAST_FILE).exists())
+        state = read_state(job.folder)
+        assert state is not None
+        psutil.Process(state.pid).kill()
+        assert handle.wait(60) is JobState.CRASHED
+        assert "continue the run under “Train another”" in (handle.error or "")
+        assert "tile" not in (handle.error or "")
+    finally:
+        client.close()

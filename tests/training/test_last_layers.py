@@ -30,7 +30,7 @@ from napari_sartorius.training.last_layers import (
     same_kinds,
     without_last_layers,
 )
-from napari_sartorius.training.new_kinds import most_alike, with_new_kinds
+from napari_sartorius.training.new_kinds import in_doubt, most_alike, with_new_kinds
 from tiny_models import tiny_architecture
 
 if TYPE_CHECKING:
@@ -115,3 +115,18 @@ def test_a_new_kind_is_like_what_its_cells_are_taken_for(
     assert most_alike(network, images, 3, 5, Monitor(), cpu, torch.float32) == [2, 1]
     # of a sixth kind there is no cell: it begins as what is found most, four discs of seven cells
     assert most_alike(network, images, 3, 6, Monitor(), cpu, torch.float32) == [2, 1, 2]
+
+
+@pytest.mark.parametrize("architecture", FAMILIES[:-1], ids=lambda tree: tree.family)
+def test_a_new_kind_must_be_likelier_than_the_old_one(architecture: Architecture) -> None:
+    weights = dict(build_network(architecture.model_copy(update={"num_classes": 4})).state_dict())
+    doubted = in_doubt(weights, 3)
+    changed = {name for name, value in weights.items() if not torch.equal(value, doubted[name])}
+    assert changed and all(name.endswith(".bias") and "mask" not in name for name in changed)
+    stages = 3 if architecture.family in ("cascade_mask_rcnn", "htc") else 1
+    assert len(changed) == stages
+    for name in changed:
+        torch.testing.assert_close(
+            weights[name] - doubted[name], torch.eye(len(weights[name]))[3] * 2
+        )
+    assert all(torch.equal(value, in_doubt(weights, 4)[name]) for name, value in weights.items())

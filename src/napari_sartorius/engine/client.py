@@ -222,7 +222,7 @@ class WorkerClient:
                     return None
                 if attempt == 2:
                     process.stop(self._grace)
-                    raise OSError(process.describe_death()) from None
+                    raise OSError(process.describe_death(handle.job)) from None
                 process.stop(self._grace)
             else:
                 return process
@@ -236,7 +236,9 @@ class WorkerClient:
                 message = process.receive()
             except (EOFError, OSError):
                 process.stop(self._grace)
-                return CrashedMessage(handle.id, process.describe_death(), process.log_tail)
+                return CrashedMessage(
+                    handle.id, process.describe_death(handle.job), process.log_tail
+                )
             if message.job_id != handle.id:
                 _log.debug("Dropped a late %s", type(message).__name__)
             elif isinstance(message, ResultMessage):

@@ -75,7 +75,9 @@ class Job(Protocol):
     Implementations are dataclasses in an importable module (not in a script's ``__main__``). They
     import what is heavy inside `run`, because the viewer imports their module too. A class
     attribute ``outlives_viewer`` that is true lets the worker finish the job when the viewer has
-    crashed, and go behind everybody who is waited for.
+    crashed, and go behind everybody who is waited for. Class attributes ``after_crash`` and
+    ``after_memory`` say what the user can do when the worker was stopped or the memory was not
+    enough, where that is not what helps a segmentation.
     """
 
     def run(self, context: WorkerContext) -> Any:

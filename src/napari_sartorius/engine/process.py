@@ -29,6 +29,10 @@ _BOOTSTRAP = (
     "from napari_sartorius.engine.worker import main; main()"
 )
 
+_AFTER_CRASH = (
+    "nothing was changed and you can run again, with a smaller tile if memory was the cause"
+)
+
 
 class WorkerProcess:
     """A running worker: its channel, the tail of what it printed, and its certain end."""
@@ -98,8 +102,8 @@ class WorkerProcess:
         """The last lines that the worker wrote, for the report of a crash."""
         return "\n".join(self._tail)
 
-    def describe_death(self) -> str:
-        """One sentence about why a stopped process ended, with what the user can do."""
+    def describe_death(self, job: object = None) -> str:
+        """One sentence about why a stopped process ended, with what the user of `job` can do."""
         self._drain.join(timeout=1.0)
         code = self._process.returncode
         if not self.said_hello:
@@ -108,9 +112,9 @@ class WorkerProcess:
                 f"The process that runs the networks could not start ({last}): "
                 "check the installation with `napari-sartorius doctor`."
             )
+        remedy = getattr(job, "after_crash", _AFTER_CRASH)
         return (
-            f"The process that runs the networks stopped unexpectedly ({_reason(code)}); nothing "
-            "was changed and you can run again, with a smaller tile if memory was the cause."
+            f"The process that runs the networks stopped unexpectedly ({_reason(code)}); {remedy}."
         )
 
     def _drain_output(self) -> None:

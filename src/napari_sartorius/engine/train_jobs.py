@@ -118,6 +118,14 @@ class FineTuneJob:
 
     outlives_viewer: ClassVar[bool] = True
     """All that it makes lies in `folder`, and the model where the others are."""
+    after_crash: ClassVar[str] = (
+        "what was learnt until the last checkpoint is kept: continue the run under “Train "
+        "another”, with other programs closed if memory was the cause"
+    )
+    after_memory: ClassVar[str] = (
+        "close other programs, or set a smaller batch or crop in a recipe file, then continue the "
+        "run under “Train another”"
+    )
 
     def run(self, context: WorkerContext) -> TrainedModel:
         """Train, and put the model where the others are when it is better than its start."""

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Final
+from typing import Any, Final
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor, TimeLeft
@@ -140,6 +140,7 @@ def serve(channel: Channel) -> None:
 def _run(request: JobRequest, channel: Channel, inbox: Inbox, cache: WarmCache) -> None:
     monitor = ForwardingMonitor(channel, request.job_id, inbox)
     end: ResultMessage | CancelledMessage | FailedMessage
+    job: Any = None
     try:
         job = unpack(request.payload)
         if getattr(job, "outlives_viewer", False):
@@ -152,7 +153,7 @@ def _run(request: JobRequest, channel: Channel, inbox: Inbox, cache: WarmCache) 
     except BrokenPipeError:
         raise
     except BaseException as error:
-        end = describe_failure(request.job_id, error)
+        end = describe_failure(request.job_id, error, job)
         _log.error("Job %d failed\n%s", request.job_id, end.traceback_text)
         if not isinstance(error, UserError):
             cache.clear()
@@ -173,14 +174,15 @@ def _yield_to_others() -> None:
         os.nice(3)
 
 
-def describe_failure(job_id: int, error: BaseException) -> FailedMessage:
+def describe_failure(job_id: int, error: BaseException, job: object = None) -> FailedMessage:
     """Turn whatever a job raised into one sentence, its traceback, and whether to start afresh."""
     report = "".join(traceback.format_exception(error))
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         return FailedMessage(job_id, text, report)
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        sentence = "The memory was not enough: choose a smaller tile or close other programs."
+        remedy = getattr(job, "after_memory", "choose a smaller tile or close other programs")
+        sentence = f"The memory was not enough: {remedy}."
     elif isinstance(error, ModuleNotFoundError):
         sentence = (
             f"The Python package {error.name} is missing here: install napari-sartorius again with "

@@ -24,7 +24,7 @@ from napari_sartorius.training.finetune_images import new_images, with_old_image
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
-from napari_sartorius.training.new_kinds import knowing_all
+from napari_sartorius.training.new_kinds import in_doubt, knowing_all
 from napari_sartorius.training.place import Place
 from napari_sartorius.training.provenance import learnt_images, total_corrected
 from napari_sartorius.training.pull import Pull
@@ -185,6 +185,7 @@ def finetune(
         folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
     )
     del network
+    initial = in_doubt(initial, len(start.card.categories))
     learnt = _learn(config, plan, sides, initial, folder, stopwatch, monitor, on_validated)
     learnt_from = LearntFrom(
         parent=start.card.name,

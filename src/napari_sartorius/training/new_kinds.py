@@ -19,10 +19,11 @@ from napari_sartorius.training.zoom import zoomed
 from napari_sartorius.zoo.cost import default_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.nn.config import Architecture
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 # As far as two outlines must agree to be of one cell, as in AP50.
 _SAME_CELL = 0.5
+# Biases of the layers that tell kinds apart, in logits; the last of the first is for background.
+_WITH_BACKGROUND = "class_logits.bias"
+_CHANCES = (_WITH_BACKGROUND, "fcos.classes.bias", "grid_head.categories.bias")
+# Less than one in eight is new, then.
+_DOUBT = 2.0
 
 
 def knowing_all(
@@ -133,6 +139,29 @@ def with_new_kinds(network: Network, wider: Architecture, alike: Sequence[int]) 
     made = build_network(wider)
     transfer_weights(made, for_more_kinds(state, old, [*range(known), *alike]))
     return made.to(next(iter(state.values())).device).eval()
+
+
+def in_doubt(weights: Mapping[str, Tensor], known: int) -> dict[str, Tensor]:
+    """Weights for which a new kind has to be more likely than the old one that it begins as.
+
+    With equal chances a model without images of the old kinds would call half of their cells new.
+
+    Parameters
+    ----------
+    weights
+        As `with_new_kinds` gives them.
+    known
+        How many kinds are old.
+    """
+    result = dict(weights)
+    for name, value in weights.items():
+        if name.endswith(_CHANCES):
+            chances = value.clone()
+            chances[known:] -= _DOUBT
+            if name.endswith(_WITH_BACKGROUND):
+                chances[-1] = value[-1]
+            result[name] = chances
+    return result
 
 
 def _first_of(votes: NDArray[np.int64], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
