@@ -26,11 +26,10 @@ from napari_sartorius.nn.mask_rcnn import MaskRCNN
 from napari_sartorius.training.last_layers import (
     category_tensors,
     for_more_kinds,
-    knows_the_first,
-    same_kinds,
     without_last_layers,
 )
 from napari_sartorius.training.new_kinds import in_doubt, most_alike, with_new_kinds
+from napari_sartorius.training.terms import knows_the_first, same_kinds
 from tiny_models import tiny_architecture
 
 if TYPE_CHECKING:

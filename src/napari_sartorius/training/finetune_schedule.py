@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from napari_sartorius.training.augment.config import AugmentConfig
 from napari_sartorius.training.config import FreezeConfig, ReplayConfig, TrainConfig
-from napari_sartorius.training.last_layers import knows_the_first
+from napari_sartorius.training.terms import knows_the_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,20 +27,6 @@ def category_tensors(architecture: Architecture) -> set[str]:
     return {name for name, shape in shapes[0].items() if shapes[1][name] != shape}
 
 
-def same_kinds(start: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether last layers made for some categories are of use for others.
-
-    The names must agree in their order, but one kind of cell is one kind of cell, whatever it is
-    called.
-    """
-    return list(start) == list(names) or len(start) == len(names) == 1
-
-
-def knows_the_first(start: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the kinds of a start come first among others, so that only those behind are new."""
-    return same_kinds(start, names) or list(names[: len(start)]) == list(start)
-
-
 def without_last_layers(
     weights: dict[str, Tensor], architecture: Architecture
 ) -> tuple[dict[str, Tensor], str]:

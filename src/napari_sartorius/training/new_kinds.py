@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.training.last_layers import for_more_kinds, knows_the_first
+from napari_sartorius.training.last_layers import for_more_kinds
 from napari_sartorius.training.step import arithmetic_of
+from napari_sartorius.training.terms import knows_the_first
 from napari_sartorius.training.validate import predict
 from napari_sartorius.training.weights import transfer_weights
 from napari_sartorius.training.zoom import zoomed

@@ -20,8 +20,8 @@ import torch
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.data import pack_dataset
-from napari_sartorius.training.last_layers import knows_the_first
 from napari_sartorius.training.mixture import MixtureSampling, constant_share
+from napari_sartorius.training.terms import knows_the_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,10 +17,11 @@ from napari_sartorius.training.distributed import heard
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.images import sampling_weights
-from napari_sartorius.training.last_layers import same_kinds, without_last_layers
+from napari_sartorius.training.last_layers import without_last_layers
 from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
 from napari_sartorius.training.resizing import resized
+from napari_sartorius.training.terms import same_kinds
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
 from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
 

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
 
 
+def same_kinds(start: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether last layers made for some categories are of use for others.
+
+    The names must agree in their order, but one kind of cell is one kind of cell, whatever it is
+    called.
+    """
+    return list(start) == list(names) or len(start) == len(names) == 1
+
+
+def knows_the_first(start: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the kinds of a start come first among others, so that only those behind are new."""
+    return same_kinds(start, names) or list(names[: len(start)]) == list(start)
+
+
 def in_terms_of(dataset: CocoDataset, names: list[str], *, keep: bool = True) -> CocoDataset:
     """The same objects with the categories of a model, and behind them those that it lacks.
 
