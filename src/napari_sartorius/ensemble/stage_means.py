@@ -101,7 +101,7 @@ class StageMeans(JoinedNetwork):
             limits = replace(limits, nms=self.fusion.box_nms)
         sizes = image_sizes or [(batch.shape[2], batch.shape[3])] * len(batch)
         sights = self.look(batch, sizes)
-        proposals = self.propose_jointly(sights, sizes)
+        proposals = self.propose_jointly(sights, sizes, limits.part)
         opinions = self._score(sights, [one.boxes for one in proposals])
         for _ in range(max(int(getattr(m, "refinements", 0)) for m in self.members)):
             opinions = self._look_again(sights, opinions, sizes, limits.score)
@@ -131,11 +131,16 @@ class StageMeans(JoinedNetwork):
             for i in range(len(sizes))
         ]
 
-    def propose_jointly(self, sights: list[Sight], sizes: list[Size]) -> list[Proposals]:
-        """Candidate boxes of each image on which all networks have a say."""
+    def propose_jointly(
+        self, sights: list[Sight], sizes: list[Size], part: bool = False
+    ) -> list[Proposals]:
+        """Candidate boxes of each image on which all networks have a say.
+
+        `part` is that of `DetectLimits`.
+        """
         config = self.fusion
         choice = ProposalChoice(
-            config.proposal_score, config.proposal_nms, config.proposals_per_level
+            config.proposal_score, config.proposal_nms, config.proposals_per_level, part
         )
         return joint_proposals(sights, sizes, choice)
 

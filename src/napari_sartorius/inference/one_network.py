@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +65,7 @@ class OneNetwork:
             windows = [self.prepared.window(tile.window) for tile in tiles]
         with self.watch.measure("network"):
             limits = self.selection.network_limits(self.views, self.labels)
+            limits = replace(limits, part=any(tile.is_part for tile in tiles))
             found = self.network.run(windows, padded, limits, at_once, after_look)
         return [SeenByOne(self, tile, views) for tile, views in zip(tiles, found, strict=True)]
 

@@ -108,6 +108,7 @@ class SeveralNetworks:
     ) -> list[SeenBySeveral]:
         """Look at tiles with every network in all its views."""
         count = len(self.lookers)
+        of_larger = any(tile.is_part for tile in tiles)
         seen: list[list[_Raw]] = [[] for _ in tiles]
         for number, looker in enumerate(self.lookers):
             with self.watch.measure("prepare"):
@@ -119,7 +120,7 @@ class SeveralNetworks:
                 found = runner.run(
                     windows,
                     _padded(parts, stride, padded if alike else (0, 0)),
-                    looker.limits,
+                    replace(looker.limits, part=of_larger),
                     at_once,
                     lambda share, n=number: after_look((n + share) / count),  # type: ignore[misc]
                 )

@@ -59,11 +59,20 @@ class Tile:
         image.
     inner
         Whether the (top, left, bottom, right) side of the window cuts through the image.
+    closer
+        Whether it comes from a tile in which a limit was reached: it has the limits of a whole
+        image, to find more.
     """
 
     window: Rectangle
     core: Rectangle
     inner: tuple[bool, bool, bool, bool]
+    closer: bool = False
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is to be looked at as the part of a larger image that it is."""
+        return any(self.inner) and not self.closer
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ def split_tile(tile: Tile, overlap: int, stride: int, smallest: int) -> TilePlan
             # Where a part does not end inside the tile it ends where the tile does.
             top, left, bottom, right = (a or b for a, b in zip(part.inner, tile.inner, strict=True))
             inside = part.window.moved(window.y0, window.x0)
-            parts.append(Tile(inside, own, (top, left, bottom, right)))
+            parts.append(Tile(inside, own, (top, left, bottom, right), closer=True))
     return TilePlan(window.shape, tuple(parts), plan.padded)
 
 

@@ -254,9 +254,9 @@ class CenterMask(Network):
         sizes: Sizes,
         limits: DetectLimits | None = None,
     ) -> list[FCOSBoxes]:
-        config = self.config.fcos
+        config, part = self.config.fcos, limits is not None and limits.part
         return [
-            select(maps, places, image, config, TopK.of(config, size, self.training), limits)
+            select(maps, places, image, config, TopK.of(config, size, self.training, part), limits)
             for image, size in enumerate(sizes)
         ]
 

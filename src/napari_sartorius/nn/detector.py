@@ -25,12 +25,32 @@ class DetectLimits:
     wanted
         Score per category from which an object will be kept by whoever asks; empty when all are.
         It drops nothing: it says which objects count when a limit is reported.
+    part
+        Whether the image is a part of a larger one. Where the tree lets limits grow with an image
+        they then shrink with it too, so that an image is looked at alike in whatever parts.
     """
 
     score: float = 0.05
     nms: float = 0.5
     max_detections: int = 1000
     wanted: tuple[float, ...] = ()
+    part: bool = False
+
+
+def growth_of(image_size: tuple[int, int], area: int, part: bool) -> float:
+    """How much larger a limit is for an image than for one of `area` pixels.
+
+    Parameters
+    ----------
+    image_size
+        (height, width).
+    area
+        Pixels that the limit was made for; smaller images have the same one.
+    part
+        As in `DetectLimits`: then it may shrink.
+    """
+    growth = image_size[0] * image_size[1] / area
+    return growth if part else max(1.0, growth)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from napari_sartorius.nn.boxes import clip_boxes
-from napari_sartorius.nn.detector import Detections, DetectLimits
+from napari_sartorius.nn.detector import Detections, DetectLimits, growth_of
 from napari_sartorius.nn.matrix_nms import SparseMasks, greedy_keep, mask_iou, matrix_nms
 from napari_sartorius.nn.positions import cell_places, in_reach
 
@@ -105,7 +105,7 @@ def _confident_cells(
     inside = (centres < centres.new_tensor([image_size[1], image_size[0]])).all(dim=1)
     label, cell = torch.nonzero((scores > limits.score) & inside, as_tuple=True)
     cells = _Cells(scores[label, cell], label, kernels[:, cell].T, centres[cell], reach[cell])
-    growth = max(1.0, image_size[0] * image_size[1] / config.nms.candidate_area)
+    growth = growth_of(image_size, config.nms.candidate_area, limits.part)
     order = torch.argsort(cells.scores, descending=True, stable=True)
     best, lost = torch.tensor_split(order, [round(config.nms.candidates * growth)])
     return cells.chosen(best), _any_wanted(cells.scores[lost], cells.labels[lost], limits)

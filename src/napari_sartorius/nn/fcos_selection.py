@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
+from napari_sartorius.nn.detector import growth_of
 from napari_sartorius.nn.fcos import boxes_at
 
 if TYPE_CHECKING:
@@ -50,12 +51,13 @@ class TopK(NamedTuple):
     after: int
 
     @classmethod
-    def of(cls, config: FCOSConfig, image_size: tuple[int, int], training: bool) -> TopK:
-        """What a tree allows for an image of this size."""
+    def of(
+        cls, config: FCOSConfig, image_size: tuple[int, int], training: bool, part: bool = False
+    ) -> TopK:
+        """What a tree allows for an image of this size; `part` is that of `DetectLimits`."""
         if training:
             return cls(config.pre_nms_topk_train, config.post_nms_topk_train)
-        growth = image_size[0] * image_size[1] / config.topk_area if config.topk_grows else 1.0
-        growth = max(1.0, growth)
+        growth = growth_of(image_size, config.topk_area, part) if config.topk_grows else 1.0
         return cls(
             round(config.pre_nms_topk_test * growth), round(config.post_nms_topk_test * growth)
         )

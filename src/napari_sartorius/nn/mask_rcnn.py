@@ -16,7 +16,7 @@ from napari_sartorius.nn.matching import match_boxes, sample
 from napari_sartorius.nn.network import Network
 from napari_sartorius.nn.point_refinement import PointHead
 from napari_sartorius.nn.pooling import pool_boxes
-from napari_sartorius.nn.proposals import ProposalNetwork
+from napari_sartorius.nn.proposals import ProposalChoice, ProposalNetwork
 from napari_sartorius.nn.pyramid import Pyramid
 from napari_sartorius.nn.targets import mask_targets
 from napari_sartorius.nn.trunks.build import build_trunk
@@ -83,12 +83,16 @@ class MaskRCNN(Network):
         return levels
 
     def propose(
-        self, features: list[Tensor], image_sizes: list[tuple[int, int]]
+        self, features: list[Tensor], image_sizes: list[tuple[int, int]], *, part: bool = False
     ) -> list[Proposals]:
-        """Candidate boxes of each image, clipped to its (height, width), best first."""
+        """Candidate boxes of each image, clipped to its (height, width), best first.
+
+        `part` is that of `DetectLimits`.
+        """
         logits, deltas = self.proposals(features)
         anchors = self.proposals.anchors(features)
-        return self.proposals.select(logits, deltas, anchors, image_sizes)
+        choice = ProposalChoice(part=part)
+        return self.proposals.select(logits, deltas, anchors, image_sizes, choice)
 
     def score_boxes(
         self,
@@ -134,7 +138,7 @@ class MaskRCNN(Network):
         self, features: list[Tensor], sizes: list[tuple[int, int]], limits: DetectLimits
     ) -> list[BestBoxes]:
         """Final boxes of each image of (height, width): all stages before the masks."""
-        proposals = self.propose(features, sizes)
+        proposals = self.propose(features, sizes, part=limits.part)
         scored = self.score_boxes(features, [p.boxes for p in proposals], sizes)
         for _ in range(self.refinements):
             scored = self.look_again(features, scored, sizes, limits.score)

@@ -11,7 +11,7 @@ from torchvision.ops import batched_nms
 
 from napari_sartorius.nn.anchors import grid_anchors, overlapping_anchors
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, encode_deltas, nonempty
-from napari_sartorius.nn.detector import Proposals
+from napari_sartorius.nn.detector import Proposals, growth_of
 from napari_sartorius.nn.matching import match_pairs, sample
 from napari_sartorius.nn.predictors import ConvPredictor, both
 from napari_sartorius.nn.rectified import rectified
@@ -37,11 +37,14 @@ class ProposalChoice(NamedTuple):
         IoU, 0..1, from which the lower-scored of two of one level is dropped; None as in the tree.
     per_level
         Most of one level before that; None as in the tree.
+    part
+        As in `DetectLimits`.
     """
 
     score: float = 0.0
     nms: float | None = None
     per_level: int | None = None
+    part: bool = False
 
 
 class ProposalHead(nn.Module):
@@ -130,7 +133,7 @@ class ProposalNetwork(nn.Module):
         nms = self.config.nms_iou if choice.nms is None else choice.nms
         results = []
         for image, image_size in enumerate(image_sizes):
-            pre, post = self._limits(image_size)
+            pre, post = self._limits(image_size, choice.part)
             pre = choice.per_level or pre
             boxes, scores, levels = [], [], []
             for level, (logit, delta, anchor) in enumerate(
@@ -150,13 +153,12 @@ class ProposalNetwork(nn.Module):
             results.append(Proposals(box[kept[:post]], score[kept[:post]], len(kept) > post))
         return results
 
-    def _limits(self, image_size: tuple[int, int]) -> tuple[int, int]:
+    def _limits(self, image_size: tuple[int, int], part: bool) -> tuple[int, int]:
         """Most proposals per level before and in all after NMS, for an image of this size."""
         config = self.config
         if self.training:
             return config.pre_nms_topk_train, config.post_nms_topk_train
-        growth = image_size[0] * image_size[1] / config.topk_area if config.topk_grows else 1.0
-        growth = max(1.0, growth)
+        growth = growth_of(image_size, config.topk_area, part) if config.topk_grows else 1.0
         return round(config.pre_nms_topk_test * growth), round(config.post_nms_topk_test * growth)
 
     def losses(
