@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = DOCS / "images" / "finetuning"
 TABLE = Path(__file__).parent / "FINETUNING.md"
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 
 def write_report(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None:
     """Write ``FINETUNING.md`` beside this file and both pictures below ``docs/``."""
     order = list(domains)
-    rows = sorted(rows, key=lambda r: (order.index(r.domain), not r.replay, r.images, r.budget))
+    rows = sorted(
+        rows,
+        key=lambda r: (order.index(r.domain), not r.replay, r.old_images, r.images, r.budget),
+    )
     TABLE.write_text(_table(rows, domains))
     mpl.rcParams["svg.hashsalt"] = "sartorius"  # the same picture is the same file
     mpl.rcParams["font.size"] = 11
