@@ -93,10 +93,12 @@ def _fix(
     from napari_sartorius.training.doctor.fix import fix_dataset
 
     fixed, done = fix_dataset(dataset, config, holes=holes, keep_masks=keep_masks)
-    dropped = sum(one.severity == "error" for one in faults)
-    cut = len(faults) - dropped
+    cut = sum(one.kind == "outside" for one in faults)
+    bare = sum(one.kind == "image without labels" for one in faults)
+    dropped = len(faults) - cut - bare
     read = [f"dropped {dropped} records that cannot be used"] if dropped else []
     read += [f"cut {cut} objects at the border of their image"] if cut else []
+    read += [f"left out {bare} images without labels"] if bare else []
     write_coco(output, rebased(fixed, output.parent))
     count = f"{fixed.object_count} objects of {len(fixed)} images"
     return [f"fixed: {line}" for line in [*read, *done] or ["nothing to repair"]] + [

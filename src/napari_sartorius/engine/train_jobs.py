@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -178,9 +178,11 @@ class FineTuneJob:
 
     def frozen_dataset(self) -> CocoDataset:
         """As `dataset`, kept in the run's folder from now on; images stay where they are."""
-        if not self._frozen.is_file():
-            write_coco(self._frozen, rebased(self.dataset(), self._frozen.parent))
-        return read_coco(self._frozen)
+        if self._frozen.is_file():
+            return read_coco(self._frozen)
+        dataset = self.dataset()
+        write_coco(self._frozen, rebased(dataset, self._frozen.parent))
+        return replace(read_coco(self._frozen), left_out=dataset.left_out)
 
     def prepared(self, dataset: CocoDataset) -> tuple[ModelBundle, CocoDataset, TrainConfig]:
         """The start, the data in its terms, and the settings. Imports torch.

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.io.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
 
 ImageId: TypeAlias = int | str
 
@@ -76,6 +76,9 @@ class CocoDataset:
         Provenance: the file's ``info`` record.
     folder
         Where relative file names start, or None for a dataset that is in no file yet.
+    left_out
+        Images without labels and labels without an image, of a folder that holds both. No reader
+        refuses them; whoever is about to learn from the rest should say so.
     """
 
     images: list[CocoImage]
@@ -83,6 +86,7 @@ class CocoDataset:
     instances: dict[ImageId, Instances]
     info: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    left_out: tuple[Fault, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

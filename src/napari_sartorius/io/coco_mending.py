@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_segmentation import decode_segmentations
+from napari_sartorius.io.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FaultKind = Literal["dangling", "doubled id", "no outline", "damaged", "other image", "outside"]
-
 _REACH = 1.0  # outlines along pixel corners may stick out by a fraction of a pixel
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A record that is wrong.
-
-    Attributes
-    ----------
-    kind
-        ``dangling``: it points to an image or category that is not there. ``doubled id``: another
-        image or category has its id. ``no outline``, ``damaged``: it has no mask that can be
-        read. ``other image``: its mask is for an image of another size. ``outside``: it leaves
-        its image.
-    image
-        File name, "" where none is known.
-    annotation
-        Id, or None where the record is none of an annotation.
-    text
-        What is wrong, without the remedy.
-    dropped
-        Whether the record is left out; else what is wrong was cut off.
-    """
-
-    kind: FaultKind
-    image: str
-    annotation: int | str | None
-    text: str
-    dropped: bool = True
 
 
 def mend(content: Any) -> tuple[Any, list[Fault]]:
@@ -102,7 +72,7 @@ def without_damaged(content: Any) -> tuple[Any, list[Fault]]:
         except UserError as error:
             text = str(error).partition(";")[0]
             name = record.get("id", number)
-            faults.append(Fault("damaged", str(image.get("file_name", "")), name, text))
+            faults.append(_of_annotation("damaged", image, record, name, text))
         else:
             kept.append(record)
     return content | {"annotations": kept}, faults
@@ -117,35 +87,56 @@ def _annotation(
 ) -> dict[str, Any] | None:
     """The record, without its box when that leaves the image; None when it is of no use."""
     image = sizes.get(_key(record.get("image_id")))
+
+    def wrong(kind: FaultKind, text: str, *, dropped: bool = True) -> None:
+        faults.append(_of_annotation(kind, image or {}, record, name, text, dropped))
+
     if image is None:
         text = f"points to image_id {record.get('image_id')!r}, which the file does not define"
-        faults.append(Fault("dangling", "", name, text))
+        wrong("dangling", text)
         return None
-    file = str(image.get("file_name", ""))
     if _key(record.get("category_id")) not in kinds:
         text = (
             f"points to category_id {record.get('category_id')!r}, which the file does not define"
         )
-        faults.append(Fault("dangling", file, name, text))
+        wrong("dangling", text)
         return None
     outline = record.get("segmentation")
     if not isinstance(outline, dict | list) or not outline:
-        faults.append(Fault("no outline", file, name, "has no outline"))
+        wrong("no outline", "has no outline")
         return None
     width, height = image.get("width", 0), image.get("height", 0)
     if not _has_size(image):
         return record  # the reader refuses the image's record
     if isinstance(outline, dict) and list(outline.get("size", ())) != [height, width]:
         text = f"has a mask for an image of the size (height, width) {outline.get('size')}"
-        faults.append(Fault("other image", file, name, text))
+        wrong("other image", text)
         return None
     box_outside = _box_outside(record.get("bbox"), width, height)
     if box_outside or _points_outside(outline, width, height):
-        text = f"leaves its {width} x {height} image"
-        faults.append(Fault("outside", file, name, text, dropped=False))
+        wrong("outside", f"leaves its {width} x {height} image", dropped=False)
     if box_outside:
         return {key: value for key, value in record.items() if key != "bbox"}
     return record
+
+
+def _of_annotation(
+    kind: FaultKind,
+    image: dict[str, Any],
+    record: dict[str, Any],
+    name: Any,
+    text: str,
+    dropped: bool = True,
+) -> Fault:
+    return Fault(
+        kind,
+        str(image.get("file_name", "")),
+        name,
+        text,
+        dropped,
+        image_id=_key(image.get("id")),
+        record={key: record[key] for key in ("segmentation", "bbox") if key in record},
+    )
 
 
 def _box_outside(box: Any, width: int, height: int) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
@@ -14,17 +15,26 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_folder
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.faults import Fault, cause_of
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-_Found = tuple[Path, list[Path]]
+    from napari_sartorius.io.faults import FaultKind
 
 
-def read_dsb(folder: str | Path, *, category: str = "nucleus") -> CocoDataset:
+@dataclass
+class _Names:
+    """Images with their mask files, by name, and what lacks its counterpart."""
+
+    pairs: list[tuple[Path, list[Path]]] = field(default_factory=list)
+    left_out: list[Fault] = field(default_factory=list)
+
+
+def read_dsb(
+    folder: str | Path, *, category: str = "nucleus", faults: list[Fault] | None = None
+) -> CocoDataset:
     """Read images with one mask file per object.
 
     Parameters
@@ -34,37 +44,50 @@ def read_dsb(folder: str | Path, *, category: str = "nucleus") -> CocoDataset:
         image; one such ``<name>`` folder; ``images/*.png`` with ``masks/<name>/*.png``.
     category
         What the objects are called; the layout knows one kind only.
+    faults
+        When given, images and masks that cannot be read are left out and named in this list.
 
     Returns
     -------
     CocoDataset
         Image ids count from 1 in the order of names. Objects are the mask files in the order of
-        names, with overlaps; files without a set pixel are left out.
+        names, with overlaps; files without a set pixel are left out. Images without a folder of
+        masks, and masks whose image is missing, are in `CocoDataset.left_out`.
 
     Raises
     ------
     UserError
-        When no image with masks is found, or a mask is damaged or has another size.
+        When no image with masks is found, or, without `faults`, an image or a mask is damaged or
+        has another size.
     """
     folder = Path(folder)
     images: list[CocoImage] = []
     instances: dict[ImageId, Instances] = {}
-    for number, (image_path, mask_paths) in enumerate(_pairs(folder), start=1):
-        height, width = read_image(image_path).size
-        name = image_path.relative_to(folder).as_posix()
-        images.append(CocoImage(number, name, width, height))
-        instances[number] = Instances.from_masks(_read_masks(mask_paths, (height, width)))
-    if not images:
+    names = _names(folder, folder)
+    if not names.pairs:
         raise UserError(
             f"{folder} holds no images with masks, expected <name>/images/<name>.png and "
             "<name>/masks/*.png: choose the folder above these."
         )
-    return CocoDataset(images, categories_from_names([category]), instances, {}, folder)
+    for number, (path, mask_paths) in enumerate(names.pairs, start=1):
+        name = path.relative_to(folder).as_posix()
+        try:
+            height, width = read_image(path).size
+        except UserError as error:
+            if faults is None:
+                raise
+            faults.append(Fault("unreadable image", name, None, cause_of(error, path)))
+            continue
+        image = CocoImage(number, name, width, height)
+        images.append(image)
+        instances[number] = Instances.from_masks(_read_masks(mask_paths, image, faults))
+    kinds = categories_from_names([category])
+    return CocoDataset(images, kinds, instances, {}, folder, tuple(names.left_out))
 
 
 def is_dsb_folder(folder: Path) -> bool:
     """Whether `read_dsb` would find something; looks at names only."""
-    return next(_pairs(folder), None) is not None
+    return bool(_names(folder, folder).pairs)
 
 
 def write_dsb(folder: str | Path, dataset: CocoDataset) -> None:
@@ -101,46 +124,94 @@ def write_dsb(folder: str | Path, dataset: CocoDataset) -> None:
                 (target / "masks" / f"{image.stem}_{n:04d}.png").write_bytes(code)
 
 
-def _pairs(folder: Path) -> Iterator[_Found]:
-    """Images and their mask files, by name."""
+def _names(folder: Path, root: Path) -> _Names:
+    """What lies in a folder of samples, or in a sample; names in faults start at `root`."""
+    names = _Names()
     if not folder.is_dir():
-        return
+        return names
     if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        pictures = _files(folder / "images")
-        for picture in pictures:
-            own = folder / "masks" / picture.stem
-            if own.is_dir():
-                yield picture, _files(own)
-            elif len(pictures) == 1:
-                yield picture, _files(folder / "masks")
-        return
+        return _names_of_sample(folder, root)
     for sample in sorted(folder.iterdir()):
-        if (sample / "images").is_dir() and (sample / "masks").is_dir():
-            yield from _pairs(sample)
+        if (sample / "images").is_dir() or (sample / "masks").is_dir():
+            found = _names_of_sample(sample, root)
+            names.pairs += found.pairs
+            names.left_out += found.left_out
+    return names
+
+
+def _names_of_sample(sample: Path, root: Path) -> _Names:
+    names = _Names()
+    pictures, masks = _files(sample / "images"), _files(sample / "masks")
+    is_there = (sample / "masks").is_dir()
+    folders = sorted(p for p in (sample / "masks").iterdir() if p.is_dir()) if is_there else []
+    for picture in pictures:
+        own = sample / "masks" / picture.stem
+        if own in folders:
+            names.pairs.append((picture, _files(own)))
+        elif is_there and len(pictures) == 1 and not (folders and not masks):
+            names.pairs.append((picture, masks))
+        else:
+            name = picture.relative_to(root).as_posix()
+            names.left_out.append(Fault("image without labels", name, None, "has no masks"))
+    stems = {picture.stem for picture in pictures}
+    lone = [own for own in folders if own.name not in stems]
+    if is_there and not pictures and (masks or not folders):
+        lone.append(sample / "masks")
+    for own in lone:
+        text = "holds the masks of an image that is missing"
+        name = own.relative_to(root).as_posix()
+        names.left_out.append(Fault("labels without image", name, None, text))
+    return names
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    """Images of a folder, none when it is missing, without the hidden ones of some systems."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )
 
 
-def _read_masks(paths: list[Path], size: tuple[int, int]) -> CropMasks:
+def _read_masks(paths: list[Path], image: CocoImage, faults: list[Fault] | None) -> CropMasks:
     bitmaps: list[NDArray[np.bool_]] = []
     origins = []
     for path in paths:
-        mask = read_image(path).to_array() != 0
+        try:
+            mask = read_image(path).to_array() != 0
+        except UserError as error:
+            if faults is None:
+                raise
+            faults.append(_of_mask("unreadable mask", image, path, cause_of(error, path)))
+            continue
         if mask.ndim == 3:  # saved with colours: any that is set counts, transparency does not
             mask = mask[..., : 3 if mask.shape[-1] >= 3 else 1].any(axis=-1)
-        if mask.shape != size:
-            raise UserError(
-                f"{path} is {mask.shape[1]} x {mask.shape[0]} pixels but its image is "
-                f"{size[1]} x {size[0]}: replace or remove the mask."
+        if mask.shape != image.size:
+            text = (
+                f"is {mask.shape[1]} x {mask.shape[0]} pixels but its image is "
+                f"{image.width} x {image.height}"
             )
+            if faults is None:
+                raise UserError(f"{path} {text}: replace or remove the mask.")
+            record = {"segmentation": CropMasks.from_full(mask[None]).to_rle()[0]}
+            faults.append(_of_mask("other image", image, path, text, record))
+            continue
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if rows.size:
             window = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             bitmaps.append(window)
             origins.append((columns[0], rows[0]))
-    return CropMasks.from_bitmaps(bitmaps, np.array(origins).reshape(-1, 2), size)
+    return CropMasks.from_bitmaps(bitmaps, np.array(origins).reshape(-1, 2), image.size)
+
+
+def _of_mask(
+    kind: FaultKind, image: CocoImage, path: Path, text: str, record: dict[str, Any] | None = None
+) -> Fault:
+    return Fault(
+        kind, image.file_name, path.name, text, what="mask", image_id=image.id, record=record
+    )
 
 
 def _as_png(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,9 @@ _USUAL_ORDER = ("shsy5y", "astro", "cort")
 _PER_OBJECT = {"id", "annotation", "width", "height"}
 
 
-def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoDataset:
+def read_train_csv(
+    path: str | Path, *, image_folder: str = "train", faults: list[Fault] | None = None
+) -> CocoDataset:
     """Read the competition's ``train.csv``: one row per cell, run-length coded.
 
     Parameters
@@ -32,6 +35,8 @@ def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoData
         CSV with at least the columns id, annotation, width, height, cell_type.
     image_folder
         Where ``<id>.png`` lie, relative to the CSV.
+    faults
+        When given, lines that cannot be read are left out and named in this list.
 
     Returns
     -------
@@ -43,27 +48,37 @@ def read_train_csv(path: str | Path, *, image_folder: str = "train") -> CocoData
     Raises
     ------
     UserError
-        When the file is no such table or a code in it is damaged.
+        When the file is no such table, or, without `faults`, when a code or a size is damaged.
     """
     path = Path(path)
     rows = _rows(path, {"id", "annotation", "width", "height", "cell_type"}, "train.csv")
     found = dict.fromkeys(row["cell_type"] for row in rows)
     names = [name for name in _USUAL_ORDER if name in found]
     names += [name for name in found if name not in _USUAL_ORDER]
-    by_image: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        by_image.setdefault(row["id"], []).append(row)
+    by_image: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    for line, row in enumerate(rows, start=2):  # the names of the columns are the first
+        by_image.setdefault(row["id"], []).append((line, row))
     images, instances = [], dict[ImageId, Instances]()
-    for stem, group in by_image.items():
+    for stem, lines in by_image.items():
+        first = lines[0][1]
+        file_name = f"{image_folder}/{stem}.png"
         try:
-            width, height = int(group[0]["width"]), int(group[0]["height"])
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: image {stem} has no proper size ({error}).") from error
-        extra = {key: value for key, value in group[0].items() if key not in _PER_OBJECT}
+            width, height = _size(first)
+        except ValueError as error:
+            if faults is None:
+                raise UserError(
+                    f"{path}: image {stem} has no proper size ({error}): correct its lines, or let "
+                    "`data check --fix` drop them."
+                ) from error
+            text = f"has no proper size in {path.name} ({error})"
+            faults.append(Fault("damaged", file_name, None, text))
+            continue
+        extra = {key: value for key, value in first.items() if key not in _PER_OBJECT}
         extra = plate_and_well(extra.get("sample_id", "")) | extra
-        images.append(CocoImage(stem, f"{image_folder}/{stem}.png", width, height, extra))
-        masks = _decode([row["annotation"] for row in group], stem, (height, width), path)
+        image = CocoImage(stem, file_name, width, height, extra)
+        masks, group = _decode_lines(lines, image, path, faults)
         categories = [names.index(row["cell_type"]) for row in group]
+        images.append(image)
         instances[stem] = Instances.from_masks(masks, categories=np.array(categories, np.int64))
     return CocoDataset(images, categories_from_names(names), instances, {}, path.parent)
 
@@ -202,8 +217,62 @@ def _rows(path: Path, needed: set[str], what: str) -> list[dict[str, str]]:
     return rows
 
 
+def _size(row: dict[str, str]) -> tuple[int, int]:
+    """Width and height; raises ValueError where there are none."""
+    width, height = int(row["width"]), int(row["height"])
+    if width <= 0 or height <= 0:
+        raise ValueError(f"{width} x {height} pixels")
+    return width, height
+
+
+def _decode_lines(
+    lines: list[tuple[int, dict[str, str]]],
+    image: CocoImage,
+    path: Path,
+    faults: list[Fault] | None,
+) -> tuple[CropMasks, list[dict[str, str]]]:
+    """Masks of an image's lines, and the rows that they are of."""
+    rows = [row for _, row in lines]
+    try:
+        return CropMasks.from_kaggle_rle([row["annotation"] for row in rows], image.size), rows
+    except UserError:  # all at once is fast but does not know lines
+        pass
+    rows = []
+    for line, row in lines:
+        try:
+            CropMasks.from_kaggle_rle([row["annotation"]], image.size)
+        except UserError as error:
+            why = str(error).partition("cannot be read: ")[2].rstrip(".") or str(error)
+            if faults is None:
+                raise UserError(
+                    f"{path}: line {line}, image {image.id}: its code cannot be read ({why}): "
+                    "correct or remove the line, or let `data check --fix` drop it."
+                ) from error
+            text = f"has a code that cannot be read ({why})"
+            record = _reaching_below(row["annotation"], image)
+            faults.append(
+                Fault("damaged", image.file_name, line, text, True, "line", image.id, record)
+            )
+        else:
+            rows.append(row)
+    return CropMasks.from_kaggle_rle([row["annotation"] for row in rows], image.size), rows
+
+
+def _reaching_below(code: str, image: CocoImage) -> dict[str, Any] | None:
+    """A code that leaves its image, on one of so many rows that it does not; None for others."""
+    try:
+        numbers = [int(number) for number in code.split()]
+        last = max(a + b for a, b in zip(numbers[::2], numbers[1::2], strict=True))
+        height = min(-(-last // image.width), 4 * image.height)
+        masks = CropMasks.from_kaggle_rle([code], (height, image.width))
+    except ValueError:
+        return None
+    return {"segmentation": masks.to_rle()[0]}
+
+
 def _decode(codes: list[str], stem: str, size: tuple[int, int], path: Path) -> CropMasks:
     try:
         return CropMasks.from_kaggle_rle(codes, size)
     except ValueError as error:
-        raise UserError(f"{path}: image {stem}: {error}") from error
+        text = str(error).rstrip(".")
+        raise UserError(f"{path}: image {stem}: {text}; write the file again.") from error

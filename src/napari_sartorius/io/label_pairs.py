@@ -2,90 +2,161 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_sartorius.core.categories import categories_from_names
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+from napari_sartorius.io.faults import Fault, cause_of
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 from napari_sartorius.io.joining import join_datasets
 from napari_sartorius.io.label_objects import read_label_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
 LABEL_ENDINGS = ("_cp_masks", "_labels", "_label", "_masks", "_mask", "_seg")
 """What follows an image's name in the name of its labels."""
 
+_PICTURE_OF_RESULTS = "_overlay"  # in the name of what `segment` draws beside an image
+
 _LABEL_FOLDERS = ("labels", "masks", "annotations", "groundtruth")
+
+
+@dataclass
+class _Names:
+    """Files of a folder by their roles."""
+
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+    lone_images: list[Path] = field(default_factory=list)
+    lone_labels: list[Path] = field(default_factory=list)
 
 
 def is_label_pairs(folder: Path) -> bool:
     """Whether `read_label_pairs` would find something; looks at names only."""
-    return next(_pairs(folder), None) is not None
+    return bool(_names(folder).pairs)
 
 
-def read_label_pairs(folder: str | Path) -> CocoDataset:
+def read_label_pairs(folder: str | Path, faults: list[Fault] | None = None) -> CocoDataset:
     """Read images and label images side by side.
 
     Parameters
     ----------
     folder
         Either ``a.tif`` with ``a_labels.tif`` (or another of `LABEL_ENDINGS`) beside it, or
-        ``images/a.tif`` with ``labels/a.tif`` (or ``masks/``). Images without labels are left out.
+        ``images/a.tif`` with ``labels/a.tif`` (or ``masks/``).
+    faults
+        When given, pairs that cannot be read are left out and named in this list.
 
     Returns
     -------
     CocoDataset
         Image ids count from 1 in the order of names. Categories are those of the table
-        ``a_objects.csv`` beside the labels; ``cell`` where there is none.
+        ``a_objects.csv`` beside the labels; ``cell`` where there is none. Images without labels
+        and labels without an image are in `CocoDataset.left_out`.
 
     Raises
     ------
     UserError
-        When there is no such pair, or labels cannot be read or have another size than their image.
+        When there is no such pair, or, without `faults`, an image or its labels cannot be read, or
+        labels have another size than their image.
     """
     folder = Path(folder)
-    parts = []
-    for number, (image, labels) in enumerate(_pairs(folder), start=1):
-        height, width = read_image(image).size
-        record = CocoImage(number, image.relative_to(folder).as_posix(), width, height)
-        objects, kinds = read_label_objects(labels, record.size)
-        parts.append(CocoDataset([record], kinds, {number: objects}, {}, folder))
-    if not parts:
+    names = _names(folder)
+    if not names.pairs:
         raise UserError(
             f"{folder} holds no images with labels, expected a.tif beside a_labels.tif, or the "
             "folders images and labels: choose another folder."
         )
-    return join_datasets(parts)
+    parts = []
+    for number, (image, labels) in enumerate(names.pairs, start=1):
+        part = _read_pair(folder, number, image, labels, faults)
+        if part is not None:
+            parts.append(part)
+    nothing = CocoDataset([], categories_from_names(["cell"]), {}, {}, folder)
+    dataset = join_datasets(parts) if parts else nothing
+    return replace(dataset, left_out=tuple(_left_out(folder, names)))
 
 
-def _pairs(folder: Path) -> Iterator[tuple[Path, Path]]:
+def _read_pair(
+    folder: Path, number: int, image: Path, labels: Path, faults: list[Fault] | None
+) -> CocoDataset | None:
+    name = image.relative_to(folder).as_posix()
+    try:
+        height, width = read_image(image).size
+    except UserError as error:
+        if faults is None:
+            raise
+        faults.append(Fault("unreadable image", name, None, cause_of(error, image)))
+        return None
+    record = CocoImage(number, name, width, height)
+    try:
+        objects, kinds = read_label_objects(labels, record.size)
+    except UserError as error:
+        if faults is None:
+            raise
+        text = f"its label image {labels.name} cannot be used ({cause_of(error, labels)})"
+        faults.append(Fault("unusable labels", name, None, text))
+        return None
+    return CocoDataset([record], kinds, {number: objects}, {}, folder)
+
+
+def _left_out(folder: Path, names: _Names) -> Iterable[Fault]:
+    for path in names.lone_images:
+        name = path.relative_to(folder).as_posix()
+        yield Fault("image without labels", name, None, "has no label image")
+    for path in names.lone_labels:
+        name = path.relative_to(folder).as_posix()
+        yield Fault("labels without image", name, None, "holds labels of an image that is missing")
+
+
+def _names(folder: Path) -> _Names:
+    names = _Names()
     if not folder.is_dir():
-        return
+        return names
     below = folder / "images"
-    if below.is_dir():
+    apart = below.is_dir()
+    if apart:
         others = [folder / name for name in _LABEL_FOLDERS if (folder / name).is_dir()]
-        labels = {path.stem: path for other in others for path in _files(other)}
-        pictures = _files(below)
+        pictures, of_labels = _files(below), [path for other in others for path in _files(other)]
     else:
-        pictures = _files(folder)
-        labels = {path.stem: path for path in pictures}
+        pictures = of_labels = _files(folder)
+    labels = {path.stem: path for path in of_labels}
+    stems = {path.stem for path in pictures}
     for picture in pictures:
-        names = [picture.stem + ending for ending in LABEL_ENDINGS]
-        if below.is_dir():
-            names.append(picture.stem)
-        elif picture.stem.endswith(LABEL_ENDINGS) and _stem_of(picture) in labels:
+        is_labels = not apart and picture.stem.endswith(LABEL_ENDINGS)
+        if is_labels and _stem_of(picture) in stems:
             continue
-        found = next((labels[name] for name in names if name in labels), None)
+        wanted = [picture.stem + ending for ending in LABEL_ENDINGS]
+        if apart:
+            wanted.append(picture.stem)
+        found = next((labels[name] for name in wanted if name in labels), None)
         if found is not None:
-            yield picture, found
+            names.pairs.append((picture, found))
+        elif is_labels:
+            names.lone_labels.append(picture)
+        elif picture.stem.removesuffix(_PICTURE_OF_RESULTS) in stems - {picture.stem}:
+            continue
+        else:
+            names.lone_images.append(picture)
+    if apart:
+        names.lone_labels = [
+            path for path in of_labels if path.stem not in stems and _stem_of(path) not in stems
+        ]
+    return names
 
 
 def _stem_of(labels: Path) -> str:
-    ending = next(end for end in LABEL_ENDINGS if labels.stem.endswith(end))
+    ending = next((end for end in LABEL_ENDINGS if labels.stem.endswith(end)), "")
     return labels.stem.removesuffix(ending)
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    """Images of a folder, without the hidden ones that some systems put beside each file."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )

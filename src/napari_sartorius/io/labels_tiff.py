@@ -168,7 +168,10 @@ def read_label_instances(path: str | Path) -> Instances:
     """
     image = read_labels(path)
     if image.axes != "YX":
-        raise UserError(f"{path} is a stack ({image.axes}), expected a single label image.")
+        raise UserError(
+            f"{path} is a stack ({image.axes}), expected a single label image: save the slice that "
+            "belongs to the image."
+        )
     masks, ids = CropMasks.from_labels(image.to_array())
     instances = Instances.from_masks(masks)
     instances.columns["label"] = ids

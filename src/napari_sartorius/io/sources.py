@@ -17,9 +17,14 @@ from napari_sartorius.io.project.opening import project_dataset
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+    from napari_sartorius.io.faults import Fault
 
 
-def read_dataset(source: str | Path, images: str | Path | None = None) -> CocoDataset:
+def read_dataset(
+    source: str | Path,
+    images: str | Path | None = None,
+    faults: list[Fault] | None = None,
+) -> CocoDataset:
     """Read annotations that say themselves which images they belong to.
 
     Parameters
@@ -31,6 +36,9 @@ def read_dataset(source: str | Path, images: str | Path | None = None) -> CocoDa
     images
         Where to look for image files that are not where the annotations say, folders below it
         included.
+    faults
+        When given, what cannot be read in a folder of pictures or in a ``train.csv`` is left out
+        and named in this list.
 
     Returns
     -------
@@ -41,10 +49,10 @@ def read_dataset(source: str | Path, images: str | Path | None = None) -> CocoDa
     Raises
     ------
     UserError
-        When it is none of these, or is damaged; or when there is no folder `images`.
+        When it is none of these, or is damaged (see `faults`); or when there is no folder `images`.
     """
     source = Path(source)
-    dataset = _read(annotations_file(source), source)
+    dataset = _read(annotations_file(source), source, faults)
     return dataset if images is None else find_images(dataset, images)
 
 
@@ -109,13 +117,13 @@ def with_names_read(dataset: CocoDataset) -> CocoDataset:
     return replace(dataset, images=[told(image) for image in dataset.images])
 
 
-def _read(file: Path | None, source: Path) -> CocoDataset:
+def _read(file: Path | None, source: Path, faults: list[Fault] | None) -> CocoDataset:
     if file is None:
         if is_label_pairs(source):
-            return read_label_pairs(source)
-        return read_dsb(source)
+            return read_label_pairs(source, faults)
+        return read_dsb(source, faults=faults)
     if file.suffix.lower() == ".csv":
-        return read_train_csv(file)
+        return read_train_csv(file, faults=faults)
     if source.is_dir() and file.name == "annotations.json":
         return project_dataset(source)
     return with_names_read(dataset_of(read_json(file), file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from napari_sartorius.training.doctor.whole import (
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
-    from napari_sartorius.io.coco_mending import Fault
+    from napari_sartorius.io.faults import Fault
     from napari_sartorius.training.doctor.objects import MaskFacts
 
 
@@ -52,7 +53,10 @@ def read_for_check(
     source = Path(source)
     file = annotations_file(source)
     if file is None or file.suffix.lower() != ".json":
-        return read_dataset(source, images), []
+        faults: list[Fault] = []
+        dataset = read_dataset(source, images, faults)
+        faults += dataset.left_out
+        return replace(dataset, left_out=()), [_of_fault(fault) for fault in faults]
     content = read_json(file)
     info = content.get("info") if isinstance(content, dict) else None
     if source.is_dir() and isinstance(info, dict) and NAMESPACE in info:
@@ -98,12 +102,12 @@ def check_dataset(
     model_diameter
         Cell diameter in pixels of the model that is trained further.
     faults
-        Findings of `read_for_check`.
+        Findings of `read_for_check`; those of `CocoDataset.left_out` are added.
     sides
         Names of the training and validation split.
     """
     config, monitor = config or DoctorConfig(), monitor or Monitor()
-    found = list(faults or [])
+    found = [*(faults or []), *(_of_fault(fault) for fault in dataset.left_out)]
     found += category_findings(dataset)
     found += split_findings(dataset, config, *sides)
     found += (quick_findings if quick else picture_findings)(dataset, monitor)
@@ -127,9 +131,17 @@ def _spread(images: list[CocoImage], most: int) -> list[CocoImage]:
 
 
 def _of_fault(fault: Fault) -> Finding:
-    # What is left out must be known before anybody trains without it; what is cut is harmless.
-    ids = () if fault.annotation is None else (fault.annotation,)
-    text = fault.text if fault.annotation is None else f"annotation {fault.annotation} {fault.text}"
+    # What is left out must be known before anybody trains without it; what is cut is harmless, and
+    # an image that nobody has labelled may wait for that.
+    harmless = not fault.dropped or fault.kind == "image without labels"
+    numbered = fault.annotation is not None
+    text = f"{fault.what} {fault.annotation} {fault.text}" if numbered else fault.text
     return Finding(
-        fault.kind, "error" if fault.dropped else "warning", text, fault.image or None, None, ids
+        fault.kind,
+        "warning" if harmless else "error",
+        text,
+        fault.image or None,
+        fault.image_id,
+        () if fault.annotation is None else (fault.annotation,),
+        record=fault.record,
     )

@@ -39,6 +39,10 @@ class Finding:
         Their positions among the objects of the image.
     badness
         The larger, the worse; comparable within a kind.
+    record
+        ``segmentation`` and ``bbox`` of the file, to be drawn where no object shows what is meant.
+    beside
+        Id of another image that it is about, to be shown beside the first.
     """
 
     kind: str
@@ -49,6 +53,8 @@ class Finding:
     annotations: tuple[int | str, ...] = ()
     objects: tuple[int, ...] = ()
     badness: float = 0.0
+    record: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    beside: ImageId | None = None
 
     @property
     def sentence(self) -> str:

@@ -13,6 +13,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.io.images import planes, read_image, read_plane
 from napari_sartorius.io.overlay import write_overlay
+from napari_sartorius.training.doctor.drawing import side_by_side, with_record
 from napari_sartorius.training.doctor.finding import together
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def write_gallery(
         What was found.
     worst
         Pictures per kind of finding. Faults of objects show these outlined, in a cut-out that
-        holds the most of them; faults of images show the image with all its objects.
+        holds the most of them; faults of images show the image with all its objects, those of two
+        images both. What a record draws beyond its image is shown on a striped border.
 
     Returns
     -------
@@ -81,6 +83,11 @@ def _draw(path: Path, dataset: CocoDataset, image: CocoImage, finding: Finding) 
     pixels = _pixels(dataset, image)
     if pixels is None:
         return False
+    if finding.record is not None:
+        drawn = with_record(pixels, finding.record)
+        if drawn is not None:
+            write_overlay(path, *drawn, colour_by="instance", fill=0.3)
+        return drawn is not None
     objects = dataset.instances[image.id]
     if finding.objects:
         objects = objects[np.array(finding.objects)]
@@ -90,6 +97,10 @@ def _draw(path: Path, dataset: CocoDataset, image: CocoImage, finding: Finding) 
         masks, keep = objects.masks.crop(x0, y0, x1, y1)
         objects = Instances.from_masks(masks, objects.scores[keep], objects.categories[keep])
         pixels = pixels[y0:y1, x0:x1]
+    other = next((one for one in dataset.images if one.id == finding.beside), None)
+    more = None if other is None else _pixels(dataset, other)
+    if other is not None and more is not None:
+        pixels, objects = side_by_side((pixels, objects), (more, dataset.instances[other.id]))
     write_overlay(path, pixels, objects, colour_by="instance", fill=0.3)
     return True
 

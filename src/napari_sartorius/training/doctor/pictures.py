@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.faults import cause_of
 from napari_sartorius.io.images import planes, read_image, read_plane
 from napari_sartorius.training.doctor.finding import Finding
 
@@ -101,7 +102,7 @@ def _read(path: Path, image: CocoImage) -> PictureFacts | str:
         index = tuple(image.extra.get("plane", ()))
         plane: Any = read_plane(data, index) if index else next(iter(planes(data)))[1]
     except UserError as error:
-        return str(error).rstrip(".").replace("; ", ", ")
+        return cause_of(error, path)
     pixels = np.ascontiguousarray(plane)
     code = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode(), digest_size=16)
     code.update(pixels.view(np.uint8).data)
@@ -136,10 +137,13 @@ def _alike(known: Iterable[tuple[CocoImage, bytes]]) -> list[Finding]:
         splits = sorted({str(image.extra.get("split", "")) for image in images})
         if len(splits) > 1:
             text = f"has the pixels of {others}, in the splits {' and '.join(splits)}"
-            found.append(_about("leak", "warning", text, images[0]))
+            side = images[0].extra.get("split", "")
+            other = next(one for one in images if one.extra.get("split", "") != side)
+            found.append(replace(_about("leak", "warning", text, images[0]), beside=other.id))
         else:
             text = f"has the pixels of {others}"
-            found.append(_about("doubled image", "warning", text, images[0]))
+            about = _about("doubled image", "warning", text, images[0])
+            found.append(replace(about, beside=images[1].id))
     return found
 
 
