@@ -96,11 +96,6 @@ def test_a_label_layer_that_is_no_labels_stops_training(tmp_path: Path, kind: st
         examine(dataset, Listener())
 
 
-def test_a_giant_among_cells_is_a_warning(tmp_path: Path) -> None:
-    dataset = dataset_of_masks(tmp_path, [[*discs(), np.ones((SIDE, SIDE), bool)]])
-    assert _one(check_dataset(dataset), "giant").severity == "warning"
-
-
 def test_faulty_files_are_named(tmp_path: Path) -> None:
     marks = [{"split": side} for side in ("train", "train", "val", "train", "val", "train", "val")]
     dataset = dataset_of_masks(tmp_path, [discs()] * 7, marks)

@@ -35,7 +35,7 @@ _BACKWARD = 3.0
 _REMEDIES = {
     "missing image": "put the file where the annotations say",
     "same category name": "give each kind of cell a name of its own",
-    "giant": "use labels with a number per cell, or split the object",
+    "giant": "use labels with a number per cell, delete a labelled background, or split the object",
     "no validation image": "nothing would measure the result: mark images as 'val'",
     "one validation image": "one image measures little: mark more images as 'val'",
     "other size": "the annotations belong to another image: choose the right image",

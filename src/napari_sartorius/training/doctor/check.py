@@ -21,6 +21,7 @@ from napari_sartorius.io.sources import (
 )
 from napari_sartorius.training.doctor.config import DoctorConfig
 from napari_sartorius.training.doctor.finding import DataReport, Finding
+from napari_sartorius.training.doctor.giants import giant_findings
 from napari_sartorius.training.doctor.objects import mask_facts, object_findings
 from napari_sartorius.training.doctor.pictures import picture_findings, quick_findings
 from napari_sartorius.training.doctor.whole import (
@@ -120,6 +121,7 @@ def check_dataset(
         if len(objects):
             facts[image.id] = mask_facts(objects, config)
             found += object_findings(image, objects, facts[image.id], config)
+    found += giant_findings(dataset, facts, config, model_diameter)
     found += scale_findings(dataset, facts, config, model_diameter)
     return DataReport(found, len(dataset), dataset.object_count)
 

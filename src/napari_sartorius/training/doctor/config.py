@@ -18,8 +18,16 @@ class DoctorConfig(BaseModel):
     stripe_share
         A mask is striped when gaps of one or two pixels between its runs make up more of its
         area: the mark of a polygon that was filled the wrong way.
+    background_share
+        An object that covers more of its image is no cell, but the background or all cells at once.
     giant_share
-        An object that covers more of its image is no cell.
+        One that covers more is worth a look.
+    alone_share, alone_factor
+        An only object that covers more than this share of its image is no cell when its area is
+        this many times that of other cells: of the same category in the other images, else of the
+        model that is trained further.
+    alone_evidence
+        Fewest objects in the other images for these to tell how large cells are.
     many_parts
         An only object of so many parts is a foreground mask, not a cell.
     scale_factor
@@ -40,7 +48,11 @@ class DoctorConfig(BaseModel):
     doubled_iou: float = Field(default=0.9, gt=0, le=1)
     hollow_share: float = Field(default=0.075, ge=0, lt=1)
     stripe_share: float = Field(default=0.1, ge=0)
+    background_share: float = Field(default=0.8, gt=0, le=1)
     giant_share: float = Field(default=0.5, gt=0, le=1)
+    alone_share: float = Field(default=0.2, gt=0, le=1)
+    alone_factor: float = Field(default=20.0, gt=1)
+    alone_evidence: int = Field(default=3, ge=1)
     many_parts: int = Field(default=10, ge=2)
     scale_factor: float = Field(default=2.5, gt=1)
     scale_images: int = Field(default=5, ge=2)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_sartorius.core import flat
 from napari_sartorius.core.runs import runs_of_bits
-from napari_sartorius.postprocess.components import components_of_runs
 from napari_sartorius.postprocess.shapes import fill_holes
 from napari_sartorius.training.doctor.finding import Finding
 from napari_sartorius.training.doubled_masks import doubled_masks
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari_sartorius.core.instances import Instances
-    from napari_sartorius.core.masks import CropMasks
     from napari_sartorius.io.coco_dataset import CocoImage
     from napari_sartorius.training.doctor.config import DoctorConfig
     from napari_sartorius.training.doctor.finding import Severity
@@ -97,36 +95,10 @@ def object_findings(
             rows = rows[np.argsort(-value[rows], kind="stable")]
             worst = f", the worst by {value[rows[0]]:.0%}" if kind in {"hollow", "striped"} else ""
             text = f"{_counted(len(rows), word)} ({_named(objects, rows)}{worst})"
-            found.append(_finding(kind, "warning", text, image, objects, rows, float(len(rows))))
-    return found + _giants(image, objects, facts, config)
-
-
-def _giants(
-    image: CocoImage, objects: Instances, facts: MaskFacts, config: DoctorConfig
-) -> list[Finding]:
-    pixels = image.width * image.height
-    rows = np.flatnonzero(facts.area > config.giant_share * pixels)
-    alone = np.count_nonzero(facts.area) == 1
-    if rows.size:
-        share = facts.area[rows].max() / pixels
-        only = " and is the only one there" if alone else ""
-        text = f"one object covers {share:.0%} of the image{only}"
-        badness = float(share)
-    elif alone and (parts := _parts(objects.masks)) >= config.many_parts:
-        rows = np.flatnonzero(facts.area)
-        text = f"its only object lies in {parts} parts, like a mask of all cells together"
-        badness = float(parts)
-    else:
-        return []
-    severity: Severity = "error" if alone else "warning"
-    return [_finding("giant", severity, text, image, objects, rows, badness)]
-
-
-def _parts(masks: CropMasks) -> int:
-    """Number of connected parts of all masks."""
-    wide = masks.boxes.astype(np.int64)
-    runs = runs_of_bits(masks.bits, masks.offsets, wide[:, 2] - wide[:, 0], wide[:, [1, 0]])
-    return int(components_of_runs(runs, corners=True).max(initial=-1)) + 1
+            found.append(
+                about_objects(kind, "warning", text, image, objects, rows, float(len(rows)))
+            )
+    return found
 
 
 def _narrow_gaps(bits: NDArray[np.uint8], boxes: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -138,7 +110,7 @@ def _narrow_gaps(bits: NDArray[np.uint8], boxes: NDArray[np.int32]) -> NDArray[n
     return np.bincount(runs.instance[1:][within], gap[within], minlength=len(boxes)).astype(float)
 
 
-def _finding(
+def about_objects(
     kind: str,
     severity: Severity,
     text: str,
@@ -147,6 +119,7 @@ def _finding(
     rows: NDArray[np.int64],
     badness: float,
 ) -> Finding:
+    """A finding of some objects of an image, by their positions."""
     ids = tuple(ids_of(objects, rows))
     return Finding(
         kind, severity, text, image.file_name, image.id, ids, tuple(rows.tolist()), badness

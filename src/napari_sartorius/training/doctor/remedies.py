@@ -16,7 +16,7 @@ REMEDIES: dict[str, str] = {
     "damaged": "correct it or draw it again, or let --fix drop it",
     "no outline": "draw it again, or let --fix drop it",
     "same category name": "--fix makes them one; rename one if they differ",
-    "giant": "use labels with a number per cell, or split the object",
+    "giant": "use labels with a number per cell, delete a labelled background, or split the object",
     "no training image": "mark images as 'train', or make a split with `data split`",
     "no validation image": "nothing would measure the result: make a split with `data split`",
     "one validation image": "one image measures little: make a split with `data split`",
