@@ -38,7 +38,8 @@ class DoctorConfig(BaseModel):
     model_factor
         The same between the data and the model that is trained further.
     group_fields
-        Fields of an image's record that name what must not be on both sides of a split.
+        Fields of an image's record that name what must not be on both sides of a split. Wells of
+        the same name on two plates are two.
     quick_images
         Before a training, so many images (spread evenly) have their masks looked at.
     """
@@ -58,5 +59,5 @@ class DoctorConfig(BaseModel):
     scale_images: int = Field(default=5, ge=2)
     scale_objects: int = Field(default=5, ge=1)
     model_factor: float = Field(default=3.0, gt=1)
-    group_fields: tuple[str, ...] = ("group", "plate_well", "field")
+    group_fields: tuple[str, ...] = ("group", "plate_well", "well", "field")
     quick_images: int = Field(default=400, ge=1)

@@ -12,7 +12,7 @@ from napari_sartorius.training.doctor.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sartorius.io.coco_dataset import CocoDataset, ImageId
+    from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
     from napari_sartorius.training.doctor.config import DoctorConfig
     from napari_sartorius.training.doctor.objects import MaskFacts
 
@@ -70,14 +70,30 @@ def _straddling(dataset: CocoDataset, config: DoctorConfig) -> list[Finding]:
     for name in config.group_fields:
         sides: dict[str, set[str]] = defaultdict(set)
         for image in dataset.images:
-            if name in image.extra and "split" in image.extra:
-                sides[str(image.extra[name])].add(str(image.extra["split"]))
+            group = _group(image, name, config)
+            if group is not None and "split" in image.extra:
+                sides[group].add(str(image.extra["split"]))
         both = [group for group, where in sides.items() if len(where) > 1]
         if both:
             more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
             text = f"{name} {', '.join(both[:_SHOWN])}{more} is in several splits"
             found.append(Finding("group on both sides", "warning", text, badness=len(both)))
     return found
+
+
+def _group(image: CocoImage, name: str, config: DoctorConfig) -> str | None:
+    """What a field says an image belongs to; None where it says nothing that others do not."""
+    extra = image.extra
+    if name not in extra:
+        return None
+    if name != "well":
+        return str(extra[name])
+    if "plate_well" in extra and "plate_well" in config.group_fields:
+        return None
+    # Each plate has a well B2, and where plates are not told apart, as in LIVECell's names, each
+    # kind of cell has its own.
+    plate = extra.get("plate") or extra.get("cell_type")
+    return str(extra[name]) if plate is None else f"{extra[name]} of {plate}"
 
 
 def scale_findings(
