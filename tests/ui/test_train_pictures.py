@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
 
+from napari_sartorius.training.curve_file import FIGURES
 from napari_sartorius.training.picture_names import BEFORE, BEST, NOW
 from napari_sartorius.ui.train.curves import Curves, best_row, read_curve
 from napari_sartorius.ui.train.preview import Preview
+from napari_sartorius.ui.train.run_page import RunPage
 from napari_sartorius.ui.train.sample_pictures import SamplePictures
 from napari_sartorius.ui.train.thumbnails import LargePictures, pixmap_of
 from napari_sartorius.ui.train.unfinished import moment
@@ -46,6 +49,33 @@ def test_the_curves_are_drawn(qtbot: Any, tmp_path: Path) -> None:
     low, high = curves.score.viewRange()[0]
     assert low <= 0
     assert 300 <= high < 320
+
+
+def test_the_best_is_that_of_the_figure_which_the_run_selects_by(
+    qtbot: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "curve.csv").write_text(
+        "step,score,ap50,ap\n0,0.1,0.3,0.2\n50,0.4,0.5,0.3\n100,0.3,0.7,0.25\n"
+    )
+    rows = read_curve(tmp_path / "curve.csv")
+    page = RunPage()
+    qtbot.addWidget(page)
+    for select_by, star, text in (
+        ("competition", (50, 0.4), "Best score so far 0.400, at step 50; 0.100 before."),
+        ("ap50", (100, 0.7), "Best AP50 so far 0.700, at step 100; 0.300 before."),
+        ("ap", (50, 0.3), "Best AP so far 0.300, at step 50; 0.200 before."),
+        (None, (50, 0.4), "Best score so far 0.400, at step 50; 0.100 before."),
+    ):
+        told = "{" if select_by is None else json.dumps({"select_by": select_by})
+        (tmp_path / "settings.json").write_text(told)
+        page.begin(tmp_path, "ours", 300)
+        page.stop()
+        assert page.best.text() == text
+        assert [*page.curves.best.getData()[0], *page.curves.best.getData()[1]] == [*star]
+        title = {"ap50": "AP50", "ap": "AP"}.get(str(select_by), "Score")
+        last = rows[2][FIGURES[select_by or "competition"]]
+        assert page.curves.score_line.getData()[1][-1] == last
+        assert page.curves.score.property("title") == f"{title} on what is kept apart"
 
 
 def test_the_wheel_scrolls_what_the_plots_are_in(qtbot: Any) -> None:

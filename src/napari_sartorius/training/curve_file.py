@@ -1,15 +1,22 @@
-"""``curve.csv`` of a run: one row per validation."""
+"""``curve.csv`` of a run: one row per validation, and what a person hears of it."""
 
 from __future__ import annotations
 
 import csv
-import json
 from typing import TYPE_CHECKING
 
 from napari_sartorius.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+FIGURES = {"competition": "score", "ap50": "ap50", "ap": "ap"}
+"""`TrainConfig.select_by` -> the column that says what is best."""
+
+WORDS = {"score": "score", "ap50": "AP50", "ap": "AP"}
+"""What people call the columns."""
+
+_LOSS = "loss_"
 
 
 def write_curve(path: Path, rows: list[dict[str, float]]) -> None:
@@ -27,7 +34,28 @@ def write_curve(path: Path, rows: list[dict[str, float]]) -> None:
         writer.writerows(rows)
 
 
-def in_words(row: dict[str, float]) -> str:
-    """The row in one line, with four digits."""
-    step = round(row["step"])
-    return f"step {step}: " + json.dumps({k: float(f"{v:.4g}") for k, v in row.items()})
+def in_words(row: dict[str, float], figure: str, best: dict[str, float]) -> str:
+    """A row in one line: time, losses, figures, and where the best so far is.
+
+    Parameters
+    ----------
+    row
+        Of the curve.
+    figure
+        Column that says what is best.
+    best
+        Row of the best validation so far, this one included.
+    """
+    parts = []
+    if row.get("seconds_per_step"):
+        parts.append(f"{row['seconds_per_step']:.3g} s per step")
+    losses = {name.removeprefix(_LOSS): v for name, v in row.items() if name.startswith(_LOSS)}
+    if losses:
+        each = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in losses.items())
+        parts.append(f"loss {sum(losses.values()):.3g} ({each})")
+    parts += [f"{word} {row[name]:.3f}" for name, word in WORDS.items() if name in row]
+    if figure in row and best.get("step") == row["step"]:
+        parts.append("the best so far")
+    elif figure in best:
+        parts.append(f"best {WORDS[figure]} so far {best[figure]:.3f} at step {best['step']:.0f}")
+    return f"step {row['step']:.0f}: {', '.join(parts)}"

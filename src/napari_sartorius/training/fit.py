@@ -20,7 +20,7 @@ from napari_sartorius.nn.network import Network
 from napari_sartorius.training.bad_steps import BadSteps
 from napari_sartorius.training.checkpoint import BROKEN, Checkpoints, Progress
 from napari_sartorius.training.crops import CropSampler
-from napari_sartorius.training.curve_file import in_words, write_curve
+from napari_sartorius.training.curve_file import FIGURES, in_words, write_curve
 from napari_sartorius.training.distributed import heard, join
 from napari_sartorius.training.images import AnnotatedImage, sampling_weights
 from napari_sartorius.training.optimiser import learning_rate
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.sampling import Sampling
     from napari_sartorius.training.step import StepOutcome
-
-_FIGURES = {"competition": "score", "ap50": "ap50", "ap": "ap"}
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,7 @@ class Trainer:
     @property
     def _figure(self) -> str:
         """Column of the curve that says what is best."""
-        return _FIGURES[self.config.select_by]
+        return FIGURES[self.config.select_by]
 
     def _validate(self) -> bool:
         """Score the averaged weights, keep the best; True when it is time to stop."""
@@ -268,7 +266,7 @@ class Trainer:
             progress.validations_since_best += 1
         self._write_curve()
         self._save(is_best=is_best)
-        self.monitor.notice(in_words(row))
+        self.monitor.notice(in_words(row, self._figure, progress.row_of_best()))
         if self._on_validated is not None:
             self._on_validated(
                 ValidationEvent(progress.step, row, is_best, self.average.network, result)

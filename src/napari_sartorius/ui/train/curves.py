@@ -1,13 +1,17 @@
-"""Live curves of a training run: the score on what was kept apart, and the loss."""
+"""Live curves of a training run: the figure that it selects by, and the loss."""
 
 from __future__ import annotations
 
 import csv
+import json
 from typing import TYPE_CHECKING, Any
 
 import pyqtgraph as pg
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sartorius.training.curve_file import FIGURES, WORDS
+from napari_sartorius.training.run_files import SETTINGS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 _HEIGHT = 116
 _SCORE, _LOSS, _BEFORE = "#4caf6e", "#f0a830", "#8a9099"
+_TITLE = "{} on what is kept apart"
 _LEFT_AXIS = 34  # so that both plots line up
 
 Row = dict[str, float]
@@ -30,10 +35,19 @@ def read_curve(path: Path) -> list[Row]:
         return []
 
 
-def best_row(rows: list[Row]) -> Row | None:
-    """The row with the highest score, the first of equals; None before anything was measured."""
-    measured = [row for row in rows if "score" in row]
-    return max(measured, key=lambda row: row["score"]) if measured else None
+def selecting_figure(folder: Path) -> str:
+    """Column of the curve that says what is best in a run; the score where its folder is silent."""
+    try:
+        settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        return FIGURES[settings["select_by"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "score"
+
+
+def best_row(rows: list[Row], figure: str = "score") -> Row | None:
+    """The row with the highest figure, the first of equals; None before anything was measured."""
+    measured = [row for row in rows if figure in row]
+    return max(measured, key=lambda row: row[figure]) if measured else None
 
 
 class Curves(QWidget):
@@ -41,7 +55,7 @@ class Curves(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.score = _plot("Score on what is kept apart")
+        self.score = _plot(_TITLE.format("Score"))
         self.loss = _plot("Training loss")
         self.loss.setXLink(self.score)
         self.score_line = self.score.plot(pen=pg.mkPen(_SCORE, width=2), **_dots(_SCORE))
@@ -60,9 +74,13 @@ class Curves(QWidget):
         layout.addWidget(self.loss)
         self._recolour()
 
-    def show_rows(self, rows: list[Row], steps: int) -> None:
-        """Draw these rows of a run that will have so many steps."""
-        scores = [(row["step"], row["score"]) for row in rows if "score" in row]
+    def show_rows(self, rows: list[Row], steps: int, figure: str = "score") -> None:
+        """Draw these rows of a run that will have so many steps and selects by `figure`."""
+        title = _TITLE.format(WORDS[figure][:1].upper() + WORDS[figure][1:])
+        if self.score.property("title") != title:
+            self.score.setProperty("title", title)
+            self._recolour()
+        scores = [(row["step"], row[figure]) for row in rows if figure in row]
         losses = [
             (row["step"], sum(v for k, v in row.items() if k.startswith("loss_")))
             for row in rows
@@ -74,15 +92,15 @@ class Curves(QWidget):
         self.before.setVisible(measured_first)
         if measured_first:
             self.before.setValue(scores[0][1])
-        best = best_row(rows)
-        self.best.setData([best["step"]] if best else [], [best["score"]] if best else [])
+        best = best_row(rows, figure)
+        self.best.setData([best["step"]] if best else [], [best[figure]] if best else [])
         self.best_text.setVisible(best is not None)
         if best is not None:
-            self.best_text.setText(f"{best['score']:.3f}")
+            self.best_text.setText(f"{best[figure]:.3f}")
             # The figure stays inside the plot at both ends.
             share = best["step"] / max(steps, 1)
             self.best_text.setAnchor((min(max(share, 0.15), 0.85), 1.25))
-            self.best_text.setPos(best["step"], best["score"])
+            self.best_text.setPos(best["step"], best[figure])
         self.score.setXRange(0, max(steps, 1), padding=0.02)
         self.score.setYRange(0, max([0.1, *(1.6 * y for _, y in scores)]), padding=0)
         self.loss.setYRange(0, max([0.1, *(1.1 * y for _, y in losses)]), padding=0)

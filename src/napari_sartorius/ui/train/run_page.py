@@ -15,12 +15,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sartorius.training.curve_file import WORDS
 from napari_sartorius.training.picture_names import NOW
 from napari_sartorius.training.run_files import CURVE_FILE, PAUSE_FILE, PICTURES_FOLDER, STOP_FILE
 from napari_sartorius.ui.forms import button, heading, quiet
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
-from napari_sartorius.ui.train.curves import Curves, best_row, read_curve
+from napari_sartorius.ui.train.curves import Curves, best_row, read_curve, selecting_figure
 from napari_sartorius.ui.train.outcome import Outcome
 from napari_sartorius.ui.train.sample_pictures import SamplePictures
 
@@ -140,18 +141,20 @@ class RunPage(QWidget):
         if self._folder is None:
             return
         rows = read_curve(self._folder / CURVE_FILE)
-        self.curves.show_rows(rows, self._steps)
-        best = best_row(rows)
+        figure = selecting_figure(self._folder)
+        word = WORDS[figure]
+        self.curves.show_rows(rows, self._steps, figure)
+        best = best_row(rows, figure)
         if best is None:
             self.best.hide()
         else:
-            before = rows[0].get("score") if rows[0].get("step") == 0 else None
-            text = f"Best score so far {best['score']:.3f}, at step {best['step']:.0f}"
+            before = rows[0].get(figure) if rows[0].get("step") == 0 else None
+            text = f"Best {word} so far {best[figure]:.3f}, at step {best['step']:.0f}"
             if before is not None:
                 text = (
                     f"{text}; {before:.3f} before"
                     if best["step"]
-                    else f"Score {before:.3f} before; nothing better yet"
+                    else f"{word[:1].upper()}{word[1:]} {before:.3f} before; nothing better yet"
                 )
             self.best.setText(f"{text}.")
             self.best.show()
