@@ -96,6 +96,7 @@ def finetune(
     old_data: Path | None = None,
     budget: float | None = None,
     step_seconds: float | None = None,
+    recipe_name: str = "",
     clock: Callable[[], float] = time.perf_counter,
     monitor: Monitor | None = None,
     on_validated: Callable[[ValidationEvent], None] | None = None,
@@ -128,6 +129,8 @@ def finetune(
         `effort`, or none with a `config`.
     step_seconds
         Of `clock` for a step, where they were measured just now; None measures them.
+    recipe_name
+        For the card: of the recipe or file that `config` comes from.
     clock
         Seconds that the budget is counted in.
     monitor
@@ -194,6 +197,7 @@ def finetune(
         cells=sum(image.cells for image in images),
         corrected_cells=total_corrected(images),
         recipe=recipe,
+        recipe_name=recipe_name,
         steps=learnt.fit.best_step,
         seconds=round(stopwatch.seconds(), 1),
         zoom=learnt.zoom,

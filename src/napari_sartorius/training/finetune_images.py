@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.rehearsal import rehearsal_images
 from napari_sartorius.training.replay import old_images
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import ReplayConfig, TrainConfig
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.zoo import ModelBundle
-
-FEW_IMAGES = 8
-"""With fewer a strip of each is kept apart: every image that is not learnt from is missed."""
 
 # Fewer old images get less than their share, or they would be learnt by heart.
 _ENOUGH = 12

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_sartorius.training.augment.config import AugmentConfig
 from napari_sartorius.training.config import FreezeConfig, ReplayConfig, TrainConfig
+from napari_sartorius.training.finetune_limits import BUDGETS, Effort
 from napari_sartorius.training.terms import knows_the_first
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.zoo import ModelCard
 
-Effort = Literal["quick", "thorough"]
+__all__ = ["BUDGETS", "SCHEDULES", "Effort", "Schedule", "finetune_config"]
 
 
 class Schedule(NamedTuple):
@@ -30,9 +31,6 @@ SCHEDULES: dict[str, Schedule] = {
     "quick": Schedule(steps=300, rate=2e-4, validations=6, patience=4, ema=0.98),
     "thorough": Schedule(steps=1500, rate=2e-4, validations=10, patience=5, ema=0.995),
 }
-
-BUDGETS: dict[str, float] = {"quick": 15 * 60, "thorough": 60 * 60}
-"""Seconds in which a fine-tuning should end, on whatever computer."""
 
 
 def finetune_config(card: ModelCard, category_names: Sequence[str], effort: Effort) -> TrainConfig:

@@ -89,6 +89,9 @@ class LearntFrom(_Part):
         In all of them; see `LearntImage`.
     recipe
         ``quick``, ``thorough``, or ``own`` for a configuration that the user gave.
+    recipe_name
+        Name of the recipe, or of the configuration's file; empty where none was given, and on
+        cards of earlier versions.
     steps, seconds
         How long it learnt.
     zoom
@@ -105,6 +108,7 @@ class LearntFrom(_Part):
     cells: int = Field(ge=0)
     corrected_cells: int | None = Field(default=None, ge=0)
     recipe: Literal["quick", "thorough", "own"]
+    recipe_name: str = ""
     steps: int = Field(ge=0)
     seconds: float = Field(ge=0)
     zoom: float = Field(default=1.0, gt=0)
