@@ -507,6 +507,26 @@ def test_several_processes_are_refused(
         run_recipe(_tiny(TWO_STAGES), data, tmp_path / "run")
 
 
+def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
+    data: RecipeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(*args: Any, **settings: Any) -> None:
+        given.update(settings)
+        raise Begun
+
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("napari_sartorius.training.recipes.stages.finetune", begin)
+    recipe = changed(read_recipe("finetune-thorough"), ["steps=7", "finetune.crop=64"])
+    with pytest.raises(Begun):
+        run_recipe(recipe, data, tmp_path / "run", init="nuclei")
+    assert (given["config"].steps, given["config"].crop) == (7, 64)
+    assert (given["effort"], given["budget"]) == ("thorough", None)
+    assert given["recipe_name"] == "finetune-thorough"
+
+
 def test_fine_tuning_by_recipe_needs_a_start(data: RecipeData, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name it with --init"):
         run_recipe(read_recipe("finetune-quick"), data, tmp_path / "run")

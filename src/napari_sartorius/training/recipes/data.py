@@ -14,6 +14,7 @@ from napari_sartorius.io.coco import CocoDataset
 
 if TYPE_CHECKING:
     from napari_sartorius.core.instances import Instances
+    from napari_sartorius.core.progress import Monitor
     from napari_sartorius.io.coco import CocoImage, ImageId
 
 _TRIAL_IMAGES = 8
@@ -58,6 +59,35 @@ def few(dataset: CocoDataset, count: int) -> CocoDataset:
     return dataset.select(lambda image: image.id in chosen)
 
 
+def kinds_told_by(dataset: CocoDataset, field: str, monitor: Monitor | None = None) -> CocoDataset:
+    """As `by_field` for a file that knows one kind of object; files that know several keep theirs.
+
+    Parameters
+    ----------
+    dataset
+        Annotated images; LIVECell's own files call everything ``cell``.
+    field
+        As in `by_field`.
+    monitor
+        Hears which kinds there are now.
+
+    Raises
+    ------
+    UserError
+        As `by_field`.
+    """
+    if len({kind for one in dataset.instances.values() for kind in one.categories.tolist()}) > 1:
+        return dataset
+    told = by_field(dataset, field)
+    if monitor is not None and told.category_names != dataset.category_names:
+        names = told.category_names
+        monitor.notice(
+            f"the annotations know one kind of object; by their {field} the images show "
+            f"{len(names)}: {', '.join(names)}"
+        )
+    return told
+
+
 def by_field(dataset: CocoDataset, field: str) -> CocoDataset:
     """The same objects with the category that a field of their image's record names.
 
@@ -81,7 +111,8 @@ def by_field(dataset: CocoDataset, field: str) -> CocoDataset:
     if lacking:
         raise UserError(
             f"{lacking[0].file_name} has no field {field}, which is to name the category of its "
-            "objects; add it to the records, or take categories_from out of the recipe"
+            "objects; add it to the records, or take categories_from out of the recipe (--set "
+            "STAGE.categories_from=null)"
         )
     names = sorted({str(image.extra[field]) for image in dataset.images if field in image.extra})
     instances: dict[ImageId, Instances] = {}

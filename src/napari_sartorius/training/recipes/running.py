@@ -9,6 +9,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.training.place import Place
+from napari_sartorius.training.recipes.fingerprint import check_same_images, remember_images
 from napari_sartorius.training.recipes.folding import run_folds
 from napari_sartorius.training.recipes.reading import recipe_of
 from napari_sartorius.training.recipes.schema import ClassifierStage, FineTuneStage, TrainStage
@@ -45,7 +46,8 @@ def run_recipe(
         Images. With folds, marks of their split are not looked at, but that images of other splits
         than train and val (a test set) stay out.
     folder
-        Run folder: ``recipe.json``, a folder for each stage, with folds ``fold-0`` ... which hold
+        Run folder: ``recipe.json``, ``images.json`` (by which other images are told from those that
+        it began with), a folder for each stage, with folds ``fold-0`` ... which hold
         the stages of each fold, and the result ``model``. What is finished there is not done again.
     init
         Start instead of the models from outside that the recipe names; ``none`` begins at random.
@@ -62,7 +64,7 @@ def run_recipe(
     Raises
     ------
     UserError
-        When the folder holds a run with another recipe, or a stage cannot run.
+        When the folder holds a run with another recipe or other images, or a stage cannot run.
     """
     monitor = monitor or Monitor()
     if Place.from_environment().size > 1:
@@ -70,7 +72,7 @@ def run_recipe(
             "a recipe runs in one process, and several were started: start it without torchrun, "
             "with one fold per graphics card where it has folds (--fold)"
         )
-    _check_folder(recipe, folder)
+    _check_folder(recipe, data, folder)
     if fold is not None and not 0 <= fold < recipe.folds:
         raise UserError(
             f"there is no fold {fold}: the run has {recipe.folds}, numbered from 0"
@@ -105,14 +107,16 @@ def stored_recipe(folder: Path) -> Recipe | None:
     return recipe_of(tree, str(path))
 
 
-def _check_folder(recipe: Recipe, folder: Path) -> None:
+def _check_folder(recipe: Recipe, data: RecipeData, folder: Path) -> None:
     earlier = stored_recipe(folder)
     if earlier is not None and earlier != recipe:
         raise UserError(
             f"{folder} holds a run of the recipe {earlier.name} with other settings; give the same "
             "ones to go on with it, or choose another folder"
         )
+    check_same_images(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
+    remember_images(folder, data)
     write_text(folder / RECIPE_FILE, recipe.model_dump_json(indent=1))
 
 

@@ -54,6 +54,8 @@ class Mixture(_Part):
     categories
         Their category -> ours. Other categories of the same name are kept; an image that shows
         one without a name here is left out, as its cells would be learnt as background.
+    categories_from
+        As in `TrainStage`, before `categories` names them.
     share
         Of the crops at the beginning, 0..1; None as many as there are images.
     decay
@@ -67,6 +69,7 @@ class Mixture(_Part):
 
     images: str
     categories: dict[str, str] = {}
+    categories_from: str | None = None
     share: float | None = Field(default=None, gt=0, lt=1)
     decay: Literal["none", "linear", "counts"] = "none"
     until: float = Field(default=1.0, gt=0, le=1)
@@ -115,8 +118,8 @@ class TrainStage(_Stage):
     input_size
         Images are brought to this size before crops are taken, and so they are when segmenting.
     categories_from
-        Field of the image records that names the category of all objects of an image, for files
-        that know one kind of object only.
+        Field of the image records that names the category of all objects of an image, where the
+        file knows one kind of object only; other files keep their categories.
     mix
         Further images.
     """
@@ -245,7 +248,7 @@ class Recipe(_Part):
     licence
         What the licence of the result must say besides that of the data, or empty.
     settings
-        Fields of `TrainConfig` for all stages ``train``, as a tree.
+        Fields of `TrainConfig` for all stages ``train`` and ``finetune``, as a tree.
     folds
         Parts of the target images, each of which is held out once; 1 trains one model.
     group

@@ -15,7 +15,7 @@ from napari_sartorius.training.recipes.reading import first_fault, merged
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_sartorius.training.recipes.schema import Mixture, Recipe, TrainStage
+    from napari_sartorius.training.recipes.schema import Epochs, Mixture, Recipe, TrainStage
     from napari_sartorius.zoo import ModelCard
     from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 
@@ -50,7 +50,7 @@ def train_config(
     tree = settings_of(recipe, stage, start)
     tree["architecture"]["num_classes"] = classes
     if stage.epochs is not None:
-        tree |= _in_steps(stage, tree, images)
+        tree |= in_steps(stage.epochs, tree, images)
     return checked(TrainConfig, tree, stage.name)
 
 
@@ -89,9 +89,8 @@ def steps_of_epoch(settings: Mapping[str, Any], images: int) -> float:
     return images / float(crops)
 
 
-def _in_steps(stage: TrainStage, tree: dict[str, Any], images: int) -> dict[str, Any]:
-    epochs = stage.epochs
-    assert epochs is not None
+def in_steps(epochs: Epochs, tree: Mapping[str, Any], images: int) -> dict[str, Any]:
+    """The settings that say how long a run is, from a schedule in passes over so many images."""
     per_epoch = steps_of_epoch(tree, images)
     steps = max(1, round(epochs.total * per_epoch))
     every = max(1, min(steps, round(epochs.validate_every * per_epoch)))

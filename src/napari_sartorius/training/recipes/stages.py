@@ -19,7 +19,7 @@ from napari_sartorius.training.recipes.after_training import (
     label_unlabelled,
     teach_second_level,
 )
-from napari_sartorius.training.recipes.data import RecipeData, by_field
+from napari_sartorius.training.recipes.data import RecipeData, kinds_told_by
 from napari_sartorius.training.recipes.made import LeftOut, Made, finished
 from napari_sartorius.training.recipes.reading import merged
 from napari_sartorius.training.recipes.schema import (
@@ -125,7 +125,7 @@ class StageRunner:
         if dataset is None:
             raise LeftOut("it needs --pretrain-data")
         if stage.categories_from is not None:
-            dataset = by_field(dataset, stage.categories_from)
+            dataset = kinds_told_by(dataset, stage.categories_from, monitor)
         names = dataset.category_names
         start = self._start(stage, monitor)
         told = _described(start)
@@ -185,6 +185,8 @@ class StageRunner:
                     raise LeftOut(reason)
                 monitor.notice(f"{reason}, so it learns without them")
                 continue
+            if mixture.categories_from is not None:
+                dataset = kinds_told_by(dataset, mixture.categories_from, monitor)
             dataset = in_categories_of(dataset, names, mixture.categories)
             if not len(dataset):
                 monitor.notice(
@@ -232,11 +234,11 @@ class StageRunner:
             )
         start = find_single(self.init)
         dataset = in_terms_of(self.data.target, start.card.category_names)
+        settings = merged(self.recipe.settings, stage.settings)
         config = None
-        if stage.settings:
+        if settings:
             usual = finetune_config(start.card, dataset.category_names, stage.effort)
-            tree = merged(usual.model_dump(), stage.settings)
-            config = checked(type(usual), tree, stage.name)
+            config = checked(type(usual), merged(usual.model_dump(), settings), stage.name)
         result = finetune(
             start,
             dataset,
@@ -245,7 +247,8 @@ class StageRunner:
             name=self.label,
             config=config,
             # Whoever sets the number of steps wants those, however long they take.
-            budget=None if "steps" in stage.settings else BUDGETS[stage.effort],
+            budget=None if "steps" in settings else BUDGETS[stage.effort],
+            recipe_name=self.recipe.name,
             monitor=monitor,
         )
         if not result.improved:
