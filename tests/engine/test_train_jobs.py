@@ -27,10 +27,11 @@ from napari_sartorius.engine.handle import JobState
 from napari_sartorius.engine.plan_jobs import PlanJob, PreviewJob, TimeStepJob
 from napari_sartorius.engine.train_jobs import FineTuneJob, continued, result_of
 from napari_sartorius.io.coco import read_coco, write_coco
+from napari_sartorius.training.recipes.reading import recipe_file
 from napari_sartorius.training.run_files import BEST_FILE, CURVE_FILE, LAST_FILE, STATE_FILE
 from napari_sartorius.training.run_state import RunState, live_runs, read_state, unfinished_runs
 from napari_sartorius.training.step_times import known_seconds, step_key
-from napari_sartorius.zoo import find_bundle
+from napari_sartorius.zoo import ModelCard, find_bundle
 from tiny_models import save_tiny_bundle
 
 RECIPE = {
@@ -50,6 +51,8 @@ RECIPE = {
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari_sartorius.zoo.learnt_from import LearntFrom
 
 
 @pytest.fixture
@@ -84,6 +87,13 @@ def _curve(folder: Path) -> list[dict[str, str]]:
             {k: v for k, v in row.items() if k != "seconds_per_step"}
             for row in csv.DictReader(stream)
         ]
+
+
+def _learnt(model: str) -> LearntFrom:
+    card = find_bundle(model).card
+    assert isinstance(card, ModelCard)
+    assert card.learnt_from is not None
+    return card.learnt_from
 
 
 def _wait(condition: Callable[[], Any], seconds: float = 400) -> None:
@@ -156,6 +166,7 @@ def test_killed_with_its_viewer_and_continued_equals_never_killed(
     assert (told.step, told.steps) == (12, 12)
     assert told.result == json.loads(json.dumps(asdict(ended)))
     assert unfinished_runs([job.folder.parent]) == []
+    assert _learnt("ours").recipe_name == "recipe.json"  # which is gone
 
     for path in (folder / "data").iterdir():
         copy = tmp_path / "runs" / "two" / "data" / path.name
@@ -175,6 +186,7 @@ def test_a_run_leaves_pictures_figures_and_times(job: FineTuneJob, tmp_path: Pat
     result = job.run(WorkerContext())
     assert result.name == "ours"
     assert find_bundle("ours").card.parent == "tiny"
+    assert (_learnt("ours").recipe, _learnt("ours").recipe_name) == ("own", "recipe.json")
     (score,) = result.categories
     assert (score.name, score.before) == ("big", result.before)
     assert score.after == result.after
@@ -237,6 +249,74 @@ def test_a_run_believes_the_step_that_was_timed_for_its_plan(
     with pytest.raises(Begun):
         job.run(WorkerContext())
     assert given == [None, pytest.approx(seconds, abs=1e-3)]
+
+
+def test_a_recipe_of_a_fine_tuning_brings_its_effort_and_its_time(
+    job: FineTuneJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(*args: Any, **settings: Any) -> None:
+        given.append(settings)
+        raise Begun
+
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr("napari_sartorius.training.finetune.finetune", begin)
+    thorough = replace(job, recipe=recipe_file("finetune-thorough"))
+    planned = PlanJob(thorough).run(WorkerContext())
+    assert (planned.plan.steps, planned.budget) == (1500, 3600)
+    for _ in range(2):  # the second goes on
+        with pytest.raises(Begun):
+            thorough.run(WorkerContext())
+        settings = given.pop()
+        assert (settings["effort"], settings["budget"]) == ("thorough", 3600)
+        assert (settings["config"].steps, settings["recipe_name"]) == (1500, "finetune-thorough")
+    usual = replace(job, recipe=None, folder=job.folder.parent / "two")
+    with pytest.raises(Begun):
+        usual.run(WorkerContext())
+    assert (given[0]["effort"], given[0]["budget"], given[0]["recipe_name"]) == ("quick", 900, "")
+
+
+def test_what_of_a_recipe_is_left_out_is_told_in_the_plan_and_by_the_run(
+    job: FineTuneJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listener(Monitor):
+        def notice(self, message: str) -> None:
+            heard.append(message)
+
+    def end(*args: Any, **settings: Any) -> None:
+        raise Cancelled
+
+    heard: list[str] = []
+    seed = replace(job, recipe=recipe_file("seed-2"))
+    planned = PlanJob(seed).run(WorkerContext())
+    assert (planned.plan.steps, planned.budget) == (600, None)  # 100 epochs of six images
+    assert "input_size have no effect here, where tiny is trained" in planned.plan.notes[0]
+    monkeypatch.setattr("napari_sartorius.training.finetune.finetune", end)
+    with pytest.raises(Cancelled):
+        seed.run(WorkerContext(Listener()))
+    assert heard == list(planned.plan.notes[:2])
+    with pytest.raises(UserError, match=r"several stages.*train --recipe \S*seed-0.yaml"):
+        PlanJob(replace(seed, recipe=recipe_file("seed-0"), folder=job.data / "new")).run(
+            WorkerContext()
+        )
+
+
+def test_a_recipe_that_tells_categories_by_a_field_does_so_in_the_window(
+    job: FineTuneJob, tmp_path: Path
+) -> None:
+    path = job.data / "annotations.json"
+    dataset = read_coco(path)
+    for number, image in enumerate(dataset.images):
+        image.extra["line"] = "big" if number % 2 else "small"
+    write_coco(path, dataset)
+    (tmp_path / "lines.yaml").write_text(
+        "stages: [{name: a, kind: train, categories_from: line, settings: {steps: 3}}]"
+    )
+    lines = replace(job, recipe=tmp_path / "lines.yaml")
+    rows = PlanJob(lines).run(WorkerContext()).plan.rows
+    assert [row.name for row in rows] == ["big", "small"]
 
 
 def test_the_preview_shows_what_the_network_sees(job: FineTuneJob) -> None:

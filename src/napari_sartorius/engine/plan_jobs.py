@@ -10,6 +10,7 @@ import numpy as np
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.train_jobs import FineTuneJob
 from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.plan import TrainingPlan, make_plan
 
@@ -57,8 +58,6 @@ class PlanJob:
     def run(self, context: WorkerContext) -> PlannedTraining:
         """Read the annotations and count."""
         from napari_sartorius.inference.device import choose_device
-        from napari_sartorius.training.finetune_images import FEW_IMAGES
-        from napari_sartorius.training.finetune_schedule import BUDGETS
         from napari_sartorius.training.step_times import known_seconds, step_key
         from napari_sartorius.training.terms import kinds_in_words
 
@@ -71,10 +70,10 @@ class PlanJob:
             monitor=context.monitor,
         )
         told = kinds_in_words(start.card.name, start.card.category_names, dataset.category_names)
-        plan = replace(plan, notes=(*told, *plan.notes))
+        plan = replace(plan, notes=(*self.training.left_out(start), *told, *plan.notes))
         device = choose_device(config.device).device
-        budget = BUDGETS[self.training.effort] if self.training.recipe is None else None
-        return PlannedTraining(plan, device, known_seconds(step_key(config, device)), budget)
+        seconds = known_seconds(step_key(config, device))
+        return PlannedTraining(plan, device, seconds, self.training.budget)
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,6 @@ def training_images(
     UserError
         When there are none, or one cannot be read.
     """
-    from napari_sartorius.training.finetune_images import FEW_IMAGES
-
     strips = len(dataset) < FEW_IMAGES
     part = dataset if strips else split_dataset(dataset, config, monitor)[0]
     filled = [image.id for image in part.images if len(part.instances[image.id])]

@@ -7,7 +7,7 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
 
@@ -17,6 +17,8 @@ from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.coco_writing import write_coco
 from napari_sartorius.io.rebasing import rebased
 from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.training.curve_file import FIGURES
+from napari_sartorius.training.finetune_limits import BUDGETS, Effort
 from napari_sartorius.training.run_files import (
     CANCEL_FILE,
     CURVE_FILE,
@@ -24,6 +26,7 @@ from napari_sartorius.training.run_files import (
     LAST_FILE,
     PAUSE_FILE,
     PICTURES_FOLDER,
+    RECIPE_COPY,
     SETTINGS_FILE,
     STOP_FILE,
 )
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.finetune import FineTuned
     from napari_sartorius.training.fit import ValidationEvent
+    from napari_sartorius.training.recipe_file import RecipeFile
     from napari_sartorius.zoo import ModelBundle
 
 _LOG = logging.getLogger(__name__)
@@ -98,9 +102,9 @@ class FineTuneJob:
     name
         Of the new model.
     effort
-        ``quick`` or ``thorough``.
+        ``quick`` or ``thorough``; under a recipe what it does not say itself.
     recipe
-        A file of settings that go before those of `effort`.
+        A file of settings that go before those of `effort`; a copy of it is kept in `folder`.
     statuses
         Which images of a project are learnt from.
     device
@@ -111,7 +115,7 @@ class FineTuneJob:
     folder: Path
     model: str
     name: str
-    effort: Literal["quick", "thorough"] = "quick"
+    effort: Effort = "quick"
     recipe: Path | None = None
     statuses: tuple[str, ...] = ("done",)
     device: str = "auto"
@@ -129,7 +133,7 @@ class FineTuneJob:
 
     def run(self, context: WorkerContext) -> TrainedModel:
         """Train, and put the model where the others are when it is better than its start."""
-        from napari_sartorius.training.finetune import BUDGETS, finetune
+        from napari_sartorius.training.finetune import finetune
 
         if self.name in {bundle.card.name for bundle in list_bundles()}:
             raise UserError(f"there is a model called {self.name} already: choose another name.")
@@ -139,7 +143,11 @@ class FineTuneJob:
                 (self.folder / name).unlink(missing_ok=True)
         state = RunState(name=self.name, job=self._as_json())
         with RunKeeper(self.folder, state, context.monitor) as keeper:
-            start, dataset, config = self.prepared(self.frozen_dataset())
+            frozen = self.frozen_dataset()
+            asked = self._freeze_recipe()
+            start, dataset, config = self.prepared(frozen)
+            for sentence in self.left_out(start):
+                keeper.notice(sentence)
             write_text(self._settings, config.model_dump_json(indent=1))
             keeper.state.steps = config.steps
             config = config.model_copy(update={"checkpoint_every": _checkpoint_every(config)})
@@ -147,10 +155,11 @@ class FineTuneJob:
                 start,
                 dataset,
                 self.folder,
-                effort=self.effort,
+                effort=(asked and asked.effort) or self.effort,
                 name=self.name,
                 config=config,
-                budget=None if self.recipe is not None else BUDGETS[self.effort],
+                budget=self.budget,
+                recipe_name=asked.name if asked is not None else "",
                 step_seconds=_seconds_per_step(config, _FRESH_S),
                 monitor=keeper,
                 on_validated=Chronicle(self.folder, config, keeper.state),
@@ -190,14 +199,16 @@ class FineTuneJob:
         Raises
         ------
         UserError
-            When there is no such model, or the recipe cannot be read.
+            When there is no such model, the recipe cannot be read, or it asks for what this job
+            cannot do.
         """
         from napari_sartorius.training.config import TrainConfig
-        from napari_sartorius.training.finetune import finetune_config
-        from napari_sartorius.training.recipe_file import with_recipe
+        from napari_sartorius.training.recipes.data import kinds_told_by
         from napari_sartorius.training.terms import in_terms_of
 
-        start = find_single(self.model)
+        start, asked = find_single(self.model), self.asked()
+        if asked is not None and asked.categories_from is not None:
+            dataset = kinds_told_by(dataset, asked.categories_from)
 
         def in_terms(keep: bool) -> CocoDataset:
             return in_terms_of(dataset, start.card.category_names, keep=keep)
@@ -206,20 +217,68 @@ class FineTuneJob:
             config = TrainConfig.read(self._settings)
             return start, in_terms(config.replay is not None), config
 
-        def configured(names: list[str]) -> TrainConfig:
-            usual = finetune_config(start.card, names, self.effort)
-            return usual if self.recipe is None else with_recipe(usual, self.recipe)
+        def configured(terms: CocoDataset) -> TrainConfig:
+            usual = self._usual(start, terms.category_names, asked)
+            return usual if asked is None else asked.applied(usual, terms)
 
         terms = in_terms(True)
-        config = configured(terms.category_names)
+        config = configured(terms)
         if config.replay is None:  # it shall know these cells and nothing else
             terms = in_terms(False)
-            config = configured(terms.category_names)
+            config = configured(terms)
         changes: dict[str, Any] = {"device": self.device}
         cores = psutil.cpu_count(logical=False) or 1
         if config.threads is None and cores > 2:
             changes["threads"] = cores - 1  # one for the viewer and what else is going on
         return start, terms, config.model_copy(update=changes)
+
+    def asked(self) -> RecipeFile | None:
+        """What the recipe's file asks for, as it was when the run began; None without one.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read, or asks for what this job cannot do.
+        """
+        from napari_sartorius.training.recipe_file import read_recipe_file
+
+        copy = self._recipe_copy if self._recipe_copy.is_file() else None
+        if self.recipe is None or (copy is None and self._settings.is_file()):
+            return None  # a run of an earlier version kept the settings only
+        return read_recipe_file(self.recipe, copy)
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds in which all should be done; None where the recipe's steps are made."""
+        if self.recipe is None:
+            return BUDGETS[self.effort]
+        asked = self.asked()
+        return asked.budget if asked is not None else None
+
+    def left_out(self, start: ModelBundle) -> tuple[str, ...]:
+        """Sentences on what of the recipe has no effect here; none without one."""
+        asked = self.asked()
+        if asked is None:
+            return ()
+        return asked.notes(self._usual(start, start.card.category_names, asked), start.card.name)
+
+    def _usual(self, start: ModelBundle, names: list[str], asked: RecipeFile | None) -> TrainConfig:
+        """The settings before a recipe's file changes them."""
+        from napari_sartorius.training.finetune import finetune_config
+
+        effort = asked.effort if asked is not None and asked.effort is not None else self.effort
+        return finetune_config(start.card, names, effort)
+
+    def _freeze_recipe(self) -> RecipeFile | None:
+        """As `asked`, kept in the run's folder from now on."""
+        asked = self.asked()
+        if asked is not None and not self._recipe_copy.is_file():
+            write_text(self._recipe_copy, asked.path.read_text(encoding="utf-8"))
+        return asked
+
+    @property
+    def _recipe_copy(self) -> Path:
+        return self.folder / RECIPE_COPY
 
     @property
     def _settings(self) -> Path:
@@ -236,7 +295,7 @@ class FineTuneJob:
 
     def _outcome(self, result: FineTuned, config: TrainConfig, names: list[str]) -> TrainedModel:
         rows = _curve(self.folder)
-        figure = "score" if config.select_by == "competition" else config.select_by
+        figure = FIGURES[config.select_by]
         best = max(rows, key=lambda row: row.get(figure, -1.0), default={})
         first = rows[0] if rows and rows[0].get("step") == 0 else {}
         scores = tuple(

@@ -37,3 +37,6 @@ DATA_FOLDER = "data"
 
 SETTINGS_FILE = "settings.json"
 """The configuration that was asked for, before anything was fitted to the data or the time."""
+
+RECIPE_COPY = "recipe-file.yaml"
+"""The file that the settings were asked for in, as it was when the run began."""

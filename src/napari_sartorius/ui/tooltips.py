@@ -63,7 +63,7 @@ TOOLTIPS = {
     "train_file": "A COCO file, or the train.csv of the Sartorius competition.",
     "train_folder": "A project, images with label images, or a Data Science Bowl folder.",
     "train_recipe": "How long it may take; it ends earlier when it gets no better. A file is the "
-    "config.json of a run, changed as you like.",
+    "config.json of a run, changed as you like, or a recipe of one stage.",
     "train_name": "What the new model will be called.",
     "train_others": "Draws other crops of the same images.",
     "train_run": "Trains a copy of the model. The viewer stays free, and you can go on segmenting.",

@@ -18,7 +18,7 @@ _OPEN = "open"
 
 
 class RecipeChoice(Choice):
-    """Quick, Thorough, or a file of settings as a run writes one (``config.json``)."""
+    """Quick, Thorough, or a file: settings as a run writes them, or a recipe of one stage."""
 
     changed = Signal()
     """Another recipe is chosen."""
@@ -33,7 +33,7 @@ class RecipeChoice(Choice):
 
     @property
     def effort(self) -> Literal["quick", "thorough"]:
-        """Ready recipe; under a file the one that it fills in."""
+        """Ready recipe; under a file what it leaves open (a recipe may name another one itself)."""
         return "thorough" if self.currentData() == "thorough" else "quick"
 
     @property
