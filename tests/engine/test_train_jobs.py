@@ -25,7 +25,8 @@ from napari_sartorius.engine.client import WorkerClient
 from napari_sartorius.engine.context import WorkerContext
 from napari_sartorius.engine.handle import JobState
 from napari_sartorius.engine.plan_jobs import PlanJob, PreviewJob, TimeStepJob
-from napari_sartorius.engine.train_jobs import FineTuneJob, continued, result_of
+from napari_sartorius.engine.train_jobs import FineTuneJob, continued
+from napari_sartorius.engine.trained_model import result_of
 from napari_sartorius.io.coco import read_coco, write_coco
 from napari_sartorius.training.recipes.reading import recipe_file
 from napari_sartorius.training.run_files import BEST_FILE, CURVE_FILE, LAST_FILE, STATE_FILE

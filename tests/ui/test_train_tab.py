@@ -18,7 +18,7 @@ from napari_sartorius.engine.messages import (
     ProgressMessage,
 )
 from napari_sartorius.engine.plan_jobs import PlannedTraining
-from napari_sartorius.engine.train_jobs import CategoryScore, TrainedModel
+from napari_sartorius.engine.trained_model import CategoryScore, TrainedModel
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STOP_FILE
 from napari_sartorius.training.run_state import RunState, write_state

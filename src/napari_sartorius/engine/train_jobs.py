@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import logging
 import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,20 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import psutil
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.engine.chronicle import Chronicle
+from napari_sartorius.engine.trained_model import TrainedModel, outcome_of
 from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.coco_writing import write_coco
 from napari_sartorius.io.rebasing import rebased
 from napari_sartorius.io.sources import read_dataset
-from napari_sartorius.training.curve_file import FIGURES
 from napari_sartorius.training.finetune_limits import BUDGETS, Effort
 from napari_sartorius.training.run_files import (
     CANCEL_FILE,
-    CURVE_FILE,
     DATA_FOLDER,
     LAST_FILE,
     PAUSE_FILE,
-    PICTURES_FOLDER,
     RECIPE_COPY,
     SETTINGS_FILE,
     STOP_FILE,
@@ -37,52 +34,13 @@ if TYPE_CHECKING:
     from napari_sartorius.engine.context import WorkerContext
     from napari_sartorius.io.coco import CocoDataset, CocoImage
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.finetune import FineTuned
-    from napari_sartorius.training.fit import ValidationEvent
     from napari_sartorius.training.recipe_file import RecipeFile
     from napari_sartorius.zoo import ModelBundle
 
-_LOG = logging.getLogger(__name__)
 _SAFE_S = 60.0
 """A crash costs at most about so many seconds of training."""
 _FRESH_S = 1800.0
 """A step that was timed less than so many seconds ago, as for a plan, is not timed again."""
-
-
-@dataclass(frozen=True)
-class CategoryScore:
-    """Competition score of one category before and after, 0..1; None where it was not measured."""
-
-    name: str
-    before: float | None
-    after: float | None
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """What came out of a fine-tuning.
-
-    Attributes
-    ----------
-    name
-        Of the new model, which is in the list now; None when the start was better.
-    before, after
-        Competition score on what was kept apart, 0..1; `before` is None when the start finds other
-        categories.
-    steps
-        Steps done.
-    best_step
-        The step whose weights were kept.
-    categories
-        The same per category.
-    """
-
-    name: str | None
-    before: float | None
-    after: float
-    steps: int
-    best_step: int = 0
-    categories: tuple[CategoryScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +122,7 @@ class FineTuneJob:
                 monitor=keeper,
                 on_validated=Chronicle(self.folder, config, keeper.state),
             )
-            made = self._outcome(result, config, dataset.category_names)
+            made = outcome_of(self.folder, self.name, result, config, dataset.category_names)
             if made.name is not None:
                 with atomic_folder(user_models_folder() / self.name) as place:
                     shutil.copytree(result.bundle.path, place, dirs_exist_ok=True)
@@ -293,65 +251,6 @@ class FineTuneJob:
         del values["folder"]  # it may be moved, together with its state
         return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
-    def _outcome(self, result: FineTuned, config: TrainConfig, names: list[str]) -> TrainedModel:
-        rows = _curve(self.folder)
-        figure = FIGURES[config.select_by]
-        best = max(rows, key=lambda row: row.get(figure, -1.0), default={})
-        first = rows[0] if rows and rows[0].get("step") == 0 else {}
-        scores = tuple(
-            CategoryScore(name, first.get(f"score_{n}"), best.get(f"score_{n}"))
-            for n, name in enumerate(names)
-            if f"score_{n}" in best or f"score_{n}" in first
-        )
-        return TrainedModel(
-            self.name if result.improved else None,
-            result.before,
-            result.after,
-            result.steps,
-            round(best.get("step", 0.0)),
-            scores,
-        )
-
-
-class Chronicle:
-    """Hears of every validation of a run: draws what it found, notes how long steps take.
-
-    Parameters
-    ----------
-    folder
-        Of the run.
-    config
-        Its settings.
-    state
-        Hears how many steps were planned.
-    """
-
-    def __init__(self, folder: Path, config: TrainConfig, state: RunState) -> None:
-        from napari_sartorius.training.pictures import RunPictures
-
-        self._folder, self._state = folder, state
-
-        self._pictures = RunPictures(folder / PICTURES_FOLDER)
-        self._config = config
-
-    def __call__(self, event: ValidationEvent) -> None:
-        """Take in a validation."""
-        from napari_sartorius.inference.device import choose_device
-        from napari_sartorius.training.finetune_plan import read_plan
-        from napari_sartorius.training.step_times import remember_seconds, step_key
-
-        plan = read_plan(self._folder)
-        if plan is not None:
-            self._state.steps = plan.steps
-        if event.result is not None:
-            try:
-                self._pictures.write(event.result, improved=event.is_best)
-            except UserError as error:  # pictures are no reason to lose a run
-                _LOG.warning("%s", error)
-        if event.step:
-            device = choose_device(self._config.device).device
-            remember_seconds(step_key(self._config, device), event.row.get("seconds_per_step", 0.0))
-
 
 def continued(folder: Path, state: RunState) -> FineTuneJob:
     """The job that goes on with a run.
@@ -371,16 +270,6 @@ def continued(folder: Path, state: RunState) -> FineTuneJob:
         return FineTuneJob(folder=folder, **given)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder} holds a run of another program: discard it.") from error
-
-
-def result_of(state: RunState) -> TrainedModel | None:
-    """What a run that has finished returned, as its folder tells; None when it does not."""
-    told = dict(state.result or {})
-    try:
-        scores = tuple(CategoryScore(**one) for one in told.pop("categories", ()))
-        return TrainedModel(**told, categories=scores) if told else None
-    except TypeError:  # of another version
-        return None
 
 
 def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDataset:
@@ -406,8 +295,3 @@ def _seconds_per_step(config: TrainConfig, within: float | None = None) -> float
     from napari_sartorius.training.step_times import known_seconds, step_key
 
     return known_seconds(step_key(config, choose_device(config.device).device), within)
-
-
-def _curve(folder: Path) -> list[dict[str, float]]:
-    with (folder / CURVE_FILE).open(newline="", encoding="utf-8") as stream:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]

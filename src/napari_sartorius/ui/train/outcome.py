@@ -19,7 +19,7 @@ from napari_sartorius.ui.train.sample_pictures import SamplePictures
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sartorius.engine.train_jobs import TrainedModel
+    from napari_sartorius.engine.trained_model import TrainedModel
 
 
 class Outcome(QWidget):

@@ -53,7 +53,7 @@ class RunWatcher(QObject):
 
     def look(self) -> None:
         """Tell what the folder says now."""
-        from napari_sartorius.engine.train_jobs import result_of
+        from napari_sartorius.engine.trained_model import result_of
 
         if self._folder is None:
             return

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_sartorius.engine.plan_jobs import PlannedTraining
-    from napari_sartorius.engine.train_jobs import FineTuneJob, TrainedModel
+    from napari_sartorius.engine.train_jobs import FineTuneJob
+    from napari_sartorius.engine.trained_model import TrainedModel
     from napari_sartorius.io.project import Project
     from napari_sartorius.training.run_state import RunState
     from napari_sartorius.ui.engine_bridge import EngineClient
