@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,54 @@ def test_each_kind_has_its_share(first: int, second: int, seed: int) -> None:
     kinds = Counter(image.extra["cell_type"] for image in dataset.split("val").images)
     assert abs(kinds["a"] - first) <= 1
     assert abs(kinds["b"] - second) <= 1
+
+
+_ONE_KIND = st.sampled_from([("a",), ("b",), ("c",), ("d",)])
+_SEVERAL = st.lists(st.sampled_from("abcd"), min_size=1, max_size=4).map(tuple)
+_MIXED_PLATES = st.lists(
+    _ONE_KIND.flatmap(lambda kind: st.integers(1, 4).map(lambda size: kind * size)) | _SEVERAL,
+    min_size=2,
+    max_size=8,
+).filter(lambda plates: sum(map(len, plates)) >= 5)
+
+
+def _fewest_lost(plates: list[tuple[str, ...]]) -> int:
+    """How many kinds training lacks at least, of all ways to let enough images validate."""
+    everything = {kind for plate in plates for kind in plate}
+    count = sum(map(len, plates))
+    fewest = min(2, count - max(map(len, plates)))
+    return min(
+        len(everything - {kind for n in training for kind in plates[n]})
+        for number in range(1, len(plates))
+        for training in combinations(range(len(plates)), number)
+        if count - sum(len(plates[n]) for n in training) >= fewest
+    )
+
+
+@given(_MIXED_PLATES, st.floats(0.05, 0.6), st.integers(0, 5))
+def test_no_kind_is_taken_from_training_where_it_can_be_helped(
+    plates: list[tuple[str, ...]], share: float, seed: int
+) -> None:
+    groups = [f"g{n}" for n, plate in enumerate(plates) for _ in plate]
+    kinds = [kind for plate in plates for kind in plate]
+    dataset = split_in_two(records_only(groups, kinds), share=share, seed=seed)
+    trained = {image.extra["cell_type"] for image in dataset.split("train").images}
+    assert len(set(kinds) - trained) == _fewest_lost(plates)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_two_images_of_each_kind_one_stays(seed: int) -> None:
+    kinds = ["astro", "astro", "cort", "cort", "shsy5y", "shsy5y"]
+    wells = [f"{kind}_{n}" for n, kind in enumerate(kinds)]
+    dataset = split_in_two(records_only(wells, kinds), seed=seed)
+    assert {image.extra["cell_type"] for image in dataset.split("train").images} == set(kinds)
+    assert len({image.extra["cell_type"] for image in dataset.split("val").images}) == 2
+
+
+def test_the_best_represented_kind_gives_what_validates() -> None:
+    plates = [("a", 1)] * 2 + [("b", 1)] * 8
+    dataset = split_in_two(_dataset(plates), share=0.01)
+    assert [image.extra["cell_type"] for image in dataset.split("val").images] == ["b", "b"]
 
 
 def test_the_seed_decides() -> None:

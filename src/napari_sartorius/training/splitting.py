@@ -1,12 +1,15 @@
 """Splits that can be trusted: no group on both sides, every kind of cell on each, enough images.
 
 Groups are dealt out one by one, the largest first, each to the side that lacks its kinds of images
-most: the greedy form of iterative stratification (Sechidis et al. 2011) for whole groups.
+most: the greedy form of iterative stratification (Sechidis et al. 2011) for whole groups. Then
+groups move until every kind is trained on and enough images validate, where both can be had.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +70,7 @@ def split_in_two(
     table = _table(dataset, group, kind, seed)
     _refuse_few(dataset, table, 2)
     side = deal(table, np.array([1 - share, share]))
-    side = _enough(table, side, min(FEWEST_VALIDATING, len(dataset) - 1))
+    side = _enough(table, _every_kind_trained(table, side))
     return _marked(dataset, table, [{"split": ("train", "val")[s]} for s in side.tolist()])
 
 
@@ -96,6 +99,13 @@ def split_in_folds(
         for number in fold.tolist()
     ]
     return _marked(dataset, table, marks)
+
+
+def most_folds(dataset: CocoDataset, group: Sequence[str] | None = None) -> int:
+    """Into how many folds `split_in_folds` can divide images at most: 0 where they are too few."""
+    if len(dataset) < FEWEST_IMAGES:
+        return 0
+    return len(_table(dataset, group, KIND_FIELD, 0).groups)
 
 
 class _Table:
@@ -129,18 +139,53 @@ def deal(table: _Table, shares: NDArray[np.float64]) -> Ints:
     return side
 
 
-def _enough(table: _Table, side: Ints, fewest: int) -> Ints:
-    """Move the smallest groups over until `fewest` images validate and some are trained on."""
-    sizes = table.counts.sum(axis=1)
-    by_size = np.argsort(sizes, kind="stable")
-    for here, there, least in ((1, 0, fewest), (0, 1, 1)):
-        for group in by_size.tolist():
-            others = int(np.count_nonzero(side == there))
-            if int(sizes[side == here].sum()) >= least or others < 2:
-                break
-            if side[group] == there:
-                side[group] = here
+def _every_kind_trained(table: _Table, side: Ints) -> Ints:
+    """Bring the smallest group of each kind over that was dealt to validation alone."""
+    side = side.copy()
+    by_size = table.order[::-1].tolist()
+    for kind in range(table.counts.shape[1]):
+        holding = [group for group in by_size if table.counts[group, kind]]
+        if all(side[group] == 1 for group in holding):
+            side[holding[0]] = 0
     return side
+
+
+def _enough(table: _Table, side: Ints) -> Ints:
+    """As it is where `FEWEST_VALIDATING` images validate, else one or two groups that do.
+
+    Of all choices the one that takes the last group of fewest kinds away from training, then the
+    one that leaves the kinds it takes from most of their images, then the one of fewest images.
+    """
+    totals, sizes = table.counts.sum(axis=0), table.counts.sum(axis=1)
+    fewest = min(FEWEST_VALIDATING, int(sizes.sum() - sizes.max()))
+    if int(sizes[side == 1].sum()) >= fewest:
+        return side
+    best: tuple[tuple[int, float, int], tuple[int, ...]] | None = None
+    for number in range(1, min(fewest, len(sizes) - 1) + 1):
+        for chosen in combinations(_distinct(table, fewest), number):
+            taken = table.counts[list(chosen)].sum(axis=0)
+            if taken.sum() < fewest:
+                continue
+            touched = taken > 0
+            left = (totals - taken)[touched]
+            lost = int(np.count_nonzero(left == 0))
+            rank = (lost, -float((left / totals[touched]).min()), int(taken.sum()))
+            if best is None or rank < best[0]:
+                best = rank, chosen
+    assert best is not None  # all groups but the largest hold so many
+    return np.isin(np.arange(len(sizes)), best[1]).astype(np.int64)
+
+
+def _distinct(table: _Table, most: int) -> list[int]:
+    """Of groups with the same images of each kind the first `most`: more offer no other choice."""
+    seen: Counter[bytes] = Counter()
+    kept = []
+    for group in table.order.tolist():
+        like = table.counts[group].tobytes()
+        seen[like] += 1
+        if seen[like] <= most:
+            kept.append(group)
+    return kept
 
 
 def _table(dataset: CocoDataset, group: Sequence[str] | None, kind: str, seed: int) -> _Table:
