@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,8 @@ def typed_by_name(
     Raises
     ------
     UserError
-        When the pattern is no regular expression with a group, or no name tells a type.
+        When the pattern is no regular expression with a group, no name tells a type, or names that
+        are free to tell any tell another one of most images.
     """
     try:
         expression = re.compile(pattern)
@@ -115,8 +117,21 @@ def typed_by_name(
             f"no file name tells {wanted} (the first is {example}); give --name-pattern a regular "
             "expression whose first group is the type"
         )
+    if names is None:
+        _refuse_names_without_types([str(image.extra[field]) for image in kept])
     instances = {image.id: dataset.instances[image.id] for image in kept}
     return replace(dataset, images=kept, instances=instances)
+
+
+def _refuse_names_without_types(types: Sequence[str]) -> None:
+    counts = Counter(types)
+    single = [name for name, count in counts.items() if count == 1]
+    if len(counts) > 1 and 2 * len(single) > len(counts):
+        raise UserError(
+            f"{len(single)} of the {len(counts)} types that the file names tell have a single "
+            f"image, such as {single[0]}, so these are hardly types: give --name-pattern a regular "
+            "expression whose first group is the type"
+        )
 
 
 def _singular(words: object) -> list[str]:
