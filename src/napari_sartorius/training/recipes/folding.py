@@ -26,7 +26,7 @@ from napari_sartorius.training.rescoring.fitting import teach_on_samples
 from napari_sartorius.training.rescoring.run_folder import TeachingFolder
 from napari_sartorius.training.rescoring.samples import collect_samples
 from napari_sartorius.training.run_files import MODEL_FOLDER
-from napari_sartorius.training.splitting import split_in_folds
+from napari_sartorius.training.splitting import most_folds, split_in_folds
 from napari_sartorius.zoo import open_bundle
 from napari_sartorius.zoo.bundle import ModelBundle
 from napari_sartorius.zoo.combine import combine_bundles
@@ -57,7 +57,7 @@ def run_folds(
     """Run the folds, join what they predict, and make one model of theirs; see `run_recipe`."""
     common = [stage for stage in recipe.stages if is_common(recipe, stage)]
     own = [s for s in recipe.stages if s not in common and not isinstance(s, RescoreStage)]
-    usable = data.target.select(lambda image: image.extra.get("split", "train") in ("train", "val"))
+    usable = _usable(data.target)
     # Seed and groups make the same folds in every job.
     folds = [_marked(recipe, usable, number) for number in range(recipe.folds)]
     known = {key for image in usable.images for key in image.extra}
@@ -102,6 +102,31 @@ def run_folds(
     return copied(result, folder / MODEL_FOLDER, label_of(folder), metrics=metrics)
 
 
+def check_folds(recipe: Recipe, target: CocoDataset) -> None:
+    """Look whether the images can be divided into the folds of the recipe.
+
+    Raises
+    ------
+    UserError
+        When they are too few, or belong to too few groups.
+    """
+    usable = _usable(target)
+    possible = most_folds(usable, _groups(recipe, usable))
+    if possible >= recipe.folds:
+        return
+    if not possible:
+        raise UserError(
+            f"{len(usable)} annotated images are too few for {recipe.folds} folds, which need five "
+            "or more: give --folds 1, which trains one model and keeps a quarter of each image "
+            "apart to measure it"
+        )
+    fewer = f"--folds {possible} or " if possible > 1 else ""
+    raise UserError(
+        f"{len(usable)} annotated images in {possible} group(s) that stay together cannot be "
+        f"divided into {recipe.folds} folds: give {fewer}--folds 1, which trains one model"
+    )
+
+
 def is_common(recipe: Recipe, stage: Stage) -> bool:
     """Whether a stage learns nothing from the target, so that all folds can share it."""
     if not isinstance(stage, TrainStage) or stage.data != "pretrain":
@@ -119,9 +144,17 @@ def _predicted(folder: Path, fold: int) -> Path:
 
 
 def _marked(recipe: Recipe, usable: CocoDataset, fold: int) -> CocoDataset:
+    return split_in_folds(usable, recipe.folds, held_out=fold, group=_groups(recipe, usable))
+
+
+def _usable(target: CocoDataset) -> CocoDataset:
+    """All but a test set."""
+    return target.select(lambda image: image.extra.get("split", "train") in ("train", "val"))
+
+
+def _groups(recipe: Recipe, usable: CocoDataset) -> list[str] | None:
     known = {key for image in usable.images for key in image.extra}
-    group = [field for field in recipe.group if field in known] or None
-    return split_in_folds(usable, recipe.folds, held_out=fold, group=group)
+    return [field for field in recipe.group if field in known] or None
 
 
 def _run_fold(

@@ -10,7 +10,7 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.training.place import Place
 from napari_sartorius.training.recipes.fingerprint import check_same_images, remember_images
-from napari_sartorius.training.recipes.folding import run_folds
+from napari_sartorius.training.recipes.folding import check_folds, run_folds
 from napari_sartorius.training.recipes.reading import recipe_of
 from napari_sartorius.training.recipes.schema import ClassifierStage, FineTuneStage, TrainStage
 from napari_sartorius.training.recipes.sequence import label_of, result_of, run_stages
@@ -64,7 +64,8 @@ def run_recipe(
     Raises
     ------
     UserError
-        When the folder holds a run with another recipe or other images, or a stage cannot run.
+        When the folder holds a run with another recipe or other images, the images cannot be
+        divided into its folds, or a stage cannot run.
     """
     monitor = monitor or Monitor()
     if Place.from_environment().size > 1:
@@ -72,6 +73,10 @@ def run_recipe(
             "a recipe runs in one process, and several were started: start it without torchrun, "
             "with one fold per graphics card where it has folds (--fold)"
         )
+    if recipe.trial:
+        data = data.few()
+    if recipe.folds > 1:
+        check_folds(recipe, data.target)  # before the folder is taken, so that it can be used again
     _check_folder(recipe, data, folder)
     if fold is not None and not 0 <= fold < recipe.folds:
         raise UserError(
@@ -80,7 +85,6 @@ def run_recipe(
             else f"there is no fold {fold}: the run has no folds, ask for some with --folds"
         )
     if recipe.trial:
-        data = data.few()
         monitor.notice("a trial: the model that comes out knows nothing")
     if recipe.folds == 1:
         runner = StageRunner(recipe, data, folder, label_of(folder), init)
