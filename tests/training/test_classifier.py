@@ -211,6 +211,46 @@ def test_names_alone_are_enough_and_wells_stay_together(tmp_path: Path) -> None:
     assert result.bundle.card.training_data == "6 images"
 
 
+def test_names_that_tell_no_types_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "u"
+    folder.mkdir()
+    for number in range(9):
+        Image.fromarray(picture(number % 2, number)[0]).save(folder / f"img{number}.png")
+    with pytest.raises(
+        UserError,
+        match=r"9 of the 9 types that the file names tell have a single image, such as img0, .* "
+        "give --name-pattern",
+    ):
+        train_classifier(None, tmp_path / "run", SMALL, unlabelled=images_in(folder))
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_type_is_learnt_from_where_each_has_two_images(tmp_path: Path) -> None:
+    names = ["astro", "cort", "shsy5y"]
+    images = images_in(write_unlabelled(tmp_path / "u", names, 2))
+    for seed in range(6):
+        config = SMALL.model_copy(update={"steps": 1, "validate_every": 1, "seed": seed})
+        listener = Listener()
+        result = train_classifier(None, tmp_path / str(seed), config, listener, unlabelled=images)
+        assert result.bundle.card.training_data == "4 images"
+        assert not any("no image of the type" in line for line in listener.notices)
+
+
+@pytest.mark.parametrize("sides", ["train train val test test", "train train train test test"])
+def test_marks_of_few_images_are_kept_as_they_are(tmp_path: Path, sides: str) -> None:
+    data = read_dataset(write_typed(tmp_path / "d", ["astro", "cort", "b", "c", "d"], 1))
+    for image, side in zip(data.images, sides.split(), strict=True):
+        image.extra["split"] = side
+    listener = Listener()
+    config = SMALL.model_copy(update={"steps": 1, "validate_every": 1})
+    result = train_classifier(data, tmp_path / "run", config, listener)
+    assert (result.judgement is None) == ("val" not in sides)
+    assert ("only 3 images: all are learnt from and none measures it" in listener.notices) == (
+        "val" not in sides
+    )
+    assert not any("quarter" in line for line in listener.notices)
+
+
 def test_one_type_is_none_to_tell_apart(tmp_path: Path) -> None:
     data = read_dataset(write_typed(tmp_path / "d", ["cort"], 6))
     with pytest.raises(UserError, match="two types or more"):

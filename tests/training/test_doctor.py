@@ -149,13 +149,39 @@ def test_splits_and_groups(tmp_path: Path) -> None:
         {"split": "train", "group": "a"},
         {"split": "train", "group": "b"},
         {"split": "val", "group": "b"},
+        *[{"split": "train", "group": "c"}] * 4,
     ]
-    dataset = dataset_of_masks(tmp_path, [discs()] * 3, marks)
+    dataset = dataset_of_masks(tmp_path, [discs()] * 7, marks)
     report = check_dataset(dataset)
     assert _kinds(report) == {"one validation image", "group on both sides"}
     assert "group b is in several splits" in _one(report, "group on both sides").text
     assert "no validation image" in _kinds(check_dataset(dataset.split("train")))
     assert "no training image" in _kinds(check_dataset(dataset.split("val")))
+
+
+def test_marks_of_fewer_than_five_images_do_not_count(tmp_path: Path) -> None:
+    marks = [{"split": side, "group": "a"} for side in ("train", "train", "val", "test", "test")]
+    dataset = dataset_of_masks(tmp_path, [discs()] * 5, marks, names=("a", "b", "c"))
+    report = check_dataset(dataset)
+    assert _kinds(report) == {"few marked"}
+    assert _one(report, "few marked").sentence.startswith(
+        "3 images are too few to be divided (2 train, 1 val, 2 test); a training ignores the marks"
+    )
+    listener = Listener()
+    examine(dataset, listener)
+    assert listener.notices == []  # the training's split says it
+
+
+def test_categories_that_are_not_trained_on(tmp_path: Path) -> None:
+    sides = ("train", "val", "train", "train", "val", "train")
+    marks = [{"split": side} for side in sides]
+    dataset = dataset_of_masks(tmp_path, [discs()] * 6, marks, names=("a", "b", "c"))
+    found = _one(check_dataset(dataset), "untaught category")
+    assert found.severity == "warning"
+    assert found.sentence.startswith("no object of images marked 'train' is b, 12 others are; ")
+    assert "unused category" not in _kinds(check_dataset(dataset))
+    dataset.images[4].extra["split"] = "train"
+    assert _kinds(check_dataset(dataset)) == {"one validation image"}
 
 
 def test_categories(tmp_path: Path) -> None:

@@ -123,13 +123,51 @@ def test_a_recipe_with_a_split_needs_images_on_both_sides(
     tmp_path: Path, tiny_config: TrainConfig
 ) -> None:
     dataset = dataset_of_masks(tmp_path, [discs()] * 6, [{"split": "train"}] * 6)
-    problem = make_plan(dataset, tiny_config).problem
+    plan = make_plan(dataset, tiny_config)
+    assert plan.problem is None and (plan.train_images, plan.validation_images) == (4, 2)
+    (told,) = plan.warnings
+    assert told.startswith("No image is marked 'val': one in five of those marked 'train' measures")
+    nobody = tiny_config.model_copy(update={"validation_split": None})
+    problem = make_plan(dataset, nobody).problem
     assert problem is not None
-    assert problem.startswith("There are no validation images, so nothing would measure")
+    assert problem.startswith("There are no validation images, as the recipe names no validation_")
     dataset = dataset_of_masks(tmp_path, [discs()] * 6, [{"split": "test"}] * 6)
     problem = make_plan(dataset, tiny_config).problem
     assert problem is not None
     assert "no image of the dataset is marked split 'train'" in problem.lower()
+
+
+@pytest.mark.parametrize("others", [{}, {"split": "test"}])
+def test_marks_of_few_images_do_not_count(
+    tmp_path: Path, tiny_config: TrainConfig, others: dict[str, str]
+) -> None:
+    marks = [{"split": "train"}, {"split": "train"}, {"split": "val"}, *[others] * 4]
+    dataset = dataset_of_masks(tmp_path, [discs()] * 7, marks)
+    plan = make_plan(dataset, tiny_config)
+    assert plan.strips and plan.problem is None
+    assert (plan.train_images, plan.validation_images) == (3, 3)
+    (told,) = plan.warnings
+    assert told.startswith("Only 3 annotated images, so whether they are marked 'train' or 'val'")
+    # what the window keeps apart of up to seven images does not depend on marks either
+    plan = make_plan(dataset, tiny_config, few_images=8)
+    assert plan.strips and plan.problem is None and plan.warnings == ()
+
+
+def test_a_category_that_is_kept_apart_as_a_whole_is_told(
+    tmp_path: Path, tiny_config: TrainConfig, config: TrainConfig
+) -> None:
+    frames = [discs()] * 6
+    marks = [{"split": "val" if n % 3 == 2 else "train"} for n in range(6)]
+    dataset = dataset_of_masks(tmp_path, frames, marks, names=("round", "long", "rare"))
+    (told,) = make_plan(dataset, tiny_config).warnings
+    assert told.startswith("No cell that is trained on is rare, though others are, so nothing is")
+    # with a split of its own every kind is trained on
+    assert make_plan(dataset, config).warnings == ()
+    # a strip can hold all cells of a kind as well
+    edge = [disc(20, 57, 5)]
+    strips = dataset_of_masks(tmp_path, [discs(), edge], names=("round", "long"))
+    (told,) = make_plan(strips, config).warnings
+    assert "is long, though others are" in told
 
 
 def test_mixed_depths_and_sizes_are_told_and_do_not_stop(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -464,6 +465,26 @@ def test_images_of_a_test_split_are_in_no_fold(data: RecipeData, tmp_path: Path)
     run_recipe(recipe, RecipeData(target), tmp_path / "run")
     names = {image.stem for image in read_coco(tmp_path / "run" / "out-of-fold.json").images}
     assert kept_out.stem not in names and len(names) == len(target) - 1
+
+
+def test_too_few_images_for_folds_name_the_way_out(data: RecipeData, tmp_path: Path) -> None:
+    few_images = RecipeData(few(data.target, 3))
+    stages = [{"name": "cells", "kind": "train"}]
+    settings = TINY | {"steps": 1, "validate_every": 1}
+    recipe = _tiny(stages, folds=5, settings=settings)
+    with pytest.raises(UserError, match=r"^3 annotated images are too few .* give --folds 1, whi"):
+        run_recipe(recipe, few_images, tmp_path / "run")
+    one = _tiny(stages, folds=1, settings=settings)
+    listener = Listener()
+    run_recipe(one, few_images, tmp_path / "run", monitor=listener)
+    assert listener.heard("a quarter of each is kept apart")
+    images = [
+        replace(image, extra=image.extra | {"plate_well": f"well {n % 2}"})
+        for n, image in enumerate(data.target.images)
+    ]
+    wells = RecipeData(replace(data.target, images=images))
+    with pytest.raises(UserError, match=r"in 2 group\(s\).* 5 folds: give --folds 2 or --folds 1,"):
+        run_recipe(recipe, wells, tmp_path / "wells")
 
 
 def test_a_classifier_joins_the_detector(data: RecipeData, tmp_path: Path) -> None:

@@ -16,7 +16,13 @@ from napari_sartorius.core.normalise import Normalisation
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
 from napari_sartorius.io.sources import read_dataset
-from napari_sartorius.training.data import pack_dataset, split_dataset, train_and_validation
+from napari_sartorius.training.data import (
+    pack_dataset,
+    sides_of,
+    split_dataset,
+    train_and_validation,
+)
+from napari_sartorius.training.finetune_images import new_images
 from napari_sartorius.training.run import train
 from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint
 from tiny_centermask import tiny_checkpoint, write_tiny
@@ -40,6 +46,14 @@ def _write(folder: Path, count: int, splits: bool = False) -> Path:
     categories_ = [Category(1, "disc", "#ff0000"), Category(2, "square", "#0000ff")]
     write_coco(folder / "data.json", CocoDataset(images, categories_, instances, folder=folder))
     return folder / "data.json"
+
+
+def _marked(folder: Path, sides: str) -> CocoDataset:
+    marks = sides.split()
+    data = read_dataset(_write(folder, len(marks)))
+    for image, side in zip(data.images, marks, strict=True):
+        image.extra["split"] = side
+    return data
 
 
 class Listener(Monitor):
@@ -126,6 +140,92 @@ def test_of_few_images_a_strip_of_each_validates(tiny_config: TrainConfig, tmp_p
     assert [image.pixels.shape[:2] for image in training] == [(96, 72)] * 3
     assert [image.pixels.shape[:2] for image in validation] == [(96, 24)] * 3
     assert "a quarter of each is kept apart" in listener.notices[0]
+
+
+@pytest.mark.parametrize("sides", ["train train train", "train train val", "train val val val"])
+def test_with_few_images_marks_do_not_count(
+    tiny_config: TrainConfig, tmp_path: Path, sides: str
+) -> None:
+    data = _marked(tmp_path, sides)
+    listener = Listener()
+    train(data, tmp_path / "run", tiny_config, listener)
+    count = len(data)
+    assert listener.notices[0].startswith(f"only {count} annotated images, so whether they are ")
+    assert "a quarter of each is kept apart to measure the result" in listener.notices[0]
+    assert not any("nothing" in line or "no validation" in line for line in listener.notices)
+    training, validation = train_and_validation(data, tiny_config, listener)
+    assert [image.pixels.shape[:2] for image in training] == [(96, 72)] * count
+    assert [image.pixels.shape[:2] for image in validation] == [(96, 24)] * count
+
+
+def test_images_of_other_splits_are_neither_counted_nor_used(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = _marked(tmp_path, "train train val test test")
+    sides = sides_of(data, tiny_config, Monitor())
+    assert sides.strips
+    assert [image.id for image in sides.training.images] == [1, 2, 3]
+    data = _marked(tmp_path, "train train train train train test")
+    training, validation = split_dataset(data, tiny_config, Monitor())
+    assert (len(training), len(validation)) == (3, 2)
+    assert 6 not in {image.id for part in (training, validation) for image in part.images}
+
+
+def test_fine_tuning_keeps_strips_apart_of_few_images_among_many_of_other_splits(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = _marked(tmp_path, "train train val" + 6 * " test")
+    found = new_images(data, tiny_config, Monitor())
+    assert [image.pixels.shape[:2] for image in found.validation] == [(96, 24)] * 3
+    assert [image.pixels.shape[:2] for image in found.training] == [(96, 72)] * 3
+    assert found.ids == (frozenset({1, 2, 3}), frozenset({1, 2, 3}))
+
+
+def test_where_no_image_is_marked_for_validation_some_validate(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = _marked(tmp_path, "train " * 5)
+    listener = Listener()
+    bundle = train(data, tmp_path / "run", tiny_config, listener)
+    assert "validation" in bundle.card.metrics
+    (told,) = [line for line in listener.notices if "marked 'val'" in line]
+    assert told.startswith("no image is marked 'val': one in five of those marked 'train' measures")
+    assert not any("nothing" in line or "no validation" in line for line in listener.notices)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_whoever_wants_no_validation_gets_none(
+    tiny_config: TrainConfig, tmp_path: Path, count: int
+) -> None:
+    config = tiny_config.model_copy(update={"validation_split": None})
+    listener = Listener()
+    sides = sides_of(_marked(tmp_path, "train " * count), config, listener)
+    assert (len(sides.training), len(sides.validation), sides.strips) == (count, 0, False)
+    assert listener.notices == []
+
+
+def test_every_kind_is_trained_on_though_all_are_of_one_group(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = read_dataset(_write(tmp_path, 6))
+    for n, image in enumerate(data.images):
+        image.extra.update(group="one", cell_type="abc"[n // 2])
+    for seed in range(6):
+        config = tiny_config.model_copy(update={"seed": seed})
+        training, validation = split_dataset(data, config, Monitor())
+        assert {image.extra["cell_type"] for image in training.images} == set("abc")
+        assert len(validation) == 2
+
+
+def test_a_category_that_only_validates_is_told(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = _marked(tmp_path, "train train train val val")
+    for image in data.split("train").images:
+        data.instances[image.id].categories[:] = 0
+    listener = Listener()
+    config = tiny_config.model_copy(update={"steps": 1})
+    train(data, tmp_path / "run", config, listener)
+    (told,) = [line for line in listener.notices if "square" in line]
+    assert told.startswith("no cell that is trained on is square, though others are")
 
 
 def test_without_marks_whole_groups_validate(tiny_config: TrainConfig, tmp_path: Path) -> None:

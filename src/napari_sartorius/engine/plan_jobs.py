@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.train_jobs import FineTuneJob
-from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.data import Sides, pack_dataset, sides_of
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.plan import TrainingPlan, make_plan
@@ -135,8 +135,9 @@ def training_images(
     UserError
         When there are none, or one cannot be read.
     """
-    strips = len(dataset) < FEW_IMAGES
-    part = dataset if strips else split_dataset(dataset, config, monitor)[0]
+    few = len(dataset) < FEW_IMAGES
+    sides = Sides(dataset, dataset, few) if few else sides_of(dataset, config, monitor)
+    part = sides.training
     filled = [image.id for image in part.images if len(part.instances[image.id])]
     if not filled:
         raise UserError("There is no annotated cell to learn from: outline some cells.")
@@ -144,4 +145,4 @@ def training_images(
     places = np.random.default_rng(seed).choice(len(filled), count, replace=False)
     chosen = {filled[place] for place in places.tolist()}
     packed = pack_dataset(part.select(lambda image: image.id in chosen), config, monitor)
-    return keep_apart(packed)[0] if strips else packed
+    return keep_apart(packed)[0] if sides.strips else packed

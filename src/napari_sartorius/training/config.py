@@ -88,6 +88,10 @@ class TrainConfig(BaseModel):
     balance
         ``category`` shows every category equally often, ``image`` every image, ``group`` every
         value of the image field named by `balance_field`.
+    train_split, validation_split
+        Names of the splits, where the images' records have a ``split``; see `data.sides_of`. None
+        for the first: the training makes its own split whatever the marks are. None for the second:
+        nothing validates, so the last weights are the result.
     validate_every, validate_images, patience
         Steps between validations, images used (spread over the split), and validations without
         improvement before the run stops early.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,47 +24,94 @@ if TYPE_CHECKING:
 _VALIDATION_SHARE = 0.2
 
 
-def split_dataset(
-    dataset: CocoDataset, config: TrainConfig, monitor: Monitor
-) -> tuple[CocoDataset, CocoDataset]:
-    """Training and validation part.
+class Sides(NamedTuple):
+    """Who learns and who measures.
 
-    The file's own ``split`` field decides when it is there; else one image in five, chosen by the
-    seed, is kept for validation: whole groups (see `splitting.GROUP_FIELDS`) and every kind of
-    cell in its share. Fewer than five images are not divided, which the user is told;
-    `train_and_validation` keeps a strip of each apart instead.
+    Attributes
+    ----------
+    training, validation
+        Images of each side.
+    strips
+        Whether there are too few images to spare one: a strip of each is to be kept apart, as
+        `keep_apart` does.
+    """
+
+    training: CocoDataset
+    validation: CocoDataset
+    strips: bool = False
+
+
+def sides_of(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> Sides:
+    """Divide annotated images into those that are trained on and those that validate.
+
+    The images' own ``split`` decides where it is there and `config.train_split` names one. Else,
+    and where no image is marked for validation, one image in five validates, chosen by the seed:
+    whole groups (see `splitting.GROUP_FIELDS`) and every kind of cell in its share. Fewer than five
+    images are not divided, whatever their marks are. The user is told of all that but the usual.
+
+    With `config.validation_split` None nothing of marked images validates, as it was asked for.
 
     Raises
     ------
     UserError
         When the file has splits but none with the configured name.
     """
-    names = {str(image.extra["split"]) for image in dataset.images if "split" in image.extra}
-    if names and config.train_split is not None:
-        if config.train_split not in names:
+    marks = {str(image.extra["split"]) for image in dataset.images if "split" in image.extra}
+    nobody = dataset.select(lambda _: False)
+    unequal = ""
+    if marks and config.train_split is not None:
+        if config.train_split not in marks:
             raise UserError(
                 f"no image of the dataset is marked split '{config.train_split}'; "
-                f"it has {', '.join(sorted(names))}: name one of them as train_split"
+                f"it has {', '.join(sorted(marks))}: name one of them as train_split"
             )
-        validation = dataset.split(config.validation_split or "")
-        return dataset.split(config.train_split), validation
-    if len(dataset) < FEWEST_IMAGES:
-        monitor.notice(
-            f"only {len(dataset)} annotated images: a quarter of each is kept apart to measure the "
-            "result; annotate at least five to measure it better"
-        )
-        return dataset, dataset.select(lambda _: False)
-    if needs_care(dataset):
-        try:
-            marked = split_in_two(dataset, share=_VALIDATION_SHARE, seed=config.seed)
-        except UserError:  # all images belong together
+        training = dataset.split(config.train_split)
+        if config.validation_split is None:
+            return Sides(training, nobody)
+        names = (config.train_split, config.validation_split)
+        dataset = dataset.select(lambda image: image.extra.get("split") in names)
+        validation = dataset.split(config.validation_split)
+        if len(dataset) >= FEWEST_IMAGES:
+            if len(validation):
+                return Sides(training, validation)
             monitor.notice(
-                "all images are of one group: those that validate are like those trained on, so "
-                "the score will flatter"
+                f"no image is marked '{config.validation_split}': one in five of those marked "
+                f"'{config.train_split}' measures the result and is not learnt from; mark some "
+                f"'{config.validation_split}' to choose which"
             )
         else:
+            unequal = f", so whether they are marked '{names[0]}' or '{names[1]}' does not count"
+    if len(dataset) < FEWEST_IMAGES:
+        monitor.notice(
+            f"only {len(dataset)} annotated images{unequal}: a quarter of each is kept apart to "
+            "measure the result; annotate at least five to measure it better"
+        )
+        return Sides(dataset, nobody, strips=True)
+    return Sides(*_one_in_five(dataset, config.seed, monitor))
+
+
+def split_dataset(
+    dataset: CocoDataset, config: TrainConfig, monitor: Monitor
+) -> tuple[CocoDataset, CocoDataset]:
+    """Training and validation part as `sides_of` makes them; the second is empty with strips."""
+    return sides_of(dataset, config, monitor)[:2]
+
+
+def _one_in_five(
+    dataset: CocoDataset, seed: int, monitor: Monitor
+) -> tuple[CocoDataset, CocoDataset]:
+    for group in (None, ()) if needs_care(dataset) else ():
+        try:
+            marked = split_in_two(dataset, share=_VALIDATION_SHARE, seed=seed, group=group)
+        except UserError:  # all images belong together, or are planes of one file
+            if group is None:
+                monitor.notice(
+                    "all images are of one group: those that validate are like those trained on, "
+                    "so the score will flatter"
+                )
+        else:
             return marked.split("train"), marked.split("val")
-    order = np.random.default_rng(config.seed).permutation(len(dataset))
+    order = np.random.default_rng(seed).permutation(len(dataset))
     count = max(2, round(len(dataset) * _VALIDATION_SHARE))
     held_out = {dataset.images[i].id for i in order[:count]}
     return (
@@ -76,20 +123,20 @@ def split_dataset(
 def train_and_validation(
     dataset: CocoDataset, config: TrainConfig, monitor: Monitor
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
-    """Packed images to train on and to validate with, as `split_dataset` divides them.
+    """Packed images to train on and to validate with, as `sides_of` divides them.
 
-    With fewer than five images and none to validate with, a strip of each is kept apart.
+    With fewer than five images a strip of each is kept apart.
 
     Raises
     ------
     UserError
-        As `split_dataset` and `pack_dataset`.
+        As `sides_of` and `pack_dataset`.
     """
-    parts = split_dataset(dataset, config, monitor)
-    training = pack_dataset(parts[0], config, monitor)
-    if not len(parts[1]) and len(dataset) < FEWEST_IMAGES:
+    sides = sides_of(dataset, config, monitor)
+    training = pack_dataset(sides.training, config, monitor)
+    if sides.strips:
         return keep_apart(training)
-    return training, pack_dataset(parts[1], config, monitor, config.validate_images)
+    return training, pack_dataset(sides.validation, config, monitor, config.validate_images)
 
 
 def pack_dataset(

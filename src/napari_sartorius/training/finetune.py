@@ -20,7 +20,7 @@ from napari_sartorius.nn.build import refuse_untrainable
 from napari_sartorius.training.config import ReplayConfig
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.finetune_card import finetuned_card
-from napari_sartorius.training.finetune_images import new_images, with_old_images
+from napari_sartorius.training.finetune_images import FEW_IMAGES, new_images, with_old_images
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
@@ -37,6 +37,7 @@ from napari_sartorius.training.replay import (
 from napari_sartorius.training.run_files import STOP_FILE
 from napari_sartorius.training.step import arithmetic_of
 from napari_sartorius.training.terms import in_terms_of
+from napari_sartorius.training.untaught import tell_untaught
 from napari_sartorius.training.validate import ValidationResult, validate
 from napari_sartorius.training.zoom import zoomed
 from napari_sartorius.zoo import ModelBundle, save_bundle
@@ -175,12 +176,13 @@ def finetune(
         dataset,
         monitor,
         model_diameter=start.card.cell_diameter,
-        sides=(config.train_split, config.validation_split),
+        sides=(None if len(dataset) < FEW_IMAGES else config.train_split, config.validation_split),
     )
     sides = new_images(dataset, config, monitor)
     names = dataset.category_names
     network = start.load_network(str(arithmetic_of(config)[0]))
     sides = with_old_images(sides, start, network, config, names, monitor)
+    tell_untaught(dataset, [*sides.training, *sides.old], monitor)
     network = knowing_all(names, start.card, network, config, sides.training, monitor)
     initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)

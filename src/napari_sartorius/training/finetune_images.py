@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_sartorius.training.data import pack_dataset, split_dataset
+from napari_sartorius.training.data import Sides, pack_dataset, sides_of
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.rehearsal import rehearsal_images
@@ -83,14 +83,16 @@ def new_images(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> F
             f"{len(dataset)} images: a quarter of each is kept apart to measure the result; "
             f"{FEW_IMAGES} or more images measure it better"
         )
-        everything = frozenset(image.id for image in dataset.images)
-        training, validation = keep_apart(pack_dataset(dataset, config, monitor))
-        return FineTuningImages(training, validation, (everything, everything))
-    parts = split_dataset(dataset, config, monitor)
-    learnt, measured = (frozenset(image.id for image in part.images) for part in parts)
+        sides = Sides(dataset, dataset, strips=True)
+    else:
+        sides = sides_of(dataset, config, monitor)
+    learnt, measured = (frozenset(image.id for image in part.images) for part in sides[:2])
+    if sides.strips:
+        training, validation = keep_apart(pack_dataset(sides.training, config, monitor))
+        return FineTuningImages(training, validation, (learnt, learnt))
     return FineTuningImages(
-        pack_dataset(parts[0], config, monitor),
-        pack_dataset(parts[1], config, monitor, config.validate_images),
+        pack_dataset(sides.training, config, monitor),
+        pack_dataset(sides.validation, config, monitor, config.validate_images),
         (learnt, measured),
     )
 

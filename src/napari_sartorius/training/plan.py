@@ -12,11 +12,12 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.training.data import split_dataset
+from napari_sartorius.training.data import Sides, sides_of
 from napari_sartorius.training.doctor.check import check_dataset
 from napari_sartorius.training.images import AnnotatedImage
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.splitting import FEWEST_IMAGES
+from napari_sartorius.training.untaught import tell_untaught
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,6 @@ _REMEDIES = {
     "missing image": "put the file where the annotations say",
     "same category name": "give each kind of cell a name of its own",
     "giant": "use labels with a number per cell, delete a labelled background, or split the object",
-    "no validation image": "nothing would measure the result: mark images as 'val'",
     "one validation image": "one image measures little: mark more images as 'val'",
     "other size": "the annotations belong to another image: choose the right image",
     "other image": "the annotation belongs to another image: remove it",
@@ -46,7 +46,8 @@ _REMEDIES = {
     "empty": "they have no pixels: delete them",
 }
 _TOLD_NOTES = {"mixed sizes", "mixed colours", "no cells"}
-_OWN_SPLIT = {"no validation image", "one validation image", "group on both sides", "leak"}
+_OWN_SPLIT = {"one validation image", "group on both sides", "leak"}
+_SAID_BY_SPLIT = {"no training image", "no validation image", "few marked", "untaught category"}
 
 
 @dataclass(frozen=True)
@@ -151,36 +152,43 @@ def make_plan(
     listening = _Listening(monitor or Monitor())
     if not dataset.object_count:
         return _refused(config, "There is no annotated cell to learn from: outline some cells.")
-    findings = _findings(dataset, config, model_diameter, listening)
-    strips = len(dataset) < few_images
-    if strips:
-        train, validation = keep_apart([_without_pixels(dataset, one) for one in dataset.images])
-    else:
+    own_split = config.train_split is None or len(dataset) < few_images  # marks do not count
+    findings = _findings(dataset, config, model_diameter, own_split, listening)
+    sides = Sides(dataset, dataset, strips=True)
+    if len(dataset) >= few_images:
         try:
-            parts = split_dataset(dataset, config, listening)
+            sides = sides_of(dataset, config, listening)
         except UserError as error:
             return _refused(config, _sentence(str(error)), findings)
-        train = [_without_pixels(dataset, one) for one in parts[0].images]
-        chosen = _spread(parts[1].images, config.validate_images)
+    train = [_without_pixels(dataset, one) for one in sides.training.images]
+    if sides.strips:
+        train, validation = keep_apart(train)
+    else:
+        chosen = _spread(sides.validation.images, config.validate_images)
         validation = [_without_pixels(dataset, one) for one in chosen]
+    tell_untaught(dataset, train, listening)
     rows = _rows(dataset.category_names, train, validation)
     return TrainingPlan(
         rows=rows,
         train_images=len(train),
         validation_images=len(validation),
-        strips=strips,
+        strips=sides.strips,
         steps=config.steps,
         batch_size=config.batch_size * config.accumulate,
         work=_work(validation, config),
         few_images=few_images,
-        problem=_problem(findings, rows, validation, strips),
+        problem=_problem(findings, rows, validation, sides.strips),
         warnings=(*_sentences(findings, "warning"), *map(_sentence, listening.heard)),
         notes=_sentences([f for f in findings if f.kind in _TOLD_NOTES], "note"),
     )
 
 
 def _findings(
-    dataset: CocoDataset, config: TrainConfig, diameter: float | None, monitor: Monitor
+    dataset: CocoDataset,
+    config: TrainConfig,
+    diameter: float | None,
+    own_split: bool,
+    monitor: Monitor,
 ) -> list[Finding]:
     pixels = sum(image.width * image.height for image in dataset.images)
     report = check_dataset(
@@ -190,9 +198,7 @@ def _findings(
         model_diameter=diameter,
         sides=(config.train_split or "train", config.validation_split or "val"),
     )
-    ignored = {"no training image"}  # of that the split says more
-    if config.train_split is None:  # marks do not count
-        ignored |= _OWN_SPLIT
+    ignored = _SAID_BY_SPLIT | (_OWN_SPLIT if own_split else set())
     return [finding for finding in report.findings if finding.kind not in ignored]
 
 
@@ -217,8 +223,8 @@ def _problem(
         return "No cell is left to train on: annotate more images, or mark fewer as 'val'."
     if not validation:
         return (
-            "There are no validation images, so nothing would measure the result: mark some images "
-            "as 'val', or choose Quick or Thorough, which keep some apart."
+            "There are no validation images, as the recipe names no validation_split, so nothing "
+            "would measure the result: let it name one, or choose Quick or Thorough."
         )
     if not sum(row.validation_cells for row in rows):
         where = "the quarter of each image that is" if strips else "the images that are"

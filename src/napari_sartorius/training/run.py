@@ -22,6 +22,7 @@ from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
 from napari_sartorius.training.resizing import resized
 from napari_sartorius.training.terms import same_kinds
+from napari_sartorius.training.untaught import tell_untaught
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
 from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
 
@@ -91,6 +92,7 @@ def train(
     examine(dataset, monitor, sides=(config.train_split, config.validation_split))
     training, validation = train_and_validation(dataset, config, monitor)
     more = [pack_dataset(one.dataset, config, monitor) for one in further]
+    tell_untaught(dataset, [image for images in (training, *more) for image in images], monitor)
     if input_size is not None:
         training, validation, *more = (
             [resized(image, input_size) for image in images]

@@ -172,11 +172,16 @@ def _counts(names: list[str], parts: Sequence[CocoDataset], config: ClassifierCo
 def _split(
     dataset: CocoDataset, config: ClassifierConfig, monitor: Monitor
 ) -> tuple[CocoDataset, CocoDataset]:
-    marked = any("split" in image.extra for image in dataset.images)
-    if len(dataset) < FEWEST_IMAGES and not marked:
-        monitor.notice(f"only {len(dataset)} images: all are learnt from and none measures it")
-        return dataset, dataset.select(lambda _: False)
-    splits = {"train_split": config.train_split, "validation_split": config.validation_split}
+    names = (config.train_split, config.validation_split)
+    marks = {image.extra["split"] for image in dataset.images if "split" in image.extra}
+    few = dataset.select(lambda image: image.extra.get("split") in names) if marks else dataset
+    if len(few) < FEWEST_IMAGES and (not marks or names[0] in marks):
+        # A strip does not show what a whole image does: those that are marked measure, or none.
+        training = few.split(names[0]) if marks else few
+        if len(training) == len(few):
+            monitor.notice(f"only {len(few)} images: all are learnt from and none measures it")
+        return training, few.split(names[1])
+    splits = {"train_split": names[0], "validation_split": names[1]}
     return split_dataset(dataset, config.train_config().model_copy(update=splits), monitor)
 
 

@@ -38,9 +38,10 @@ def examine(
     UserError
         Naming the first error, and how many there are.
     """
-    ignored: set[str] = set()
+    # Of these the split itself says more, when it is known who learns and who measures.
+    ignored = {"no training image", "no validation image", "few marked", "untaught category"}
     if sides[0] is None:  # the training makes its own split, whatever the marks are
-        ignored = {"no validation image", "one validation image", "group on both sides", "leak"}
+        ignored |= {"one validation image", "group on both sides", "leak"}
     report = check_dataset(
         dataset,
         monitor=monitor,
@@ -49,7 +50,7 @@ def examine(
         sides=(sides[0] or "train", sides[1] or "val"),
     )
     for kind, found in report.kinds().items():
-        if kind in ignored or kind == "no training image":  # of that the split itself says more
+        if kind in ignored:
             continue
         if found[0].severity == "error":
             more = len(report.of("error")) - 1

@@ -18,7 +18,8 @@ REMEDIES: dict[str, str] = {
     "same category name": "--fix makes them one; rename one if they differ",
     "giant": "use labels with a number per cell, delete a labelled background, or split the object",
     "no training image": "mark images as 'train', or make a split with `data split`",
-    "no validation image": "nothing would measure the result: make a split with `data split`",
+    "few marked": "a training ignores the marks and keeps a quarter of each apart: annotate more",
+    "no validation image": "a training takes one in five for that: settle which with `data split`",
     "one validation image": "one image measures little: make a split with `data split`",
     "image without labels": "it is left out: label its cells, or move it elsewhere",
     "leak": "the same pixels are trained on and measured: remove one of them",
@@ -35,6 +36,7 @@ REMEDIES: dict[str, str] = {
     "mixed bit depths": "save all images in one depth if their grey levels should compare",
     "mixed colours": "fine for training, which makes them alike",
     "mixed sizes": "fine for training, which cuts crops",
+    "untaught category": "nothing is learnt of it: split again with `data split`, or mark others",
     "unused category": "fine, but a class of which there is no example cannot be learnt",
     "no cells": "fine if it shows none; cells that are not drawn are learnt as background",
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.training.doctor.finding import Finding
+from napari_sartorius.training.splitting import FEWEST_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ def split_findings(
     training: str = "train",
     validation: str = "val",
 ) -> list[Finding]:
-    """Sides of a split that are empty or too small, and groups on both sides."""
+    """Sides of a split that are empty or too small, groups on both, categories not trained on."""
     sides = Counter(str(i.extra["split"]) for i in dataset.images if "split" in i.extra)
     if not sides:
         return []
@@ -56,13 +57,35 @@ def split_findings(
     if not sides[training]:
         text = f"no image is marked '{training}' ({there})"
         found.append(Finding("no training image", "error", text))
+    elif (usable := sides[training] + sides[validation]) < FEWEST_IMAGES:
+        text = f"{usable} images are too few to be divided ({there})"
+        return [*found, Finding("few marked", "warning", text)]
     if not sides[validation]:
         text = f"no image is marked '{validation}' ({there})"
         found.append(Finding("no validation image", "warning", text))
     elif sides[validation] == 1:
         text = f"a single image is marked '{validation}'"
         found.append(Finding("one validation image", "warning", text))
-    return found + _straddling(dataset, config)
+    return found + _untaught(dataset, training) + _straddling(dataset, config)
+
+
+def _untaught(dataset: CocoDataset, training: str) -> list[Finding]:
+    """Categories that only images of other splits show."""
+    counts = np.zeros((2, len(dataset.categories)), np.int64)
+    for image in dataset.images:
+        kinds = dataset.instances[image.id].categories
+        counts[int(image.extra.get("split") == training)] += np.bincount(
+            kinds, minlength=len(dataset.categories)
+        )
+    if not counts[1].any():
+        return []
+    missing = np.flatnonzero((counts[1] == 0) & (counts[0] > 0)).tolist()
+    if not missing:
+        return []
+    names = " or ".join(dataset.category_names[kind] for kind in missing)
+    others = counts[0, missing].sum()
+    text = f"no object of images marked '{training}' is {names}, {others} others are"
+    return [Finding("untaught category", "warning", text)]
 
 
 def _straddling(dataset: CocoDataset, config: DoctorConfig) -> list[Finding]:

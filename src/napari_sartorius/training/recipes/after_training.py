@@ -93,6 +93,8 @@ def teach_second_level(
     """Give a model a second level that is taught on the validation images of the target."""
     bundle, config = rescoring(runner, stage)
     splits = target_sides(runner.recipe, runner.data.target)
+    if not len(splits[1]):
+        raise LeftOut("no whole image is kept apart, on which it could be taught")
     with in_a_trial(runner.recipe):
         taught = teach_rescorer(bundle, splits[1], config, monitor, folder)
     return rescored(bundle, f"{runner.label}-{stage.name}", taught, folder)
