@@ -20,7 +20,8 @@ from napari_sartorius.nn.build import refuse_untrainable
 from napari_sartorius.training.config import ReplayConfig
 from napari_sartorius.training.doctor.before_training import examine
 from napari_sartorius.training.finetune_card import finetuned_card
-from napari_sartorius.training.finetune_images import FEW_IMAGES, new_images, with_old_images
+from napari_sartorius.training.finetune_images import new_images, with_old_images
+from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
