@@ -13,6 +13,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import SubMonitor
 
 if TYPE_CHECKING:
+    from napari_sartorius.core.progress import Monitor
+    from napari_sartorius.evaluation.cases import Cases
     from napari_sartorius.evaluation.competition import Variant
     from napari_sartorius.io.coco import CocoDataset
 
@@ -49,7 +51,8 @@ def evaluate(
 ) -> None:
     """Compare two COCO files: competition mAP, COCO AP, counts, scores, single objects.
 
-    Images are matched by file name.
+    Images are matched by file name, in stacks by plane, too; in a results list without file names
+    by image id.
     """
     from napari_sartorius.evaluation.cases import collect_cases
     from napari_sartorius.evaluation.dataset import evaluate_cases
@@ -62,11 +65,19 @@ def evaluate(
 
         require_matplotlib()
     with ConsoleMonitor() as monitor:
+        if _is_list(truth):
+            raise UserError(_no_truth(truth, prediction))
         annotated = read_coco(truth)
-        found = _read_prediction(prediction, annotated)
+        is_list = _is_list(prediction)
+        if is_list:
+            found = _read_list(prediction, annotated, partial, monitor)
+        else:
+            found = read_coco(prediction)
         cases = collect_cases(annotated, found, split=split, partial=partial)
         if cases.left_out:
             monitor.notice(f"{cases.left_out} images of the truth have no prediction, left out.")
+        if is_list:
+            _tell_silence(cases, prediction, monitor)
         first = monitor if report is None else SubMonitor(monitor, 0.0, 0.5)
         result = evaluate_cases(
             cases, variant=counted, max_detections=max_detections, monitor=first
@@ -93,13 +104,41 @@ def known_variant(name: str) -> Variant:
     raise UserError(f"There is no variant {name!r}: choose from {', '.join(get_args(Variant))}.")
 
 
-def _read_prediction(path: Path, truth: CocoDataset) -> CocoDataset:
-    """Read either kind of file; a results list takes its images and categories from the truth."""
-    from napari_sartorius.io.coco import read_coco, read_coco_results
-
+def _is_list(path: Path) -> bool:
+    """Whether a file is a results list rather than a dataset; looks at its beginning."""
     try:
         with path.open("rb") as file:
-            is_list = file.read(64).lstrip().startswith(b"[")
+            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     except OSError:
-        is_list = False  # the reader says what is wrong
-    return read_coco_results(path, truth) if is_list else read_coco(path)
+        return False  # the reader says what is wrong
+
+
+def _read_list(path: Path, truth: CocoDataset, partial: bool, monitor: Monitor) -> CocoDataset:
+    """Read a results list; what it is about is taken from the truth.
+
+    Such a list is silent about images in which nothing was found. Partial, they are taken for
+    images that nobody looked at.
+    """
+    from napari_sartorius.io.coco import read_coco_results
+
+    found = read_coco_results(path, truth, monitor)
+    return found.select(lambda image: len(found.instances[image.id]) > 0) if partial else found
+
+
+def _tell_silence(cases: Cases, path: Path, monitor: Monitor) -> None:
+    silent = sum(not len(case.predicted) for case in cases)
+    if silent:
+        monitor.notice(
+            f"{silent} of {len(cases)} images of the truth do not occur in {path.name} and count "
+            "as images in which nothing was found; leave them out with --partial."
+        )
+
+
+def _no_truth(truth: Path, prediction: Path) -> str:
+    swapped = prediction.is_file() and not _is_list(prediction)
+    also = ", or change the order of the two files" if swapped else ""
+    return (
+        f"{truth} cannot be the truth, it is a COCO results list, which holds found objects but "
+        "does not describe their images: give first the COCO dataset with the true cells (a file "
+        f"with 'images', 'categories' and 'annotations'){also}."
+    )

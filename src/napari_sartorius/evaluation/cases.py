@@ -11,6 +11,7 @@ import numpy as np
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.evaluation.pairing import pair_images, to_true_categories
+from napari_sartorius.io.image_names import plane_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +26,15 @@ class Case:
     Parameters
     ----------
     file_name : str
-        Its name in the truth.
+        Its name in the truth; of a stack with the plane, as in ``stack.tif, plane 3``.
     truth, predicted : Instances
         Objects; categories are positions in `Cases.category_names`.
     crowds : Instances
         Annotated regions with ``iscrowd``: no cells, but AP forgives what is found in them.
     places : tuple of Path
         Where the image's file may be, the likeliest first.
+    plane : tuple of int
+        Position along the axes of the file's stack; () for a single picture.
     """
 
     file_name: str
@@ -39,6 +42,7 @@ class Case:
     predicted: Instances
     crowds: Instances
     places: tuple[Path, ...] = ()
+    plane: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +84,8 @@ def collect_cases(
     truth : CocoDataset
         Annotated images.
     predicted : CocoDataset
-        Predictions for at least these images, matched by file name (see `pair_images`), with
-        categories of the same names.
+        Predictions for at least these images, matched by file name and plane (see `pair_images`),
+        with categories of the same names.
     split : str, optional
         Take only images of the truth whose record says so, for example ``"val"``.
     partial : bool
@@ -98,10 +102,12 @@ def collect_cases(
     cases = []
     for image, match in pair_images(truth, predicted, partial=partial):
         objects = to_true_categories(predicted.instances[match.id], predicted.category_names, names)
-        _check_scores(objects, image.file_name)
+        name = title_of(image)
+        _check_scores(objects, name)
         places = (truth.image_path(image), predicted.image_path(match))
         cells, crowds = apart(truth.instances[image.id])
-        cases.append(Case(image.file_name, cells, objects, crowds, places))
+        plane = plane_of(image) or plane_of(match)
+        cases.append(Case(name, cells, objects, crowds, places, plane))
     return Cases(cases, names, len(truth) - len(cases))
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.io.image_names import match_images, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_sartorius.io.coco import CocoDataset, CocoImage
 
@@ -21,27 +21,28 @@ def pair_images(
 ) -> list[tuple[CocoImage, CocoImage]]:
     """Find the prediction of every annotated image.
 
-    File names are compared whole first, then without folder, then without folder and suffix.
-    Predictions of other images are left out, with `partial` also images without a prediction.
+    Goes by file name and, in stacks, by plane (see `match_images`). Predictions of other images are
+    left out, with `partial` also images without a prediction.
 
     Raises
     ------
     UserError
-        If an image has no prediction (with `partial`: all), or several, or the sizes differ.
+        If an image has no prediction (with `partial`: all), or several, or several images have the
+        same one, or the sizes differ.
     """
     if not truth.images:
         raise UserError("The truth holds no images to evaluate: choose another file or split.")
-    candidates = _Names(predicted.images)
+    found = match_images(truth.images, predicted.images, ours="the truth", theirs="the prediction")
     pairs = []
     missing = []
     for image in truth.images:
-        match = candidates.find(image)
+        match = found.get(image.id)
         if match is None:
-            missing.append(image.file_name)
+            missing.append(title_of(image))
             continue
         if (image.height, image.width) != (match.height, match.width):
             raise UserError(
-                f"{image.file_name} is {image.height} x {image.width} pixels in the truth but "
+                f"{title_of(image)} is {image.height} x {image.width} pixels in the truth but "
                 f"{match.height} x {match.width} in the prediction: segment the original image."
             )
         pairs.append((image, match))
@@ -52,40 +53,6 @@ def pair_images(
             "what was predicted (--partial)."
         )
     return pairs
-
-
-class _Names:
-    """Images by ever shorter forms of their file names."""
-
-    def __init__(self, images: Sequence[CocoImage]) -> None:
-        forms: tuple[Callable[[str], str], ...] = (
-            lambda name: name,
-            lambda name: PurePosixPath(name).name,
-            lambda name: PurePosixPath(name).stem,
-        )
-        self._tables: list[tuple[Callable[[str], str], dict[str, list[CocoImage]]]] = []
-        for form in forms:
-            table: dict[str, list[CocoImage]] = {}
-            for image in images:
-                table.setdefault(form(_slashes(image)), []).append(image)
-            self._tables.append((form, table))
-
-    def find(self, image: CocoImage) -> CocoImage | None:
-        for form, table in self._tables:
-            found = table.get(form(_slashes(image)), [])
-            if len(found) > 1:
-                names = " and ".join(other.file_name for other in found[:2])
-                raise UserError(
-                    f"{image.file_name} could be {names} of the prediction: "
-                    "give the images names that differ."
-                )
-            if found:
-                return found[0]
-        return None
-
-
-def _slashes(image: CocoImage) -> str:
-    return image.file_name.replace("\\", "/")
 
 
 def to_true_categories(

@@ -16,7 +16,9 @@ import numpy as np
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.coco_results import with_ids_of
 from napari_sartorius.io.coco_segmentation import decode_segmentations
 from napari_sartorius.io.coco_writing import write_coco, write_coco_results
 
@@ -84,8 +86,8 @@ def dataset_of(content: Any, path: Path) -> CocoDataset:
     """
     if isinstance(content, list):
         raise UserError(
-            f"{path} is a COCO results list, which does not describe its images: "
-            "give the dataset file that it belongs to."
+            f"{path} is a COCO results list, which does not describe its images: give a COCO "
+            "dataset, with 'images', 'categories' and 'annotations', such as instances.json."
         )
     missing = [k for k in ("images", "annotations", "categories") if k not in _keys(content)]
     if missing:
@@ -108,33 +110,41 @@ def dataset_of(content: Any, path: Path) -> CocoDataset:
     )
 
 
-def read_coco_results(path: str | Path, dataset: CocoDataset) -> CocoDataset:
+def read_coco_results(
+    path: str | Path, dataset: CocoDataset, monitor: Monitor | None = None
+) -> CocoDataset:
     """Read a COCO results list against the dataset whose images and categories it refers to.
 
     Parameters
     ----------
     path
-        JSON list of ``image_id``, ``category_id``, ``segmentation``, ``score``.
+        JSON list of ``image_id``, ``category_id``, ``segmentation``, ``score``. Lists of ours also
+        say ``file_name`` and ``category_name``, which go before the ids.
     dataset
         Gives image sizes and categories.
+    monitor
+        Is told of images that the dataset lacks.
 
     Returns
     -------
     CocoDataset
-        The same images and categories with the objects of the results.
+        The same images with the objects of the results, none where the list is silent about an
+        image. The categories are the same, too, unless the list names others.
 
     Raises
     ------
     UserError
-        As `read_coco`, and when the file is no list.
+        As `read_coco`, when the file is no list, or when it is about other images.
     """
     path = Path(path)
     content = read_json(path)
     if not isinstance(content, list):
         raise UserError(f"{path} is not a COCO results list: expected a JSON list of objects.")
-    records = _records(content, "results", path)
-    instances = _instances(records, dataset.images, dataset.categories, path)
-    return CocoDataset(dataset.images, dataset.categories, instances, {}, dataset.folder)
+    records, categories = with_ids_of(
+        _records(content, "results", path), dataset, path, monitor or Monitor()
+    )
+    instances = _instances(records, dataset.images, categories, path)
+    return CocoDataset(dataset.images, categories, instances, {}, dataset.folder)
 
 
 def read_json(path: Path) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sartorius.core.rings import ring_area, rings_of
 from napari_sartorius.io.atomic import write_text
+from napari_sartorius.io.coco_results import names_in_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,8 @@ def write_coco_results(path: str | Path, dataset: CocoDataset) -> None:
     path
         The JSON file to make or replace, atomically.
     dataset
-        Predictions; image and category ids must be those of the truth they will be compared with.
+        Predictions. Most tools compare by the ids of images and categories, which must then be
+        those of the truth; `read_coco_results` goes by the names that are written besides.
 
     Raises
     ------
@@ -87,8 +89,9 @@ def write_coco_results(path: str | Path, dataset: CocoDataset) -> None:
         When the file cannot be written.
     """
     keys = ("image_id", "category_id", "segmentation", "bbox", "score")
+    kinds = {category.id: category for category in dataset.categories}
     results = [
-        {key: record[key] for key in keys}
+        {key: record[key] for key in keys} | names_in_result(image, kinds[record["category_id"]])
         for image in dataset.images
         for record, _ in _objects(dataset, image)
     ]

@@ -213,6 +213,52 @@ def test_a_stack_follows_its_slices(
     assert tab.truth.image.file_name == "b.png"
 
 
+def stack_file(path: Path, *planes: Any) -> str:
+    """A file with the planes of one stack."""
+    made = coco(path, *(("zs.ome.tif", labels) for labels in planes))
+    content = json.loads(path.read_text())
+    for n, image in enumerate(content["images"]):
+        image |= {"plane": [n], "plane_axes": "Z"}
+    path.write_text(json.dumps(content))
+    return made
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_the_plane_of_a_stack_s_file_is_the_one_shown(
+    tab: Any, viewer: Any, compare: Any, read: Any, tmp_path: Path, opened: bool
+) -> None:
+    """Both of a layer that was segmented and of one that was opened from a file, in its order."""
+    pictures = [picture(FOUND), picture(TRUE)]
+    layer = viewer.add_labels(np.stack(pictures[::-1] if opened else pictures), name="zs.ome cells")
+    memory: dict[str, Any] = {"image": "zs.ome"}
+    if opened:
+        names = [{"file_name": "zs.ome.tif", "extra": {"plane": [n]}} for n in (1, 0)]
+        memory = {"images": names}
+    layer.metadata["sartorius"] = memory
+    viewer.dims.set_point(0, 0)
+    read(stack_file(tmp_path / "t.json", picture(FOUND), picture(TRUE)))
+    first = 1 if opened else 0
+    assert tab.truth.image.extra["plane"] == [first]
+    assert tab.status.text() == f"t.json: zs.ome.tif, plane {first}, {7 - first} cells."
+    assert compare().figures.text() == f"{7 - first} true cells, {7 - first} found, " + (
+        f"{7 - first} matched."
+    )
+    viewer.dims.set_point(0, 1)
+    compare()
+    assert tab.truth.image.extra["plane"] == [1 - first]
+
+
+def test_planes_are_told_apart_where_one_has_to_be_chosen(
+    tab: Any, found: Any, read: Any, tmp_path: Path
+) -> None:
+    read(stack_file(tmp_path / "t.json", picture(FOUND), picture(TRUE)))
+    assert [tab.truth.images.itemText(i) for i in range(tab.truth.images.count())] == [
+        "choose the image …",
+        "zs.ome.tif, plane 0",
+        "zs.ome.tif, plane 1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -15,13 +15,10 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.outcomes import Outcome
-from napari_sartorius.io.images import read_image
+from napari_sartorius.io.images import plane_shape, read_image, read_plane
 from napari_sartorius.io.overlay import draw_overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_sartorius.evaluation.cases import Case
@@ -61,7 +58,7 @@ def worst_images(result: EvaluationResult, count: int) -> list[int]:
 
 def draw_case(case: Case, outcomes: ObjectOutcomes) -> CasePictures:
     """Draw one image three times; on a plain ground where its file cannot be used."""
-    image = _image(case.places, case.truth.image_size)
+    image = _image(case)
     ground = np.full(case.truth.image_size, 128, np.uint8) if image is None else image
     return CasePictures(
         _address(draw_overlay(ground, case.truth)),
@@ -71,21 +68,28 @@ def draw_case(case: Case, outcomes: ObjectOutcomes) -> CasePictures:
     )
 
 
-def _image(places: Sequence[Path], size: tuple[int, int]) -> NDArray[Any] | None:
-    """Read the image from the first place where one of this size is."""
-    for place in places:
+def _image(case: Case) -> NDArray[Any] | None:
+    """Read the image from the first place where one of this size, with this plane, is."""
+    for place in case.places:
         if not place.is_file():
             continue
         try:
             data = read_image(place)
+            if "C" in data.axes or data.size != case.truth.image_size:
+                continue
+            if not _has_plane(plane_shape(data), case.plane):
+                continue
+            pixels = read_plane(data, case.plane)
         except UserError:
             continue
-        if data.axes in ("YX", "YXS") and data.size == size:
-            pixels = data.to_array()
-            if pixels.ndim == 3:
-                pixels = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
-            return np.nan_to_num(pixels) if pixels.dtype.kind == "f" else pixels
+        return np.nan_to_num(pixels) if pixels.dtype.kind == "f" else pixels
     return None
+
+
+def _has_plane(shape: tuple[int, ...], plane: tuple[int, ...]) -> bool:
+    return len(plane) == len(shape) and all(
+        0 <= n < length for n, length in zip(plane, shape, strict=True)
+    )
 
 
 def _errors(ground: NDArray[Any], case: Case, outcomes: ObjectOutcomes) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.image_names import title_of
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.evaluate.compared import Compared, compare
 from napari_sartorius.ui.evaluate.in_background import InBackground
@@ -163,7 +164,7 @@ class EvaluateTab(QWidget):
         image = self.truth.image
         if image is None or self._dataset is None:
             raise UserError("Choose under Truth which image of the file this is.")
-        return FileSide(image.file_name, self._dataset[1].instances[image.id]), places
+        return FileSide(title_of(image), self._dataset[1].instances[image.id]), places
 
     def _on_choice(self) -> None:
         set_row_visible(
@@ -206,7 +207,7 @@ class EvaluateTab(QWidget):
                 Tone.WARNING,
             )
         else:
-            self._say(f"{name}: {chosen.file_name}, {len(dataset.instances[chosen.id]):,} cells.")
+            self._say(f"{name}: {title_of(chosen)}, {len(dataset.instances[chosen.id]):,} cells.")
 
     def _on_compared(self, compared: Compared) -> None:
         self._show_running(False)

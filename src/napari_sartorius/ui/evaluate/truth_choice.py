@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_sartorius.io.image_names import title_of
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.evaluate.likely_layers import TruthLayer
 from napari_sartorius.ui.forms import button
@@ -86,7 +87,7 @@ class TruthChoice(QWidget):
             if chosen is None:
                 self.images.addItem("choose the image …", None)
             for place, image in enumerate(self._images):
-                self.images.addItem(image.file_name, place)
+                self.images.addItem(title_of(image), place)
             if chosen is not None:
                 self.images.setCurrentIndex(self._images.index(chosen))
         self._show_file(True)

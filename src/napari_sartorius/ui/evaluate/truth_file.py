@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.image_names import plane_of
 from napari_sartorius.ui.result_view import provenance
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def candidates(
     """Return the images of the layer's size, and the one that it is, if that can be told.
 
     It can when a single image has the size, or the file name of a single one is the name of the
-    layer, of the image that it was made from, or of an image in the viewer.
+    layer, of the image that it was made from, or of an image in the viewer. Of the planes of a
+    stack it is the one that is shown.
 
     Raises
     ------
@@ -40,21 +42,38 @@ def candidates(
         )
     for names in (_own_names(layer, plane), _names_in(viewer, size)):
         same = [image for image in fitting if _forms(image.file_name) & names]
+        if len(same) > 1:
+            here = _own_plane(layer, plane)
+            same = [image for image in same if here and plane_of(image) == here]
         if len(same) == 1:
             return fitting, same[0]
     return fitting, fitting[0] if len(fitting) == 1 else None
 
 
 def _own_names(layer: Labels, plane: Plane) -> set[str]:
-    memory = provenance(layer)
-    names = {str(memory.get("image", "")), layer.name}
-    images = memory.get("images")
-    if isinstance(images, list) and images:
-        leading = layer.data.shape[:-2]
-        place = int(np.ravel_multi_index(plane, leading)) if plane else 0
-        if place < len(images):
-            names = {str(images[place].get("file_name", ""))}
+    record = _record_of(layer, plane)
+    names = {str(provenance(layer).get("image", "")), layer.name}
+    if record is not None:
+        names = {str(record.get("file_name", ""))}
     return set().union(*(_forms(name) for name in names if name))
+
+
+def _own_plane(layer: Labels, plane: Plane) -> tuple[int, ...]:
+    """Place of a slice in the stack that it comes from."""
+    record = _record_of(layer, plane)
+    extra = record.get("extra") if record is not None else None
+    known = extra.get("plane") if isinstance(extra, dict) else None
+    return tuple(known) if known else tuple(int(n) for n in plane)
+
+
+def _record_of(layer: Labels, plane: Plane) -> dict[str, Any] | None:
+    """What a layer that was opened from a file remembers of the image in a slice of it."""
+    images = provenance(layer).get("images")
+    if not isinstance(images, list) or not images:
+        return None
+    leading = layer.data.shape[:-2]
+    place = int(np.ravel_multi_index(plane, leading)) if plane else 0
+    return images[place] if place < len(images) else None
 
 
 def _names_in(viewer: ViewerModel, size: tuple[int, ...]) -> set[str]:

@@ -1,0 +1,102 @@
+"""Which images of two datasets are the same: by file name, in stacks by plane, too."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from napari_sartorius.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari_sartorius.io.coco_dataset import CocoImage, ImageId
+
+_FORMS: tuple[Callable[[str], str], ...] = (
+    lambda name: name,
+    lambda name: PurePosixPath(name).name,
+    lambda name: PurePosixPath(name).stem,
+)
+
+
+def plane_of(image: CocoImage) -> tuple[int, ...]:
+    """Position of an image's record along the axes of its stack; () where it names none."""
+    plane = image.extra.get("plane", ())
+    if isinstance(plane, list | tuple) and all(isinstance(n, int) for n in plane):
+        return tuple(plane)
+    return ()
+
+
+def title_of(image: CocoImage) -> str:
+    """How to call an image, for example ``stack.tif, plane 3``."""
+    return titled(image.file_name, plane_of(image))
+
+
+def titled(file_name: str, plane: tuple[int, ...]) -> str:
+    """How to call a plane of a file; the file alone where it is no stack."""
+    return f"{file_name}, plane {', '.join(map(str, plane))}" if plane else file_name
+
+
+def match_images(
+    images: Sequence[CocoImage], others: Sequence[CocoImage], *, ours: str, theirs: str
+) -> dict[ImageId, CocoImage]:
+    """Find the one of `others` that each image is.
+
+    File names are compared whole first; what is left then without folder, and at last without
+    folder and suffix. Of a stack the planes must agree, unless one of both sides names none.
+
+    Parameters
+    ----------
+    images, others
+        Two lists of records; ids are unique in each.
+    ours, theirs
+        How to call the two in messages, such as ``"the truth"``.
+
+    Returns
+    -------
+    dict
+        By the id of an image the other record; images that no other one is are not in it.
+
+    Raises
+    ------
+    UserError
+        If an image could be several others, or several images the same one.
+    """
+    found: dict[ImageId, CocoImage] = {}
+    left, free = list(images), list(others)
+    for form in _FORMS:
+        table: dict[str, list[CocoImage]] = {}
+        for other in free:
+            table.setdefault(form(_slashes(other)), []).append(other)
+        owners: dict[ImageId, CocoImage] = {}
+        for image in left:
+            fitting = _of_plane(image, table.get(form(_slashes(image)), ()))
+            if len(fitting) > 1:
+                names = " and ".join(title_of(other) for other in fitting[:2])
+                raise UserError(
+                    f"{title_of(image)} could be {names} of {theirs}: give the images names that "
+                    "differ."
+                )
+            if fitting:
+                (other,) = fitting
+                if (first := owners.setdefault(other.id, image)) is not image:
+                    raise UserError(
+                        f"{title_of(first)} and {title_of(image)} of {ours} could both be "
+                        f"{title_of(other)} of {theirs}: give the images names that differ."
+                    )
+                found[image.id] = other
+        left = [image for image in left if image.id not in found]
+        free = [other for other in free if other.id not in owners]
+    return found
+
+
+def _of_plane(image: CocoImage, named: Iterable[CocoImage]) -> list[CocoImage]:
+    """Those of the records with an image's name that may be the same plane."""
+    plane = plane_of(image)
+    planes = [(plane_of(other), other) for other in named]
+    same = [other for theirs, other in planes if theirs == plane]
+    return same or [other for theirs, other in planes if not (plane and theirs)]
+
+
+def _slashes(image: CocoImage) -> str:
+    return image.file_name.replace("\\", "/")
