@@ -317,6 +317,33 @@ def test_recursive_search_and_clashing_stems(
     assert len(segmenter.seen) == 6
 
 
+def test_submission_ids_are_those_of_the_other_outputs(
+    run: Run, segmenter: ThresholdSegmenter, pictures: Path, stack: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with Image.open(pictures / "field1.png") as image:
+        image.save(pictures / "field1.jpg", quality=95)
+    tifffile.imwrite(pictures / "field1.tif", squares(1))
+    shutil.copy(stack, pictures / "series.ome.tif")
+    shutil.copy(pictures / "field2.png", pictures / "series_2.png")
+    options = ("--model", "squares", "--format", "submission,labels")
+    assert run("segment", pictures, "-o", out, *options).exit_code == 0
+    rows = (out / "submission.csv").read_text().splitlines()[1:]
+    ids = list(dict.fromkeys(row.split(",")[0] for row in rows))
+    planes = ["series_0", "series_1", "series_2"]
+    assert ids == [
+        "field1_jpg",
+        "field1_png",
+        "field1_tif",
+        "field2",
+        "field3",
+        *planes,
+        "series_2_2",
+    ]
+    labels = {path.name.removesuffix("_labels.tif") for path in out.glob("*_labels.tif")}
+    assert labels == {*ids} - {*planes, "series_2_2"} | {"series", "series_2"}
+
+
 def test_outputs_beside_the_images_are_not_taken_as_inputs(
     run: Run, segmenter: ThresholdSegmenter, pictures: Path
 ) -> None:

@@ -19,7 +19,7 @@ from napari_sartorius.io.overlay import write_overlay
 from napari_sartorius.io.table_csv import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -191,8 +191,21 @@ def _file_number(path: Path) -> int | None:
         return None
 
 
-def write_run_outputs(folder: Path, formats: Iterable[Format], dataset: CocoDataset) -> list[str]:
+def write_run_outputs(
+    folder: Path, formats: Iterable[Format], dataset: CocoDataset, stems: Mapping[str, str]
+) -> list[str]:
     """Write the files that hold all images: COCO dataset, COCO results, submission.
+
+    Parameters
+    ----------
+    folder
+        Where to write.
+    formats
+        Which outputs to write; those of single images are not written here.
+    dataset
+        All images and their objects.
+    stems
+        What the names of an image's other outputs begin with, by file name.
 
     Raises
     ------
@@ -211,7 +224,8 @@ def write_run_outputs(folder: Path, formats: Iterable[Format], dataset: CocoData
         if Format.SUBMISSION in chosen:
             predictions: dict[str, Instances] = {}
             for image in dataset.images:
-                predictions[_submission_id(image, predictions)] = dataset.instances[image.id]
+                name = _submission_id(image, stems[image.file_name], predictions)
+                predictions[name] = dataset.instances[image.id]
             write_submission(folder / "submission.csv", predictions)
             written.append("submission.csv")
     except UserError as error:
@@ -219,11 +233,13 @@ def write_run_outputs(folder: Path, formats: Iterable[Format], dataset: CocoData
     return written
 
 
-def _submission_id(image: CocoImage, taken: Iterable[str]) -> str:
-    """Stem as the competition wants it; the whole path where another folder has the same stem."""
-    plane = "".join(f"_{i}" for i in image.extra.get("plane", ()))
-    name = image.stem + plane
-    return name if name not in taken else image.file_name + plane
+def _submission_id(image: CocoImage, stem: str, taken: Container[str]) -> str:
+    """Stem as the competition wants it, of a stack with the plane, no two alike."""
+    name = free = stem + "".join(f"_{n}" for n in image.extra.get("plane", ()))
+    number = 2
+    while free in taken:  # a file may be called like the plane of another
+        free, number = f"{name}_{number}", number + 1
+    return free
 
 
 def _write_label_stack(path: Path, picture: ImageData, found: Sequence[SegmentedPlane]) -> None:

@@ -164,7 +164,8 @@ class BatchRun:
         monitor.progress("writing", 1.0)
         if summary.done:
             dataset = journal.collect(images, self.categories, self.info)
-            summary.outputs = write_run_outputs(self.output, self.formats, dataset)
+            stems = {image.file_name: image.stem for image in images}
+            summary.outputs = write_run_outputs(self.output, self.formats, dataset, stems)
         return summary
 
     def _one(self, image: InputImage, journal: Journal, monitor: Monitor) -> Finished:
