@@ -1,7 +1,11 @@
-"""What a user of the command line sees when something goes wrong: one sentence and an exit code."""
+"""What a user of the command line sees when something goes wrong: one sentence and an exit code.
+
+A program that asked for ``--json`` gets the sentence as JSON on stdout, besides.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import select
 import sys
@@ -15,6 +19,7 @@ from napari_sartorius.core.progress import Cancelled
 
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+_JSON = "napari_sartorius.json"
 
 
 class SentenceGroup(TyperGroup):
@@ -22,6 +27,11 @@ class SentenceGroup(TyperGroup):
 
     When the reader of a pipe has left, as ``head`` does, the program ends without a word.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the program's own options, and see whether the verb is asked for JSON."""
+        ctx.meta[_JSON] = _asks_for_json(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
@@ -38,8 +48,17 @@ class SentenceGroup(TyperGroup):
         except Exception as error:
             if debug or _belongs_to_typer(error) or _nobody_reads(error):
                 raise  # Typer itself ends quietly, with exit code 1, when nobody reads
-            typer.echo(f"Error: {one_sentence(error)}", err=True)
+            sentence = one_sentence(error)
+            if ctx.meta[_JSON]:
+                typer.echo(json.dumps({"error": sentence}, indent=1))
+            typer.echo(f"Error: {sentence}", err=True)
             raise typer.Exit(FAILED) from None
+
+
+def _asks_for_json(arguments: list[str]) -> bool:
+    """Whether ``--json`` is among the options; what follows ``--`` are no options."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return "--json" in arguments[:end]
 
 
 def one_sentence(error: Exception) -> str:
