@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sartorius.zoo.bundle import ModelBundle
+from napari_sartorius.zoo.wording import wording
 
 if TYPE_CHECKING:
     from napari_sartorius.zoo.card import ModelCard
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ROOT / "src" / "napari_sartorius" / "zoo" / "bundled"
 START, END = "<!-- models: written by scripts/model_pages.py -->", "<!-- models: end -->"
-
-
-WORDING = {"tuning_score_after": "competition mAP, thresholds tuned on other images"}
-"""What figures are called that a card has under a name of the program."""
-
-
-def wording(name: str) -> str:
-    """Return what readers are told a figure is."""
-    return WORDING.get(name, name)
 
 
 def page(card: ModelCard, weights_bytes: int) -> str:

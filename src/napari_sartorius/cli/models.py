@@ -194,6 +194,7 @@ def card_lines(bundle: AnyBundle) -> list[str]:
     from napari_sartorius.cli.ensemble_text import ensemble_lines, preset_lines
     from napari_sartorius.zoo.detectron2_engine.available import why_unusable
     from napari_sartorius.zoo.ensemble_bundle import EnsembleBundle
+    from napari_sartorius.zoo.wording import wording
 
     card = bundle.card
     lead = card.lead
@@ -226,7 +227,7 @@ def card_lines(bundle: AnyBundle) -> list[str]:
     lines += [f"Thresholds of {c}: {_thresholds(bundle, c)}" for c in card.category_names[:_MANY]]
     if card.metrics:
         lines += ["", "Metrics:"]
-        lines += [f"  {metric}: {value:.4g}" for metric, value in card.metrics.items()]
+        lines += [f"  {wording(metric)}: {value:.4g}" for metric, value in card.metrics.items()]
     if card.known_failures:
         lines += ["", "Known failures:", *(f"  - {failure}" for failure in card.known_failures)]
     obstacles = (why_unusable(member.card) for member in bundle.weights_files().values())

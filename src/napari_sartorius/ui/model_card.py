@@ -42,7 +42,11 @@ def size_text(card: AnyCard) -> str:
 
 def metrics_text(metrics: dict[str, float]) -> str:
     """Return the card's metrics as one line, largest group first as the card has them."""
-    return " · ".join(f"{html.escape(name)} {value:.3g}" for name, value in metrics.items())
+    from napari_sartorius.zoo.wording import wording
+
+    return " · ".join(
+        f"{html.escape(wording(name))} {value:.3g}" for name, value in metrics.items()
+    )
 
 
 def members_text(card: AnyCard) -> str:
