@@ -56,6 +56,21 @@ def test_preferences_come_from_napari(request, manifest, tmp_path):
     assert read_preferences() == Preferences("cpu", "nuclei", str(tmp_path))
 
 
+def test_the_field_of_the_device_takes_any_number_of_gpus(request, manifest):
+    device = manifest.contributions.configurations["segment"].properties["default_device"]
+    assert device.enum is None
+    try:
+        npe2pm = request.getfixturevalue("npe2pm")
+        request.getfixturevalue("plugin_settings")
+    except pytest.FixtureLookupError:
+        pytest.skip("this napari has no preferences for plugins (0.9 and newer do)")
+    from napari.settings import get_plugin_settings
+
+    npe2pm.register(manifest)
+    get_plugin_settings("napari-sartorius").segment.default_device = "cuda:5"
+    assert read_preferences().default_device == "cuda:5"
+
+
 def test_keys_of_tools_come_from_napari(request, manifest):
     section = yaml.safe_load(MANIFEST.read_text())["contributions"]["configurations"]["keys"]
     defaults = {name: one["default"] for name, one in section["properties"].items()}

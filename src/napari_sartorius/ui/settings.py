@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from typing import NamedTuple
 PLUGIN = "napari-sartorius"
 SECTION = "segment"
 KEYS_SECTION = "keys"
+
+# Napari offers a field for free text: it could list devices, but not all that somebody may have.
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +29,7 @@ class Preferences(NamedTuple):
     Parameters
     ----------
     default_device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ... or ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ... or ``mps``; anything else becomes ``auto``.
     default_model : str
         Name of the model that is preselected; an unknown name falls back to the first model.
     cache_folder : str
@@ -112,8 +116,21 @@ def _ask_napari() -> Preferences:
 def _preferences(section: Mapping[str, object]) -> Preferences:
     default = Preferences()
     return Preferences(
-        default_device=str(section.get("default_device", "")).strip() or default.default_device,
+        default_device=_device(str(section.get("default_device", ""))) or default.default_device,
         default_model=str(section.get("default_model", "")).strip() or default.default_model,
         cache_folder=str(section.get("cache_folder", "")).strip(),
         proxy=str(section.get("proxy", "")).strip(),
     )
+
+
+def _device(text: str) -> str:
+    """Return a device as networks know it; empty where it is none, and the log says so."""
+    name = text.strip().lower()
+    if not name or _DEVICE.fullmatch(name):
+        return name
+    logger.warning(
+        "There is no device %r, chosen under Preferences > Sartorius: auto is used instead; "
+        "expected auto, cpu, cuda, cuda:1 or mps.",
+        text,
+    )
+    return ""
