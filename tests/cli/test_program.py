@@ -116,9 +116,16 @@ def test_models_list_and_show(run: Run, model: ModelCard) -> None:
     shown = run("models", "show", "squares")
     for text in ("CC0-1.0", "competition_map: 0.5", "dark squares", "4 px"):
         assert text in shown.stdout
+    figure = "  competition mAP, thresholds tuned on other images: 0.5875\n"
+    assert figure in run("models", "show", "nuclei").stdout
     unknown = run("models", "show", "nothing")
     assert unknown.exit_code == 1
     assert "there is no model 'nothing'" in unknown.stderr
+
+
+def test_help_says_which_models_use_a_pixel_size(run: Run) -> None:
+    text = " ".join(run("segment", "--help").stdout.replace("│", " ").split())
+    assert "The bundled ones name none: give them --diameter." in text
 
 
 def test_doctor_names_what_is_there_and_the_first_thing_to_fix(run: Run, model: ModelCard) -> None:

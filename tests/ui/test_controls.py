@@ -12,6 +12,7 @@ from napari_sartorius.nn.config import MaskRCNNConfig
 from napari_sartorius.ui import settings
 from napari_sartorius.ui.advanced_panel import AdvancedPanel
 from napari_sartorius.ui.forms import quiet
+from napari_sartorius.ui.model_card import metrics_text
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import duration
 from napari_sartorius.ui.settings import Preferences, read_preferences
@@ -151,6 +152,19 @@ def test_preferences_are_read_from_napari_s_file_alone(preferences_file):
     assert read_preferences() == Preferences("cpu", "nuclei", "")
 
 
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [("cuda:3", "cuda:3"), (" CUDA:2 ", "cuda:2"), ("mps", "mps"), ("gpu", "auto"), ("3", "auto")],
+)
+def test_any_device_can_be_preferred(preferences_file, text, device):
+    preferences_file.write_text(f"segment:\n  default_device: '{text}'\n")
+    assert read_preferences().default_device == device
+
+
+def test_the_pixel_size_field_says_when_it_does_nothing():
+    assert "enter a diameter" in TOOLTIPS["pixel_size"]
+
+
 @pytest.mark.parametrize("text", ["", "segment: 3", "- a", "segment: [", "segment: {other: 1}"])
 def test_damaged_preferences_are_the_defaults(preferences_file, text):
     preferences_file.write_text(text)
@@ -174,3 +188,8 @@ def test_text_can_be_selected_when_the_pointer_is_over_it(qtbot):
 
 def test_preferences_default_without_a_registered_manifest(npe2pm):
     assert read_preferences() == Preferences()
+
+
+def test_a_card_s_figures_are_in_words():
+    text = metrics_text({"COCO AP": 0.5, "tuning_score_after": 0.5875})
+    assert text == "COCO AP 0.5 · competition mAP, thresholds tuned on other images 0.588"

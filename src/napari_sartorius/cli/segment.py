@@ -34,7 +34,11 @@ def segment(
         float | None, typer.Option(help="Typical cell diameter in pixels, when it differs.")
     ] = None,
     pixel_size: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel, when the files do not say.")
+        float | None,
+        typer.Option(
+            help="Micrometres per pixel, when the files do not say; for models whose card names a "
+            "pixel size. The bundled ones name none: give them --diameter."
+        ),
     ] = None,
     min_score: Annotated[
         float | None, typer.Option(help="Lowest score of a kept object, 0 to 1.")

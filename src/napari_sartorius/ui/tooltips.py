@@ -20,8 +20,9 @@ TOOLTIPS = {
     "cells look to the network as large as those it was trained on.",
     "diameter_show": "Draws a circle of this diameter on the image, to compare with the cells by "
     "eye; it can be moved.",
-    "pixel_size": "Size of one pixel in micrometres. Used to rescale the image when the model "
-    "knows its own pixel size, and for the columns in micrometres.",
+    "pixel_size": "Size of one pixel in micrometres, for the columns in micrometres. Only a model "
+    "whose card names a pixel size uses it to rescale the image; neurons and nuclei name none, "
+    "enter a diameter for them.",
     "min_size": "Objects with fewer pixels than this are dropped.",
     "mask_nms": "Two objects that overlap more than this are taken for the same cell; the one with "
     "the lower score is dropped.",
