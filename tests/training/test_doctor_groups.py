@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 def test_wells(
     tmp_path: Path, first: dict[str, Any], second: dict[str, Any], said: list[str]
 ) -> None:
-    sides = [(first, "train"), (second, "val"), ({}, "train"), ({}, "val")]
+    # marks of fewer than five images do not count
+    sides = [(first, "train"), (second, "val"), *[({}, "train"), ({}, "val")] * 2]
     marks = [{"split": side, **mark} for mark, side in sides]
-    report = check_dataset(dataset_of_masks(tmp_path, [discs()] * 4, marks))
+    report = check_dataset(dataset_of_masks(tmp_path, [discs()] * 6, marks))
     found = [one.text for one in report.findings if one.kind == "group on both sides"]
     assert found == said

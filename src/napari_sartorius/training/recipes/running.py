@@ -73,11 +73,11 @@ def run_recipe(
             "a recipe runs in one process, and several were started: start it without torchrun, "
             "with one fold per graphics card where it has folds (--fold)"
         )
-    if recipe.trial:
-        data = data.few()
+    learnt = data.few() if recipe.trial else data
     if recipe.folds > 1:
-        check_folds(recipe, data.target)  # before the folder is taken, so that it can be used again
+        check_folds(recipe, learnt.target)  # before the folder is taken: it can be used again
     _check_folder(recipe, data, folder)
+    data = learnt
     if fold is not None and not 0 <= fold < recipe.folds:
         raise UserError(
             f"there is no fold {fold}: the run has {recipe.folds}, numbered from 0"
