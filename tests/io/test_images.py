@@ -13,6 +13,7 @@ import tifffile
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io import tiff_reading
 from napari_sartorius.io.images import image_from_array, planes, read_image
+from napari_sartorius.io.turned_over import turned_over
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,6 +180,85 @@ def test_a_volume_is_read_one_page_at_a_time(
     assert decoded == [0]
     next(walk)
     assert decoded == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.array([[0, 1], [200, 255]], np.uint8), [[255, 254], [55, 0]]),
+        (np.array([[0, 1], [200, 65535]], np.uint16), [[65535, 65534], [65335, 0]]),
+        (np.array([[-32768, -1], [0, 32767]], np.int16), [[32767, 0], [-1, -32768]]),
+        (np.array([[0.0, 0.5], [1.0, 2.0]], np.float32), [[0.0, -0.5], [-1.0, -2.0]]),
+        (np.array([[False, True], [True, False]]), [[True, False], [False, True]]),
+    ],
+    ids=["uint8", "uint16", "int16", "float", "1 bit"],
+)
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("eager", [True, False])
+def test_where_0_is_white_is_turned_over(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pixels: np.ndarray,
+    expected: list[list[float]],
+    compression: str | None,
+    eager: bool,
+) -> None:
+    path = tmp_path / "a.tif"
+    stack = np.stack([np.tile(pixels, (8, 8)), np.tile(pixels[::-1], (8, 8))])
+    tifffile.imwrite(path, stack, photometric="miniswhite", compression=compression)
+    if not eager:
+        monkeypatch.setattr(tiff_reading, "EAGER_BYTES", 10)
+    image = read_image(path)
+    assert image.pixels.dtype == pixels.dtype
+    turned = np.tile(np.array(expected, pixels.dtype), (8, 8))
+    planes_read = [plane for _, plane in planes(image)]
+    np.testing.assert_array_equal(planes_read[0], turned)
+    np.testing.assert_array_equal(image.to_array()[0], turned)
+    np.testing.assert_array_equal(image.pixels[1, :2, :2], turned[1::-1, :2])
+    np.testing.assert_array_equal(read_image(path, as_shown=False).to_array(), stack)
+
+
+def test_12_bits_where_0_is_white() -> None:
+    pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    turned = turned_over(pixels, 12)
+    assert turned.dtype == np.uint16
+    np.testing.assert_array_equal(turned, 4095 - pixels)
+
+
+def test_pictures_behind_the_first_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for side in (40, 50, 60):
+            writer.write(_noise((20, side)), metadata=None)
+    image = read_image(path)
+    assert image.size == (20, 40)
+    (note,) = image.notes
+    assert note == (
+        "pages.tif holds 3 pictures of which only the first one (40 x 20 pixels) is read, 2 others "
+        "are left out: save each as a file of its own."
+    )
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for _ in range(2):
+            writer.write(_noise((3, 20, 40)), photometric="minisblack", metadata={"axes": "TYX"})
+    (note,) = read_image(path).notes
+    assert "two.ome.tif holds 2 pictures" in note
+    assert "another one is left out" in note
+
+
+def test_smaller_copies_of_a_picture_are_not_told(tmp_path: Path) -> None:
+    path = tmp_path / "pyramid.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(_noise((64, 64)), metadata=None)
+        writer.write(_noise((32, 32)), metadata=None, subfiletype=1)
+    assert read_image(path).notes == ()
+    path = tmp_path / "pyramid.ome.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(_noise((64, 64)), subifds=1)
+        writer.write(_noise((32, 32)), subfiletype=1)
+    assert read_image(path).notes == ()
+    tifffile.imwrite(tmp_path / "stack.tif", _noise((3, 20, 30)), photometric="minisblack")
+    assert read_image(tmp_path / "stack.tif").notes == ()
 
 
 def _truncated_tiff() -> bytes:

@@ -20,6 +20,9 @@ _RANDOM = np.random.default_rng(1)
         ((5, 20, 30), "TYX"),
         ((5, 20, 30, 4), "TYXS"),
         ((2, 5, 20, 30), "TZYX"),
+        ((20, 30, 2), "YXS"),
+        ((20, 30, 1), "YXS"),
+        ((5, 20, 30, 2), "TYXS"),
     ],
 )
 def test_axes_are_guessed_from_the_shape(shape: tuple[int, ...], axes: str) -> None:

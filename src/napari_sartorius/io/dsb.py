@@ -180,7 +180,7 @@ def _read_masks(paths: list[Path], image: CocoImage, faults: list[Fault] | None)
     origins = []
     for path in paths:
         try:
-            mask = read_image(path).to_array() != 0
+            mask = read_image(path, as_shown=False).to_array() != 0
         except UserError as error:
             if faults is None:
                 raise

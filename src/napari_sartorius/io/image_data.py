@@ -6,7 +6,7 @@ where pixels came from, or whether they are in memory at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -55,6 +55,10 @@ class ImageData:
         The file, or None for pixels that came from memory.
     name
         Shown to the user, in messages too.
+    steps
+        How far planes are apart, where known: ``Z`` in micrometres, ``T`` in seconds.
+    notes
+        What the user must be told about the reading, such as pictures of the file left out.
     """
 
     pixels: PixelSource
@@ -62,6 +66,8 @@ class ImageData:
     pixel_size_yx: tuple[float, float] | None = None
     path: Path | None = None
     name: str = "image"
+    steps: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.pixels.shape)
@@ -115,8 +121,8 @@ def image_from_array(
         One letter per dimension. None guesses: the last axis is colour when `rgb` says so, the
         two before it (else the last two) are Y and X, the leading ones are stacks.
     rgb
-        Whether the last axis holds 3 or 4 colours; None: yes when it is 3 or 4 long and the two
-        before it are both longer.
+        Whether the last axis holds grey or colours, with or without alpha; None: yes when it is 1
+        to 4 long and the two before it are both longer.
     pixel_size
         In micrometres, one number or (y, x).
     name
@@ -144,7 +150,8 @@ def image_from_array(
 
 def _guess_axes(shape: tuple[int, ...], rgb: bool | None, name: str) -> str:
     if rgb is None:
-        rgb = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > shape[-1]
+        # Planes so narrow could not show a cell, so nothing else can be meant.
+        rgb = len(shape) >= 3 and 1 <= shape[-1] <= 4 and min(shape[-3:-1]) > shape[-1]
     spatial = len(shape) - bool(rgb)
     if spatial not in _GUESS:
         expected = "at most 4 (such as time, z, y, x)" if spatial > 4 else "at least 2 (y, x)"

@@ -37,7 +37,7 @@ _JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_image(path: str | Path) -> ImageData:
+def read_image(path: str | Path, *, as_shown: bool = True) -> ImageData:
     """Read a PNG, JPEG or TIFF file, whatever its name ends in.
 
     Parameters
@@ -45,6 +45,9 @@ def read_image(path: str | Path) -> ImageData:
     path
         The file. TIFF: see `napari_sartorius.io.tiff_reading.read_tiff`. JPEG orientation tags are
         not applied, so that pixel positions agree with other tools.
+    as_shown
+        Whether large values are bright: a TIFF in which 0 is white is turned over. False gives the
+        file's numbers, which is what labels and masks are.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def read_image(path: str | Path) -> ImageData:
     path = Path(path)
     head = _first_bytes(path)
     if head.startswith(_TIFF):
-        return read_tiff(path)
+        return read_tiff(path, as_shown=as_shown)
     if not head.startswith((_PNG, _JPEG)):
         raise UserError(
             f"{path} is not an image this program can read, expected PNG, JPEG or TIFF content: "

@@ -1,4 +1,4 @@
-"""Find out how large a pixel is, from the several places where a TIFF may say so.
+"""Find out how large a pixel is and how far planes are apart, wherever a TIFF may say so.
 
 Asked in this order: OME-XML, ImageJ, LSM, and last the plain resolution tags, which most programs
 fill with a meaningless print resolution such as 72 dots per inch; only plausible ones are believed.
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import tifffile
 
 _PREFIXES = {"": 1e6, "deci": 1e5, "centi": 1e4, "milli": 1e3, "micro": 1.0, "nano": 1e-3}
@@ -34,6 +36,16 @@ MICROMETRES = {
 }
 """Length of each unit in micrometres, by its lower-case name."""
 
+SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond"), 1e-3),
+    **dict.fromkeys(("µs", "us", "microsecond"), 1e-6),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+"""Length of each unit of time in seconds, by its lower-case name."""
+
 # Coarser than any microscope's pixel, finer than 2,540 dots per inch of paper.
 _LARGEST_PLAUSIBLE = 10.0
 
@@ -55,6 +67,35 @@ def tiff_pixel_size(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[fl
     return None
 
 
+def tiff_steps(tif: tifffile.TiffFile) -> dict[str, float]:
+    """How far planes are apart: ``Z`` in micrometres and ``T`` in seconds, where the file says so.
+
+    Parameters
+    ----------
+    tif
+        The open file.
+    """
+    found: dict[str, float | None] = {}
+    if (pixels := _ome_pixels(tif)) is not None:
+        found["Z"] = _ome_length(pixels, "PhysicalSizeZ", "µm", unit_in_micrometres)
+        found["T"] = _ome_length(pixels, "TimeIncrement", "s", unit_in_seconds)
+    elif metadata := tif.imagej_metadata:
+        factor = unit_in_micrometres(str(metadata.get("unit") or ""))
+        spacing = _number(metadata.get("spacing"))
+        found["Z"] = None if factor is None or spacing is None else spacing * factor
+        found["T"] = _number(metadata.get("finterval"))
+    elif lsm := (tif.lsm_metadata if tif.is_lsm else None):
+        depth = _number(lsm.get("VoxelSizeZ"))
+        found["Z"] = None if depth is None else depth * 1e6
+        found["T"] = _number(lsm.get("TimeIntervall"))
+    return {axis: step for axis, step in found.items() if step is not None and 0 < step < 1e9}
+
+
+def unit_in_seconds(unit: str | None) -> float | None:
+    """Length of a unit of time in seconds; None for an unknown one."""
+    return SECONDS.get((unit or "").strip().replace("μ", "µ").lower())
+
+
 def unit_in_micrometres(unit: str | None) -> float | None:
     r"""Length of a unit in micrometres; None for an unknown one such as ``"pixel"``.
 
@@ -64,7 +105,8 @@ def unit_in_micrometres(unit: str | None) -> float | None:
     return MICROMETRES.get(name.lower())
 
 
-def _from_ome(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:
+def _ome_pixels(tif: tifffile.TiffFile) -> ElementTree.Element | None:
+    """What OME-XML says of the first picture."""
     xml = tif.ome_metadata
     if not xml:
         return None
@@ -72,18 +114,28 @@ def _from_ome(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, f
         root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", xml))
     except ElementTree.ParseError:
         return None
-    for element in root.iter():
-        if element.tag.rpartition("}")[2] == "Pixels":
-            sizes = []
-            for axis in "YX":
-                factor = unit_in_micrometres(element.get(f"PhysicalSize{axis}Unit", "µm"))
-                length = _number(element.get(f"PhysicalSize{axis}"))
-                sizes.append(None if factor is None or length is None else length * factor)
-            y, x = sizes
-            # Some programs write only one of the two, meaning square pixels.
-            y, x = (x if y is None else y), (y if x is None else x)
-            return None if y is None or x is None else (y, x)
-    return None
+    return next((one for one in root.iter() if one.tag.rpartition("}")[2] == "Pixels"), None)
+
+
+def _ome_length(
+    pixels: ElementTree.Element,
+    name: str,
+    usual_unit: str,
+    measure: Callable[[str], float | None],
+) -> float | None:
+    factor = measure(pixels.get(f"{name}Unit", usual_unit))
+    length = _number(pixels.get(name))
+    return None if factor is None or length is None else length * factor
+
+
+def _from_ome(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:
+    pixels = _ome_pixels(tif)
+    if pixels is None:
+        return None
+    y, x = (_ome_length(pixels, f"PhysicalSize{a}", "µm", unit_in_micrometres) for a in "YX")
+    # Some programs write only one of the two, meaning square pixels.
+    y, x = (x if y is None else y), (y if x is None else x)
+    return None if y is None or x is None else (y, x)
 
 
 def _from_imagej(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:

@@ -16,7 +16,8 @@ import tifffile
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.image_data import ImageData, PixelSource
-from napari_sartorius.io.pixel_size import tiff_pixel_size
+from napari_sartorius.io.pixel_size import tiff_pixel_size, tiff_steps
+from napari_sartorius.io.turned_over import TurnedOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 EAGER_BYTES = 128 * 1024 * 1024
 """Pictures up to this size are decoded when the file is opened."""
 
+# Bits of the tag NewSubfileType, and what slide scanners put beside the slide.
+_REDUCED, _MASK = 1, 4
+_BESIDE = frozenset({"Thumbnail", "Label", "Macro", "Map"})
 
-def read_tiff(path: Path) -> ImageData:
+
+def read_tiff(path: Path, *, as_shown: bool = True) -> ImageData:
     """Read the first picture (series) of a TIFF file, at full resolution.
 
     Parameters
@@ -36,12 +41,14 @@ def read_tiff(path: Path) -> ImageData:
     path
         TIFF, BigTIFF, OME-TIFF, ImageJ hyperstack or LSM; strips or tiles; uncompressed or in any
         compression that imagecodecs knows (LZW, deflate, zstd, JPEG ...).
+    as_shown
+        Whether a picture in which 0 is white is turned over, so that large values are bright.
 
     Returns
     -------
     ImageData
         With axes as the file names them, unnamed pages as ``Q``, colours last as ``S``. Pixels of
-        more than `EAGER_BYTES` are lazy.
+        more than `EAGER_BYTES` are lazy. Its `notes` tell of further pictures in the file.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def read_tiff(path: Path) -> ImageData:
             raise _damaged(path, error) from error
         try:
             _check_chain(tif, path)
-            image = _read_series(tif, path)
+            image = _read_series(tif, path, as_shown)
         except UserError:
             tif.close()
             raise
@@ -69,7 +76,8 @@ def read_tiff(path: Path) -> ImageData:
         except Exception as error:
             tif.close()
             raise _damaged(path, error) from error
-    if not isinstance(image.pixels, TiffPages):
+    pixels = image.pixels.pixels if isinstance(image.pixels, TurnedOver) else image.pixels
+    if not isinstance(pixels, TiffPages):
         tif.close()
     return image
 
@@ -140,7 +148,7 @@ class TiffPages:
         return np.asarray(data).reshape(self._page_shape)
 
 
-def _read_series(tif: tifffile.TiffFile, path: Path) -> ImageData:
+def _read_series(tif: tifffile.TiffFile, path: Path, as_shown: bool) -> ImageData:
     if not tif.series:
         raise UserError(f"{path} holds no picture: choose another file.")
     series = tif.series[0]
@@ -168,8 +176,34 @@ def _read_series(tif: tifffile.TiffFile, path: Path) -> ImageData:
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
             pixels, axes = _apply_palette(pixels, page.colormap), axes + "S"
     pixels, axes = _colours_last(pixels, axes)
+    if as_shown and page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        whole = isinstance(pixels, np.ndarray) and not isinstance(pixels, np.memmap)
+        lazy = TurnedOver(pixels, page.bitspersample)
+        pixels = lazy[()] if whole else lazy
     size = tiff_pixel_size(tif, page)
-    return ImageData(pixels, axes, size, path, path.name)
+    steps = {axis: step for axis, step in tiff_steps(tif).items() if axis in axes}
+    return ImageData(pixels, axes, size, path, path.name, steps, _left_out(tif, path))
+
+
+def _left_out(tif: tifffile.TiffFile, path: Path) -> tuple[str, ...]:
+    """Tell of pictures behind the first one; smaller copies and masks of it are none."""
+    more = [
+        one
+        for one in tif.series[1:]
+        if not one.keyframe.subfiletype & (_REDUCED | _MASK) and one.name not in _BESIDE
+    ]
+    if not more:
+        return ()
+    first = tif.series[0].keyframe
+    if len(more) == 1:
+        others, them = "another one is", "it as a file of its own"
+    else:
+        others, them = f"{len(more)} others are", "each as a file of its own"
+    return (
+        f"{path.name} holds {len(more) + 1} pictures of which only the first one "
+        f"({first.imagewidth} x {first.imagelength} pixels) is read, {others} left out: save "
+        f"{them}.",
+    )
 
 
 def _apply_palette(indices: NDArray[Any], colormap: NDArray[Any]) -> NDArray[Any]:
