@@ -72,6 +72,12 @@ def test_whole_floats_are_labels(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "a.tif").pixels.dtype == np.uint16
 
 
+def test_labels_are_numbers_also_where_0_is_white(tmp_path: Path) -> None:
+    labels = np.eye(20, dtype=np.uint8) * 7
+    tifffile.imwrite(tmp_path / "a.tif", labels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").to_array(), labels)
+
+
 @pytest.mark.parametrize(
     "pixels",
     [

@@ -155,6 +155,16 @@ def test_pixels_of_a_layer_arrive_unchanged(
     assert len(tab.session.project.images) == np.prod(shape[: count - 2], dtype=int)
 
 
+def test_a_depth_comes_along(tab: ProjectTab, viewer: ViewerModel) -> None:
+    viewer.add_image(
+        _random((3, *SHAPE), np.uint8), name="depth", scale=(2, 0.5, 0.5), units=["micrometer"] * 3
+    )
+    tab.adding.add_layers()
+    image = _read(tab, "images/depth.tif")
+    assert image.axes == "ZYX"
+    assert image.steps == {"Z": 2.0}
+
+
 def test_adding_can_be_cancelled_between_planes(
     tab: ProjectTab, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.io.faults import Fault
+from napari_sartorius.io.placement import steps_from_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,11 @@ class CocoImage:
         except (KeyError, TypeError, ValueError):
             return None
         return (y, x) if y > 0 and x > 0 else None
+
+    @property
+    def steps(self) -> dict[str, float]:
+        """How far planes are apart, ``Z`` in micrometres and ``T`` in seconds, as records say."""
+        return steps_from_extra(self.extra)
 
     @property
     def stem(self) -> str:

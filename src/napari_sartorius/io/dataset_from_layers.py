@@ -18,6 +18,8 @@ from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.labels_tiff import smallest_unsigned
 from napari_sartorius.io.layer_table import OVERLAY_KEY, LayerTable, layer_memory
 from napari_sartorius.io.pixel_size import unit_in_micrometres
+from napari_sartorius.io.placement import KEY as PLACEMENT_KEY
+from napari_sartorius.io.placement import Placement, is_length, layer_steps, steps_to_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,18 +152,18 @@ def _planes(
     lead = labels.shape[:-2]
     flat = labels.reshape(-1, *labels.shape[-2:])
     height, width = flat.shape[1:]
-    shared: dict[str, Any] = {}
-    if (spacing := layer_pixel_size(layer[1])) is not None:
-        shared["pixel_size_um"] = list(spacing)
+    axes = lead_axes(layer[1], len(lead))
     memory = layer_memory(layer[1]).get("images", [])
     if len(memory) == len(flat):
+        first = _first_of(memory, len(lead))
+        shared = _sizes(layer[1], axes, first, labels.ndim)
         return [
-            (CocoImage(m["id"], _file_name(path, m), width, height, m["extra"] | shared), plane)
+            (CocoImage(m["id"], _file_name(path, m), width, height, _others(m) | shared), plane)
             for m, plane in zip(memory, flat, strict=True)
         ]
     name = _image_file(path, layer, picture, saved)
-    axes = lead_axes(layer[1], len(lead))
     first = _first_plane(layer, picture, len(lead))
+    shared = _sizes(layer[1], axes, first, labels.ndim)
     found = []
     for n, index in enumerate(np.ndindex(*lead)):
         place = [a + b for a, b in zip(first, index, strict=True)]
@@ -170,11 +172,39 @@ def _planes(
     return found
 
 
+def _sizes(meta: Mapping[str, Any], axes: str, first: list[int], ndim: int) -> dict[str, Any]:
+    """What every record of a layer says about sizes and the place of the stack's first plane."""
+    said: dict[str, Any] = {}
+    if (spacing := layer_pixel_size(meta)) is not None:
+        said["pixel_size_um"] = list(spacing)
+    said |= steps_to_extra(layer_steps(meta, axes))
+    if (placement := Placement.of_layer(meta, ndim)) is not None:
+        said[PLACEMENT_KEY] = placement.moved([-n for n in first]).to_dict()
+    return said
+
+
+def _others(memory: dict[str, Any]) -> dict[str, Any]:
+    """What a record said, without the place that the layer had when it was opened."""
+    return {key: value for key, value in memory["extra"].items() if key != PLACEMENT_KEY}
+
+
+def _first_of(memory: Sequence[dict[str, Any]], count: int) -> list[int]:
+    """Where in its file's stack the first of a layer's planes lies."""
+    place = memory[0]["extra"].get("plane", ())
+    return [int(n) for n in place] if len(place) == count else [0] * count
+
+
 def lead_axes(meta: Mapping[str, Any], count: int) -> str:
-    """Letters of the axes in front of (Y, X): the layer's own when it calls them t and z."""
+    """Letters of the axes in front of (Y, X): the layer's own when it calls them t and z.
+
+    Else a single one is Z when its unit is a length, and T when it is not.
+    """
     named = "".join(str(label).upper() for label in (meta.get("axis_labels") or ())[:count])
     if len(named) == count and set(named) <= set("TZ") and len(set(named)) == count:
         return named
+    units = meta.get("units")
+    if count == 1 and units is not None and len(units) == 3 and is_length(units[0]):
+        return "Z"
     return {1: "T", 2: "TZ"}.get(count, "")
 
 

@@ -12,7 +12,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ def write_image_planes(
     *,
     axes: str,
     pixel_size: tuple[float, float] | None = None,
+    steps: Mapping[str, float] | None = None,
 ) -> None:
     """Write a picture or a stack with one plane in memory at a time.
 
@@ -45,6 +46,8 @@ def write_image_planes(
         Type of a pixel value, kept as it is; only bool becomes uint8 with 0 and 1.
     pixel_size
         (y, x) in micrometres; written where OME readers and ImageJ look for it.
+    steps
+        How far planes are apart: ``Z`` in micrometres, ``T`` in seconds, where known.
 
     Raises
     ------
@@ -67,6 +70,8 @@ def write_image_planes(
         if ome:
             metadata |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": "µm"}
             metadata |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": "µm"}
+    if ome:
+        metadata |= ome_steps(steps or {}, axes)
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -81,3 +86,13 @@ def write_image_planes(
             metadata=metadata,
             **options,
         )
+
+
+def ome_steps(steps: Mapping[str, float], axes: str) -> dict[str, Any]:
+    """Attributes of OME-XML for how far planes are apart, of the axes that there are."""
+    metadata: dict[str, Any] = {}
+    if "Z" in steps and "Z" in axes:
+        metadata |= {"PhysicalSizeZ": steps["Z"], "PhysicalSizeZUnit": "µm"}
+    if "T" in steps and "T" in axes:
+        metadata |= {"TimeIncrement": steps["T"], "TimeIncrementUnit": "s"}
+    return metadata

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -13,16 +15,20 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_write
+from napari_sartorius.io.image_writing import ome_steps
 from napari_sartorius.io.images import read_image
+from napari_sartorius.io.placement import KEY, Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_sartorius.io.image_data import ImageData
 
+# The Software tag; pictures that this package saves have another one.
+_MARK = "napari-sartorius labels"
 _OME_AXES = {2: "YX", 3: "TYX", 4: "TZYX"}
 
 
@@ -32,6 +38,8 @@ def write_labels(
     *,
     pixel_size: float | tuple[float, float] | None = None,
     axes: str | None = None,
+    steps: Mapping[str, float] | None = None,
+    placement: Placement | None = None,
     description: str | None = None,
 ) -> None:
     """Write a label image as OME-TIFF with the smallest unsigned type that holds it.
@@ -46,6 +54,11 @@ def write_labels(
         In micrometres, one number or (y, x); written where OME readers and ImageJ look for it.
     axes
         One letter per dimension out of T, Z, Y, X; None: the last ones of ``"TZYX"``, T for one.
+    steps
+        How far planes are apart: ``Z`` in micrometres, ``T`` in seconds, where known.
+    placement
+        Where the layer lies; kept in the file in place of a description and read by
+        `label_placement`.
     description
         Free text kept in the file, for example provenance as JSON.
 
@@ -56,7 +69,9 @@ def write_labels(
     """
     labels = smallest_unsigned(labels, str(path))
     axes = axes or _OME_AXES.get(labels.ndim, "")
-    _write(path, labels, labels.shape, labels.dtype, axes, pixel_size, description)
+    if placement is not None:
+        description = json.dumps({KEY: placement.to_dict()})
+    _write(path, labels, labels.shape, labels.dtype, axes, pixel_size, steps, description)
 
 
 def write_label_planes(
@@ -67,6 +82,7 @@ def write_label_planes(
     *,
     axes: str,
     pixel_size: float | tuple[float, float] | None = None,
+    steps: Mapping[str, float] | None = None,
 ) -> None:
     """Write a stack of label images as `write_labels` does, with one plane in memory at a time.
 
@@ -80,7 +96,7 @@ def write_label_planes(
         Of the whole stack, for example ``(5, 512, 512)`` and ``"TYX"``.
     dtype
         Unsigned type that holds all labels.
-    pixel_size
+    pixel_size, steps
         As for `write_labels`.
 
     Raises
@@ -89,7 +105,7 @@ def write_label_planes(
         When the axes do not fit, or the file cannot be written.
     """
     stack = (np.ascontiguousarray(plane, dtype) for plane in planes)
-    _write(path, stack, shape, np.dtype(dtype), axes, pixel_size, None)
+    _write(path, stack, shape, np.dtype(dtype), axes, pixel_size, steps, None)
 
 
 def _write(
@@ -99,6 +115,7 @@ def _write(
     dtype: np.dtype[Any],
     axes: str,
     pixel_size: float | tuple[float, float] | None,
+    steps: Mapping[str, float] | None,
     description: str | None,
 ) -> None:
     if len(axes) != len(shape) or not axes.endswith("YX") or set(axes) - set("TZYX"):
@@ -115,6 +132,7 @@ def _write(
         metadata |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": "µm"}
         metadata |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": "µm"}
         options = {"resolution": (1e4 / x, 1e4 / y), "resolutionunit": "CENTIMETER"}
+    metadata |= ome_steps(steps or {}, axes)
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -125,10 +143,39 @@ def _write(
             bigtiff=math.prod(shape) * dtype.itemsize > 3 * 2**30,
             photometric="minisblack",
             compression="zlib",
-            software="napari-sartorius",
+            software=_MARK,
             metadata=metadata,
             **options,
         )
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file is a label image that this package wrote; only its head is read."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return str(tif.pages.first.software) == _MARK
+    except Exception:  # whatever a file that is no TIFF provokes
+        return False
+
+
+def label_placement(path: Path, ndim: int) -> Placement | None:
+    """Where a layer that `write_labels` saved lies; None for other files and without a place."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            page = tif.pages.first
+            root = ElementTree.fromstring(page.description.encode())
+            if str(page.software) != _MARK:
+                return None
+    except Exception:  # no TIFF, or no OME-XML
+        return None
+    for element in root.iter():
+        if element.tag.rpartition("}")[2] == "Description":
+            try:
+                said = json.loads(element.text or "")
+            except ValueError:
+                return None
+            return Placement.from_dict(said.get(KEY), ndim) if isinstance(said, dict) else None
+    return None
 
 
 def read_labels(path: str | Path) -> ImageData:
@@ -144,7 +191,7 @@ def read_labels(path: str | Path) -> ImageData:
     UserError
         When the file cannot be read, has colours, or holds values that are no labels.
     """
-    image = read_image(path)
+    image = read_image(path, as_shown=False)
     if "S" in image.axes:
         raise UserError(
             f"{path} is a colour picture, expected a label image with one whole number per pixel: "

@@ -33,6 +33,11 @@ _MEASURED = re.compile(
 )
 
 
+def is_measured(name: str) -> bool:
+    """Whether a column of features says what the pixels say too, plane by plane."""
+    return _MEASURED.fullmatch(name) is not None
+
+
 def layer_memory(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return what this package noted in a layer's metadata; empty for a foreign layer."""
     memory = (meta.get("metadata") or {}).get(METADATA_KEY)
@@ -80,7 +85,7 @@ class LayerTable:
         self._extra = {
             name: column.astype(str) if column.dtype.kind == "O" else column
             for name, column in columns.items()
-            if column.dtype.kind in "biufUO" and not _MEASURED.fullmatch(name)
+            if column.dtype.kind in "biufUO" and not is_measured(name)
         }
 
     def instances(self, plane: NDArray[Any], names: Sequence[str]) -> Instances:

@@ -19,6 +19,8 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.images import ImageData, plane_shape, read_image, read_plane
 from napari_sartorius.io.layer_table import METADATA_KEY
+from napari_sartorius.io.placement import KEY as PLACEMENT_KEY
+from napari_sartorius.io.placement import Placement, keywords_of_sizes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,8 @@ class _Group:
     spacing: tuple[float, float] | None
     colour: bool
     files: bool
+    steps: dict[str, float]
+    placement: Placement | None
 
 
 def dataset_layers(dataset: CocoDataset, name: str) -> list[LayerData]:
@@ -122,19 +126,27 @@ class _Source:
     def _key(self, image: CocoImage) -> tuple[Any, ...]:
         own = image.file_name if "plane" in image.extra else None
         spacing = image.pixel_size_yx
+        placement = Placement.from_dict(image.extra.get(PLACEMENT_KEY))
         if not self.dataset.image_path(image).is_file():
-            return own, image.size, spacing, False, False, ""
+            steps = tuple(image.steps.items())
+            return own, image.size, spacing, False, False, "", steps, placement
         picture = self._picture(image)
         colour = "S" in picture.axes and picture.pixels.shape[picture.axes.index("S")] >= 3
         kind = np.dtype(picture.pixels.dtype).str
-        return own, image.size, spacing or picture.pixel_size_yx, True, colour, kind
+        spacing = spacing or picture.pixel_size_yx
+        steps = tuple((picture.steps | image.steps).items()) if own is not None else ()
+        return own, image.size, spacing, True, colour, kind, steps, placement
 
 
 def _group(key: tuple[Any, ...], images: list[CocoImage], name: str) -> _Group:
-    own, _, spacing, files, colour, _ = key
-    lead, labels = _stack_axes(images)
+    own, _, spacing, files, colour, _, steps, placement = key
+    lead, labels, first = _stack_axes(images, placement)
     title = images[0].stem if own is not None or not lead else name
-    return _Group(title, images, lead, labels, spacing, colour, files)
+    if placement is not None and len(placement.scale) != len(lead) + 2:
+        placement = placement.within(len(lead))
+    elif placement is not None:
+        placement = placement.moved(first)
+    return _Group(title, images, lead, labels, spacing, colour, files, dict(steps), placement)
 
 
 def _named_by_size(group: _Group) -> _Group:
@@ -142,17 +154,26 @@ def _named_by_size(group: _Group) -> _Group:
     return replace(group, name=f"{group.name} {width} x {height}")
 
 
-def _stack_axes(images: list[CocoImage]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Leading shape and axis labels: those of the file the planes come from, else a plain list."""
+def _stack_axes(
+    images: list[CocoImage], placement: Placement | None
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]:
+    """Leading shape, axis labels and first place of the planes of a group.
+
+    The axes are those of the file that the planes come from, where they are all of its planes, or
+    a part of them whose place is known; else they are a plain list.
+    """
     axes = str(images[0].extra.get("plane_axes", ""))
     indices = [tuple(image.extra.get("plane", ())) for image in images]
     if axes and all(len(index) == len(axes) for index in indices):
-        lead = tuple(max(i) + 1 for i in zip(*indices, strict=True))
-        if indices == list(itertools.product(*(range(n) for n in lead))):
-            return lead, (*axes.lower(), "y", "x")
+        placed = placement is not None and len(placement.scale) == len(axes) + 2
+        first = tuple(min(i) if placed else 0 for i in zip(*indices, strict=True))
+        ends = tuple(max(i) + 1 for i in zip(*indices, strict=True))
+        ranges = [range(a, b) for a, b in zip(first, ends, strict=True)]
+        if indices == list(itertools.product(*ranges)):
+            return tuple(map(len, ranges)), (*axes.lower(), "y", "x"), first
     if len(images) == 1:
-        return (), ("y", "x")
-    return (len(images),), ("image", "y", "x")
+        return (), ("y", "x"), ()
+    return (len(images),), ("image", "y", "x"), (0,)
 
 
 def _image_layer(group: _Group, source: _Source) -> LayerData:
@@ -222,10 +243,10 @@ def _memory(group: _Group, dataset: CocoDataset) -> dict[str, Any]:
 
 def _placement(group: _Group) -> dict[str, Any]:
     keywords: dict[str, Any] = {"axis_labels": group.axis_labels}
-    if group.spacing is not None:
-        keywords["scale"] = (1.0,) * len(group.lead) + group.spacing
-        keywords["units"] = ("pixel",) * len(group.lead) + ("um", "um")
-    return keywords
+    if group.placement is not None:
+        return keywords | group.placement.keywords()
+    letters = "".join(label.upper() if len(label) == 1 else "Q" for label in group.axis_labels)
+    return keywords | keywords_of_sizes(letters, group.spacing, group.steps)
 
 
 def _stack(loads: list[_Load], example: NDArray[Any], lead: tuple[int, ...]) -> Any:

@@ -20,6 +20,7 @@ from napari_sartorius.io.dataset_from_layers import (
     dataset_from_layers,
     layer_labels,
     layer_pixel_size,
+    lead_axes,
 )
 from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
 from napari_sartorius.io.geojson import read_geojson
@@ -27,10 +28,17 @@ from napari_sartorius.io.imagej_rois import read_rois
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.importing import image_beside, is_roi_zip
 from napari_sartorius.io.kaggle import read_train_csv
-from napari_sartorius.io.labels_tiff import read_labels, write_labels
+from napari_sartorius.io.label_features import labels_with_features
+from napari_sartorius.io.labels_tiff import (
+    is_marked,
+    label_placement,
+    read_labels,
+    write_labels,
+)
 from napari_sartorius.io.layer_table import LayerTable
 from napari_sartorius.io.layers_from_dataset import LayerData, dataset_layers
 from napari_sartorius.io.ome_zarr_labels import read_zarr_labels
+from napari_sartorius.io.placement import Placement, keywords_of_sizes, layer_steps
 from napari_sartorius.io.table_csv import read_table, write_table
 
 Paths: TypeAlias = str | Sequence[str]
@@ -55,8 +63,12 @@ def get_dsb_reader(path: Paths) -> Reader | None:
 
 
 def get_labels_reader(path: Paths) -> Reader | None:
-    """Offer to open label images, as labels with their pixel size instead of as a picture."""
-    return read_label_layers if all(p.is_file() for p in _each(path)) else None
+    """Offer to open label images, as labels with their pixel size instead of as a picture.
+
+    They are known by their name (``a_labels.tif``) or by the mark of the program that wrote them:
+    this one. Every other TIFF is a picture for other readers.
+    """
+    return read_label_layers if all(map(_is_label_image, _each(path))) else None
 
 
 def get_outlines_reader(path: Paths) -> Reader | None:
@@ -124,7 +136,8 @@ def read_label_layers(path: Paths) -> list[LayerData]:
     """Open label images as labels layers.
 
     The table that was written beside an image (``a_objects.csv`` for ``a_labels.tif``) becomes
-    the layer's features.
+    the layer's features. In a stack whose labels count from 1 in each plane they are numbered
+    through then, because a label of a layer has one row.
 
     Raises
     ------
@@ -134,15 +147,16 @@ def read_label_layers(path: Paths) -> list[LayerData]:
     layers: list[LayerData] = []
     for file in _each(path):
         image = read_labels(file)
-        lead = len(image.axes) - 2
+        labels = image.to_array()
         keywords: dict[str, Any] = {"name": file.stem, "axis_labels": tuple(image.axes.lower())}
         table = file.with_name(file.stem.removesuffix("_labels") + "_objects.csv")
-        if not lead and table != file and table.is_file():
-            keywords["features"] = _matching_rows(read_table(table), image.to_array())
-        if image.pixel_size_yx is not None:
-            keywords["scale"] = (1.0,) * lead + image.pixel_size_yx
-            keywords["units"] = ("pixel",) * lead + ("um", "um")
-        layers.append((image.to_array(), keywords, "labels"))
+        if table.is_file():
+            rows = read_table(table)
+            labels, keywords["features"] = labels_with_features(labels, image.axes, rows)
+        place = label_placement(file, len(image.axes))
+        sizes = keywords_of_sizes(image.axes, image.pixel_size_yx, image.steps)
+        keywords |= place.keywords() if place is not None else sizes
+        layers.append((labels, keywords, "labels"))
     return layers
 
 
@@ -160,7 +174,7 @@ def write_coco_file(path: str, layers: list[LayerData]) -> list[str]:
 
 
 def write_labels_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Save a labels layer as label TIFF, smallest unsigned type, with its pixel size.
+    """Save a labels layer as label TIFF, smallest unsigned type, with its sizes and place.
 
     Raises
     ------
@@ -168,10 +182,17 @@ def write_labels_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         When values are no labels or the file cannot be written.
     """
     labels = layer_labels(data, meta)
-    names = [str(name).lower() for name in meta.get("axis_labels") or ()]
-    depth = labels.ndim == 3 and names[:1] == ["z"]
-    axes = "ZYX" if depth else None
-    write_labels(path, labels, pixel_size=layer_pixel_size(meta), axes=axes)
+    lead = labels.ndim - 2
+    axes = lead_axes(meta, lead)
+    axes = axes if axes != "ZT" else ""  # OME readers expect no such order
+    write_labels(
+        path,
+        labels,
+        pixel_size=layer_pixel_size(meta),
+        axes=f"{axes}YX" if axes else None,
+        steps=layer_steps(meta, axes),
+        placement=Placement.of_layer(meta, labels.ndim),
+    )
     return [path]
 
 
@@ -199,13 +220,6 @@ def write_table_file(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [path]
 
 
-def _matching_rows(table: dict[str, Any], labels: Any) -> dict[str, Any]:
-    """Keep the table of this image; another one, such as of an older run, says nothing about it."""
-    index = table.get("index")
-    found = np.unique(labels[labels > 0])
-    return table if index is not None and np.isin(found, index).all() else {}
-
-
 def _reader(read: Callable[[Path], CocoDataset]) -> Reader:
     def open_datasets(path: Paths) -> list[LayerData]:
         return [layer for file in _each(path) for layer in dataset_layers(read(file), _title(file))]
@@ -221,6 +235,10 @@ def _title(path: Path) -> str:
     # "annotations" says little; the folder's name usually says what it is about.
     generic = path.stem.lower() in {"annotations", "instances", "train"}
     return path.absolute().parent.name if generic else path.stem
+
+
+def _is_label_image(path: Path) -> bool:
+    return path.is_file() and (path.stem.lower().endswith("_labels") or is_marked(path))
 
 
 def _mentions_coco(path: Path) -> bool:

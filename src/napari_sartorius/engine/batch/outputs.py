@@ -254,6 +254,7 @@ def _write_label_stack(path: Path, picture: ImageData, found: Sequence[Segmented
         np.min_scalar_type(max(len(plane.instances) for plane in found)),
         axes=f"{axes}YX",
         pixel_size=picture.pixel_size_yx,
+        steps=picture.steps,
     )
 
 

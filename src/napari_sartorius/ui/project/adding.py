@@ -19,6 +19,7 @@ from napari_sartorius.core.progress import Cancelled
 from napari_sartorius.io.dataset_from_layers import layer_labels, layer_pixel_size, lead_axes
 from napari_sartorius.io.image_writing import write_image_planes
 from napari_sartorius.io.images import IMAGE_SUFFIXES
+from napari_sartorius.io.placement import layer_steps
 from napari_sartorius.io.project import folder as names
 from napari_sartorius.io.project.adding import tell_nobody
 from napari_sartorius.io.project.layer_cells import add_layer_cells
@@ -248,7 +249,8 @@ def _add_image(project: Project, layer: Image, tell: Callable[[float], None]) ->
     if why is not None:
         raise UserError(why)
     leading = image_source.leading_shape(layer)
-    axes = lead_axes({"axis_labels": layer.axis_labels}, len(leading))
+    sizes = {"axis_labels": layer.axis_labels, "scale": layer.scale, "units": layer.units}
+    axes = lead_axes(sizes, len(leading))
     if len(axes) != len(leading):
         raise UserError(
             f"'{layer.name}' has {len(leading)} axes in front of (y, x), expected at most 2 (time, "
@@ -262,7 +264,8 @@ def _add_image(project: Project, layer: Image, tell: Callable[[float], None]) ->
         tuple(int(n) for n in pixels.shape),
         pixels.dtype,
         axes=axes + ("YXS" if layer.rgb else "YX"),
-        pixel_size=layer_pixel_size({"scale": layer.scale, "units": layer.units}),
+        pixel_size=layer_pixel_size(sizes),
+        steps=layer_steps(sizes, axes),
     )
     try:
         return project.add_files([path])[0].file_name
