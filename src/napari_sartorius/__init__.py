@@ -8,15 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sartorius.api import load_model, segment
+    from napari_sartorius.api import load_model, segment, segment_stack
     from napari_sartorius.core.instances import Instances
 
 __version__ = "0.1.0"
-__all__ = ["Instances", "__version__", "load_model", "segment"]
+__all__ = ["Instances", "__version__", "load_model", "segment", "segment_stack"]
 
 _LAZY = {
     "load_model": "napari_sartorius.api",
     "segment": "napari_sartorius.api",
+    "segment_stack": "napari_sartorius.api",
     "Instances": "napari_sartorius.core.instances",
 }
 

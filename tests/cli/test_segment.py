@@ -20,6 +20,7 @@ from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io import planes, tiff_reading
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.images import read_image
+from napari_sartorius.io.napari_hooks import get_coco_reader, read_label_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,58 @@ def test_a_stack_is_done_plane_by_plane(
     assert {"series_t0_overlay.png", "series_t2_overlay.png"} <= set(listing(out))
 
 
+def test_blank_planes_are_not_looked_at(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "series.tif", tmp_path / "out"
+    stack = np.stack([np.zeros((64, 64), np.uint8), squares(3), np.zeros((64, 64), np.uint8)])
+    tifffile.imwrite(path, stack, photometric="minisblack")
+    result = run("segment", path, "-o", out, "--model", "squares", "--json")
+    assert result.exit_code == 0, result.output
+    assert segmenter.seen == [(64, 64)]
+    (summary,) = json.loads(result.stdout)["images"]
+    assert summary["notices"] == ["2 of 3 planes of series.tif are blank and were skipped"]
+    assert (summary["planes"], sum(summary["counts"].values())) == (3, 3)
+    labels = tifffile.imread(out / "series_labels.tif")
+    assert labels.max(axis=(1, 2)).tolist() == [0, 3, 0]
+    assert len([name for name in listing(out) if name.endswith("_overlay.png")]) == 3
+    dataset = read_coco(out / "instances.json")
+    assert [len(dataset.instances[image.id]) for image in dataset.images] == [0, 3, 0]
+
+
+def test_pictures_of_a_file_that_are_left_out_are_told(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path
+) -> None:
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(squares(2), metadata=None)
+        writer.write(squares(3, side=72), metadata=None)
+    result = run("segment", path, "-o", tmp_path / "out", "--model", "squares", "--json")
+    assert result.exit_code == 0, result.output
+    (summary,) = json.loads(result.stdout)["images"]
+    (notice,) = summary["notices"]
+    assert "pages.tif holds 2 pictures" in notice
+    assert notice in result.stderr
+
+
+def test_the_depth_of_a_stack_is_kept(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "depth.ome.tif", tmp_path / "out"
+    sizes = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
+    tifffile.imwrite(path, np.stack([squares(2), squares(3)]), ome=True, metadata=sizes)
+    assert run("segment", path, "-o", out, "--model", "squares").exit_code == 0
+    assert read_image(out / "depth_labels.tif").steps == {"Z": 2.0}
+    assert [one.extra["z_step_um"] for one in read_coco(out / "instances.json").images] == [2.0] * 2
+    for read in (get_coco_reader(str(out / "instances.json")), read_label_layers):
+        assert read is not None
+        name = "instances.json" if read is not read_label_layers else "depth_labels.tif"
+        layer = read(str(out / name))[-1]
+        assert layer[1]["scale"] == (2.0, 0.5, 0.5)
+        assert layer[1]["units"] == ("um", "um", "um")
+        assert len(layer[1]["features"]["index"]) == 5
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_a_volume_is_never_whole_in_memory(
     run: Run,
@@ -111,6 +164,7 @@ def test_a_volume_is_never_whole_in_memory(
     compression: str | None,
 ) -> None:
     volume = np.stack([squares(n) for n in range(8)]).astype(np.float32)
+    volume[0, 0, 0] = 11  # a plane without cells is looked at, a blank one is not
     path = tmp_path / "volume.tif"
     with tifffile.TiffWriter(path) as writer:
         writer.write(iter(volume), shape=volume.shape, dtype=volume.dtype, compression=compression)
@@ -388,9 +442,10 @@ def test_a_single_bad_file_leaves_nothing_behind(
         (np.array([[1.0, np.nan] * 8] * 16, np.float32), "NaN"),
         (np.zeros((1, 1), np.uint8), "1 x 1"),
         (np.zeros((32, 32), np.uint8), "blank"),
+        (np.zeros((3, 32, 32), np.float32), "blank"),
         (np.ones((16, 16), np.complex64) * np.arange(16), "complex"),
     ],
-    ids=["5-dimensional", "nan", "1 x 1", "all black", "complex"],
+    ids=["5-dimensional", "nan", "1 x 1", "all black", "all planes black", "complex"],
 )
 def test_unusable_pixels_are_one_sentence(
     run: Run, segmenter: ThresholdSegmenter, tmp_path: Path, array: np.ndarray, expected: str

@@ -26,6 +26,7 @@ from napari_sartorius.engine.jobs import (
 )
 from napari_sartorius.engine.messages import JobMessage, NoticeMessage, ProgressMessage
 from napari_sartorius.engine.settings import segment_config
+from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.images import image_from_array
 from napari_sartorius.zoo import ModelBundle
 from napari_sartorius.zoo.ensemble_card import (
@@ -40,8 +41,6 @@ from tiny_models import save_tiny_bundle
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from napari_sartorius.inference.config import SegmentConfig
 
 PATIENCE = 600.0  # seconds; only a hang takes that long
 
@@ -279,13 +278,85 @@ def test_wrong_options_are_one_sentence(
 
 def test_python_refuses_stacks_and_unknown_models(bundle: ModelBundle, image: np.ndarray) -> None:
     model = ns.load_model(bundle.path, device="cpu")
-    with pytest.raises(UserError, match="stack of 2 planes"):
+    with pytest.raises(UserError, match=r"stack of 2 planes.* use segment_stack"):
         ns.segment(np.stack([image, image]), model)
     with pytest.raises(UserError, match="5 dimensions"):
         ns.segment(np.zeros((2, 2, 2, 8, 8)), model)
     with pytest.raises(UserError, match="no model 'nothing'"):
         ns.load_model("nothing")
     assert "torch" in sys.modules  # loading did it; importing did not, see the tests of the package
+
+
+def test_python_segments_stacks_plane_by_plane(
+    bundle: ModelBundle, image: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = ns.load_model(bundle.path, device="cpu")
+    stack = np.stack([image, np.zeros_like(image), image[::-1]])
+    with caplog.at_level(logging.WARNING, "napari_sartorius.api"):
+        found = ns.segment_stack(stack, model, preset="fast")
+    assert "1 of 3 planes of image is blank and was skipped" in caplog.text
+    assert [one.image_size for one in found] == [(64, 80)] * 3
+    assert len(found[1]) == 0
+    for plane, instances in ((stack[0], found[0]), (stack[2], found[2])):
+        expected = ns.segment(plane, model, preset="fast")
+        np.testing.assert_array_equal(instances.boxes, expected.boxes)
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack")
+    results = model.segment_stack(path, preset="fast")
+    assert [len(one.instances) for one in results] == [len(one) for one in found]
+    assert results[1].device == "cpu"
+    assert len(ns.segment_stack(image, model, preset="fast")) == 1
+    with pytest.raises(UserError, match="image is blank, in each of its 2 planes"):
+        ns.segment_stack(np.zeros((2, 64, 80)), model)
+
+
+def test_python_takes_grey_with_alpha_and_one_channel(
+    bundle: ModelBundle, image: np.ndarray
+) -> None:
+    model = ns.load_model(bundle.path, device="cpu")
+    expected = ns.segment(image, model, preset="fast")
+    alpha = np.dstack([image, np.full_like(image, 255)])
+    for pixels in (alpha, image[..., None]):
+        np.testing.assert_array_equal(
+            ns.segment(pixels, model, preset="fast").boxes, expected.boxes
+        )
+    second = np.dstack([np.full_like(image, 255), image])
+    found = ns.segment(second, model, preset="fast", channel=1)
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+
+
+def test_what_was_left_out_of_a_file_is_in_the_result(
+    bundle: ModelBundle, image: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(image, metadata=None)
+        writer.write(image[:-8], metadata=None)
+    model = ns.load_model(bundle.path, device="cpu")
+    (whole,) = model.segment_stack(path, preset="fast")
+    for result in (model.segment(path, preset="fast"), whole):
+        assert any("pages.tif holds 2 pictures" in notice for notice in result.notices)
+
+
+def test_the_help_of_segment_names_every_option() -> None:
+    options = set(SegmentConfig.model_fields) - {"model"}
+    assert {name for name in options if f"``{name}``" in (ns.segment.__doc__ or "")} == options
+
+
+def test_blank_planes_of_a_layer_are_told_and_empty(
+    client: WorkerClient, config: SegmentConfig, image: np.ndarray
+) -> None:
+    messages: list[JobMessage] = []
+    stack = np.stack([np.zeros_like(image), image])
+    found = client.submit(SegmentJob(stack, config), messages.append).outcome(PATIENCE)
+    assert len(found[0].result.instances) == 0
+    assert len(found[1].result.instances) > 0
+    told = [m.text for m in messages if isinstance(m, NoticeMessage)]
+    assert told.count("1 of 2 planes of image is blank and was skipped") == 1
+    assert "1 of 2 planes of image is blank and was skipped" in found[0].result.notices
+    handle = client.submit(SegmentJob(np.zeros_like(stack), config))
+    assert handle.wait(PATIENCE) is JobState.FAILED
+    assert "is blank" in (handle.error or "")
 
 
 def test_a_segmentation_leaves_the_viewer_without_torch(bundle: ModelBundle) -> None:

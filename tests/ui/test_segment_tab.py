@@ -169,6 +169,27 @@ def test_result_that_left_the_worker_just_before_cancel_is_dropped(
     assert len(viewer.layers) == 1
 
 
+@pytest.mark.parametrize("blank", [0, 1])
+def test_blank_slices_have_no_cells_and_no_share_in_the_record(
+    dock, viewer, client, make_result, qtbot, blank
+):
+    viewer.add_image(np.zeros((2, 60, 80)), name="series")
+    dock.segment.image.slices.select_data("all")
+    start(dock, client)
+    seen = make_result()
+    seen.instances.columns["agreement"] = np.ones(3)
+    nothing = make_result((60, 80), (), timings={}, cell_type="all")
+    with qtbot.waitSignal(dock.bridge.finished):
+        client.finish(*([seen, nothing] if blank else [nothing, seen]))
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    layer = viewer.layers[-1]
+    assert layer.data.max(axis=(1, 2)).tolist() == ([3, 0] if blank else [0, 3])
+    assert layer.features["agreement"].tolist() == [1.0] * 3
+    facts = layer.metadata["sartorius"]
+    assert facts["cell_types"] == ["round"]
+    assert (facts["pixels"], facts["pixels_seen"]) == (2 * 60 * 80, 60 * 80)
+
+
 def test_runs_again_after_cancel(dock, viewer, client, segment, make_result):
     viewer.add_image(np.zeros((60, 80)))
     start(dock, client)

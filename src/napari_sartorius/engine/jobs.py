@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from napari_sartorius.engine.walk import walk_planes
+from napari_sartorius.engine.walk import PlaneWalk
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.device import DeviceChoice, choose_device, choose_precision
 from napari_sartorius.inference.result import SegmentResult
@@ -20,6 +20,7 @@ from napari_sartorius.io.images import ImageData, image_from_array, read_image
 from napari_sartorius.zoo import AnyBundle, ModelBundle, find_bundle
 
 if TYPE_CHECKING:
+    from napari_sartorius.core.progress import Monitor
     from napari_sartorius.engine.context import WarmCache, WorkerContext
     from napari_sartorius.inference.attempts import ImageSegmenter
 
@@ -69,12 +70,7 @@ class SegmentJob:
         picture = self._open()
         context.monitor.progress(f"loading {self.config.model}", 0.0)
         segmenter = warm_segmenter(context.cache, self.config)
-        return [
-            PlaneResult(
-                index, segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
-            )
-            for index, pixels, share in walk_planes(picture, self.config.channel, context.monitor)
-        ]
+        return segment_planes(segmenter, picture, context.monitor)
 
     def _open(self) -> ImageData:
         if isinstance(self.image, ImageData):
@@ -107,6 +103,35 @@ class DescribeDeviceJob:
     def run(self, context: WorkerContext) -> DeviceChoice:
         """Look at the hardware through torch."""
         return choose_device(self.request)
+
+
+def segment_planes(
+    segmenter: AnySegmenter, picture: ImageData, monitor: Monitor
+) -> list[PlaneResult]:
+    """Segment an image plane by plane; blank planes of a stack have no objects.
+
+    Returns
+    -------
+    list of PlaneResult
+        One per plane, in order. What was told about the image as a whole stands with the first.
+
+    Raises
+    ------
+    UserError
+        As `engine.walk.PlaneWalk`, and when a plane cannot be segmented.
+    """
+    walk = PlaneWalk(picture, segmenter.config.channel, monitor)
+    found = []
+    for visit in walk:
+        if visit.is_blank:
+            result = segmenter.nothing_on(picture.size)
+        else:
+            result = segmenter.segment(
+                visit.pixels, pixel_size=picture.pixel_size, monitor=visit.monitor
+            )
+        found.append(PlaneResult(visit.index, result))
+    found[0].result.notices.extend(walk.notices)
+    return found
 
 
 def open_segmenter(bundle: AnyBundle, config: SegmentConfig) -> AnySegmenter:

@@ -10,10 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.memory import Effort
-from napari_sartorius.inference.result import NoticeBook, SegmentResult, Stopwatch
+from napari_sartorius.inference.result import ALL_TYPES, NoticeBook, SegmentResult, Stopwatch
 from napari_sartorius.inference.second_level import second_level_of
 
 if TYPE_CHECKING:
@@ -129,6 +130,19 @@ class ImageSegmenter(ABC, Generic[Prepared]):
                     raise
             # Outside of the handler nothing refers to the failed attempt's tensors any more.
             self._reduce(book)
+
+    def nothing_on(self, size: tuple[int, int]) -> SegmentResult:
+        """Give the result for an image of (height, width) on which there is nothing to look at."""
+        wish = self.config.cell_type
+        return SegmentResult(
+            instances=Instances.empty(size),
+            categories=list(self._bundle.card.category_names),
+            cell_type=ALL_TYPES if wish == "auto" else wish,
+            device=self._effort.device,
+            timings={},
+            notices=[],
+            config=self.config,
+        )
 
     def segment_stack(
         self,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+ALL_TYPES = "all"
+"""The cell type of an image of which objects of every category were kept."""
+
 STAGES = ("prepare", "network", "paste", "seams", "filter")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.mask_confidence import mask_confidence
+from napari_sartorius.inference.result import ALL_TYPES as ALL_TYPES
 from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.postprocess.filter_config import FilterConfig
 from napari_sartorius.postprocess.filters import apply
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.zoo.card import ModelCard
 
-ALL_TYPES = "all"
 # Where neither the user nor the card says.
 _BOX_NMS, _MAX_OBJECTS = 0.5, 1000
 _Number = TypeVar("_Number", int, float)

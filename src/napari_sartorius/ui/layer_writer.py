@@ -98,6 +98,8 @@ def compose(
             table[f"axis-{axis}"] = np.full(len(one), position, dtype=np.int64)
         tables.append(table)
         offset += len(one)
+    # A blank plane has no rows, and none of the columns that only a network adds.
+    tables = [table for table in tables if len(table["index"])] or tables[:1]
     features = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     return ComposedLabels(labels, features, dict(metadata))
 

@@ -98,16 +98,18 @@ class SegmentRequest:
         """Turn the worker's answer into a label image with its table; any thread."""
         names = [name for name, _ in self.categories]
         results = [plane.result for plane in planes]
-        pixels = int(np.prod(self.plane_shape)) * len(results)
+        seen = [one for one in results if one.timings] or results  # blank planes were skipped
+        pixels = int(np.prod(self.plane_shape))
         metadata = {
             "image": self.layer.name,
             "model": self.model_title,
             "categories": [{"name": n, "colour": c} for n, c in self.categories],
             "config": self.config.model_dump(mode="json"),
             "pixel_size_um": self.pixel_size,
-            "pixels": pixels,
-            "device": results[0].device,
-            "cell_types": sorted({one.cell_type for one in results}),
+            "pixels": pixels * len(results),
+            "pixels_seen": pixels * len(seen),
+            "device": seen[0].device,
+            "cell_types": sorted({one.cell_type for one in seen}),
             "timings": _summed([one.timings for one in results]),
             "passes": [[one.to_dict() for one in result.passes] for result in results],
             "notices": list(dict.fromkeys(text for one in results for text in one.notices)),

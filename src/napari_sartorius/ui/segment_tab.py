@@ -333,7 +333,8 @@ class SegmentTab(QWidget):
         card = next((one for one in self.model.offered if one.name == request.config.model), None)
         if card is not None:
             facts = composed.metadata
-            self.times.note(card, request.config, facts.get("timings", {}), facts.get("pixels", 0))
+            pixels = facts.get("pixels_seen", 0)
+            self.times.note(card, request.config, facts.get("timings", {}), pixels)
         self.model.show_cost()
 
     def _reveal_result(self) -> None:

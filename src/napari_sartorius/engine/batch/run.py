@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.channels import ChannelChoice
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Cancelled, Monitor, SubMonitor
 from napari_sartorius.engine.batch.journal import Finished
 from napari_sartorius.engine.batch.outputs import (
@@ -22,16 +23,17 @@ from napari_sartorius.engine.batch.outputs import (
     SegmentedPlane,
     write_run_outputs,
 )
-from napari_sartorius.engine.walk import walk_planes
+from napari_sartorius.engine.walk import PlaneVisit, PlaneWalk
+from napari_sartorius.inference.result import ALL_TYPES
 from napari_sartorius.io.coco import CocoDataset, CocoImage, ImageId
 from napari_sartorius.io.images import plane_axes, read_image, read_plane
+from napari_sartorius.io.placement import steps_to_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sartorius.core.instances import Instances
     from napari_sartorius.engine.batch.inputs import InputImage
     from napari_sartorius.engine.batch.journal import Journal
     from napari_sartorius.inference.result import SegmentResult
@@ -181,7 +183,7 @@ class BatchRun:
             self.categories,
             is_done=lambda: journal.is_recorded(image),
         ) as outputs:
-            found = self._segment(picture, outputs, monitor)
+            found, notices = self._segment(picture, outputs, monitor)
             outputs.finish(found)
             counts = Counter({category.name: 0 for category in self.categories})
             for plane in found:
@@ -195,23 +197,33 @@ class BatchRun:
                 dict(counts),
                 len(found),
                 round(time.perf_counter() - began, 3),
-                tuple(dict.fromkeys(notice for plane in found for notice in plane.notices)),
+                tuple(dict.fromkeys([*notices, *(n for plane in found for n in plane.notices)])),
             )
             journal.add(record, self._dataset(image, picture, found))
         return record
 
     def _segment(
         self, picture: ImageData, outputs: ImageOutputs, monitor: Monitor
-    ) -> list[SegmentedPlane]:
+    ) -> tuple[list[SegmentedPlane], list[str]]:
+        """What was found in each plane, and what was told about the image as a whole."""
         found = []
-        for index, pixels, share in walk_planes(picture, self.channel, monitor):
-            result = self.segmenter.segment(pixels, pixel_size=picture.pixel_size, monitor=share)
-            plane = SegmentedPlane(
-                index, result.instances, result.cell_type, tuple(result.notices), result.passes
-            )
-            outputs.add_plane(plane, self._picture_of(picture, index, pixels))
+        walk = PlaneWalk(picture, self.channel, monitor)
+        for visit in walk:
+            if visit.is_blank:
+                plane = SegmentedPlane(visit.index, Instances.empty(picture.size), ALL_TYPES)
+            else:
+                plane = self._look(visit, picture)
+            outputs.add_plane(plane, self._picture_of(picture, visit.index, visit.pixels))
             found.append(plane)
-        return found
+        return found, walk.notices
+
+    def _look(self, visit: PlaneVisit, picture: ImageData) -> SegmentedPlane:
+        result = self.segmenter.segment(
+            visit.pixels, pixel_size=picture.pixel_size, monitor=visit.monitor
+        )
+        return SegmentedPlane(
+            visit.index, result.instances, result.cell_type, tuple(result.notices), result.passes
+        )
 
     def _picture_of(
         self, picture: ImageData, index: tuple[int, ...], pixels: NDArray[Any]
@@ -236,6 +248,7 @@ class BatchRun:
             }
             if picture.pixel_size_yx is not None:
                 extra["pixel_size_um"] = list(picture.pixel_size_yx)
+            extra |= steps_to_extra(picture.steps)
             if axes:
                 extra |= {"plane": list(plane.index), "plane_axes": axes}
             images.append(CocoImage(number, image.file_name, width, height, extra))
