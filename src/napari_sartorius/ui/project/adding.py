@@ -245,8 +245,7 @@ def _chosen(session: ProjectSession, layers: LayerList) -> list[Image]:
 
 def _add_image(project: Project, layer: Image, tell: Callable[[float], None]) -> str:
     """Write a layer's pixels and add them; returns the file's name in the project."""
-    why = image_source.why_unusable(layer)
-    if why is not None:
+    if (why := image_source.why_unusable(layer)) is not None:
         raise UserError(why)
     leading = image_source.leading_shape(layer)
     sizes = {"axis_labels": layer.axis_labels, "scale": layer.scale, "units": layer.units}
@@ -256,13 +255,11 @@ def _add_image(project: Project, layer: Image, tell: Callable[[float], None]) ->
             f"'{layer.name}' has {len(leading)} axes in front of (y, x), expected at most 2 (time, "
             "z): take one slice of it as a layer of its own."
         )
-    pixels = image_source.full_resolution(layer)
+    data = image_source.full_resolution(layer)
     path = names.free_name(project.folder / names.IMAGES, f"{_file_stem(layer.name)}.tif")
+    pixels = path, _planes(layer, leading, tell), tuple(map(int, data.shape)), data.dtype
     write_image_planes(
-        path,
-        _planes(layer, leading, tell),
-        tuple(int(n) for n in pixels.shape),
-        pixels.dtype,
+        *pixels,
         axes=axes + ("YXS" if layer.rgb else "YX"),
         pixel_size=layer_pixel_size(sizes),
         steps=layer_steps(sizes, axes),
