@@ -25,7 +25,9 @@ _MANIFEST = Path(napari_sartorius.__file__).parent / "napari.yaml"
 
 
 @pytest.mark.parametrize("name", ["a cells.tif", "a objects.TIFF"])
-def test_label_images_that_we_wrote_open_under_the_names_of_layers(tmp_path: Path, name: str) -> None:
+def test_label_images_that_we_wrote_open_under_the_names_of_layers(
+    tmp_path: Path, name: str
+) -> None:
     manager = PluginManager()
     manager.register(PluginManifest.from_file(_MANIFEST))
     path = tmp_path / name
