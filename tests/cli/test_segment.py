@@ -82,6 +82,21 @@ def test_other_formats(
     assert len([row for row in rows if row.startswith("field3,")]) == 3
 
 
+def test_a_pixel_size_that_is_given_counts_in_place_of_the_files(
+    run: Run, segmenter: ThresholdSegmenter, stack: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    wish = ("--model", "squares", "--pixel-size", "0.25", "--format", "coco,labels,csv")
+    assert run("segment", stack, "-o", out, *wish).exit_code == 0
+    assert segmenter.pixel_sizes == [0.25] * 3
+    with (out / "series_objects.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert float(row["area_um2"]) == pytest.approx(float(row["area"]) * 0.0625)
+    assert read_image(out / "series_labels.tif").pixel_size == 0.25
+    dataset = read_coco(out / "instances.json")
+    assert {tuple(image.extra["pixel_size_um"]) for image in dataset.images} == {(0.25, 0.25)}
+
+
 def test_a_stack_is_done_plane_by_plane(
     run: Run, segmenter: ThresholdSegmenter, stack: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,6 +115,8 @@ class BatchRun:
         Which channel of a multi-channel image it is shown.
     info
         Provenance, written into every dataset.
+    pixel_size
+        Micrometres per pixel that the user says, in place of what the files say.
     """
 
     output: Path
@@ -123,6 +125,7 @@ class BatchRun:
     categories: list[Category]
     channel: ChannelChoice
     info: dict[str, Any]
+    pixel_size: float | None = None
 
     def run(self, images: Sequence[InputImage], journal: Journal, monitor: Monitor) -> BatchSummary:
         """Segment all images that the journal does not know as done.
@@ -174,6 +177,8 @@ class BatchRun:
         began = time.perf_counter()
         status = image.path.stat()
         picture = read_image(image.path)
+        if self.pixel_size is not None:
+            picture = replace(picture, pixel_size_yx=(self.pixel_size, self.pixel_size))
         journal.forget(image)
         with ImageOutputs(
             self.output,

@@ -86,6 +86,7 @@ def segment_files(
             categories=categories,
             channel=config.channel,
             info=_provenance(config, bundle),
+            pixel_size=config.pixel_size,
         )
         if not resume:
             journal.start_afresh()
