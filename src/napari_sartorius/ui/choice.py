@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, QSize, Qt
+from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt
 from qtpy.QtGui import QFontMetricsF
 from qtpy.QtWidgets import (
     QComboBox,
@@ -27,6 +27,7 @@ _SHORTEST = 6
 """Characters for which there is room at least."""
 _TEXT_MARGIN = 4
 _LOWEST_TEXT = 14  # as in Qt
+_LOOKS = (QEvent.Type.StyleChange, QEvent.Type.FontChange, QEvent.Type.PaletteChange)
 
 
 class Choice(QComboBox):
@@ -39,9 +40,11 @@ class Choice(QComboBox):
     or the keyboard comes to the box, and are Qt's from then on.
     """
 
+    _entries: list[tuple[str, Any]] | None = None
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._entries: list[tuple[str, Any]] | None = []
+        self._entries = []
         self._current = -1
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -168,6 +171,13 @@ class Choice(QComboBox):
         shown: QAbstractItemView = self._with_list().view()
         return shown
 
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Take on another look; Qt would make the list to give it that look, too."""
+        if self._entries is None:
+            super().changeEvent(event)
+        else:
+            QWidget.changeEvent(self, event)
+
     def showPopup(self) -> None:
         """Open the list."""
         self._with_list().showPopup()
@@ -218,4 +228,6 @@ class Choice(QComboBox):
                 for text, data in entries:
                     super().addItem(text, data)
                 super().setCurrentIndex(self._current)
+            for change in _LOOKS:
+                super().changeEvent(QEvent(change))
         return super()
