@@ -68,7 +68,7 @@ def _any_kind(row: Row) -> str:
 
 
 def _against_minutes(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None:
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
     for number, row in enumerate(row for row in rows if row.replay and len(row.curve) > 1):
         minutes, scores = zip(*row.curve, strict=True)
         colour = _COLOURS[list(domains).index(row.domain) % len(_COLOURS)]
@@ -81,7 +81,7 @@ def _against_minutes(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None
 
 
 def _against_images(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None:
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for number, (name, domain) in enumerate(domains.items()):
         own = [one for one in rows if one.domain == name and one.replay and not one.old_images]
         best = {row.images: row for row in own}  # the longest run of each number
@@ -99,7 +99,8 @@ def _finish(axes: plt.Axes, below: str) -> None:
     axes.set_ylabel("AP50 on new images")
     axes.set_ylim(0, 1)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=9)
+    # Below the lines, which it would hide.
+    axes.figure.legend(fontsize=7, loc="outside lower left", ncols=2)
 
 
 def _save(figure: plt.Figure, name: str) -> None:
