@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.train_jobs import FineTuneJob
-from napari_sartorius.training.data import Sides, pack_dataset, sides_of
+from napari_sartorius.training.data import pack_dataset, sides_sparing_few
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.plan import TrainingPlan, make_plan
@@ -135,8 +135,7 @@ def training_images(
     UserError
         When there are none, or one cannot be read.
     """
-    few = len(dataset) < FEW_IMAGES
-    sides = Sides(dataset, dataset, few) if few else sides_of(dataset, config, monitor)
+    sides = sides_sparing_few(dataset, config, monitor, FEW_IMAGES)
     part = sides.training
     filled = [image.id for image in part.images if len(part.instances[image.id])]
     if not filled:

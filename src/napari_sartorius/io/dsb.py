@@ -16,6 +16,7 @@ from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_folder
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
 from napari_sartorius.io.faults import Fault, cause_of
+from napari_sartorius.io.folder_records import record_of
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 
 if TYPE_CHECKING:
@@ -70,15 +71,9 @@ def read_dsb(
             "<name>/masks/*.png: choose the folder above these."
         )
     for number, (path, mask_paths) in enumerate(names.pairs, start=1):
-        name = path.relative_to(folder).as_posix()
-        try:
-            height, width = read_image(path).size
-        except UserError as error:
-            if faults is None:
-                raise
-            faults.append(Fault("unreadable image", name, None, cause_of(error, path)))
+        image = record_of(folder, number, path, faults)
+        if image is None:
             continue
-        image = CocoImage(number, name, width, height)
         images.append(image)
         instances[number] = Instances.from_masks(_read_masks(mask_paths, image, faults))
     kinds = categories_from_names([category])

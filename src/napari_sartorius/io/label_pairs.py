@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.categories import categories_from_names
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
+from napari_sartorius.io.coco_dataset import CocoDataset
 from napari_sartorius.io.faults import Fault, cause_of
-from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
+from napari_sartorius.io.folder_records import record_of
+from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.joining import join_datasets
 from napari_sartorius.io.label_objects import read_label_objects
 
@@ -83,22 +84,16 @@ def read_label_pairs(folder: str | Path, faults: list[Fault] | None = None) -> C
 def _read_pair(
     folder: Path, number: int, image: Path, labels: Path, faults: list[Fault] | None
 ) -> CocoDataset | None:
-    name = image.relative_to(folder).as_posix()
-    try:
-        height, width = read_image(image).size
-    except UserError as error:
-        if faults is None:
-            raise
-        faults.append(Fault("unreadable image", name, None, cause_of(error, image)))
+    record = record_of(folder, number, image, faults)
+    if record is None:
         return None
-    record = CocoImage(number, name, width, height)
     try:
         objects, kinds = read_label_objects(labels, record.size)
     except UserError as error:
         if faults is None:
             raise
         text = f"its label image {labels.name} cannot be used ({cause_of(error, labels)})"
-        faults.append(Fault("unusable labels", name, None, text))
+        faults.append(Fault("unusable labels", record.file_name, None, text))
         return None
     return CocoDataset([record], kinds, {number: objects}, {}, folder)
 

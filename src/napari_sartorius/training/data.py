@@ -90,6 +90,21 @@ def sides_of(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> Sid
     return Sides(*_one_in_five(dataset, config.seed, monitor))
 
 
+def sides_sparing_few(
+    dataset: CocoDataset, config: TrainConfig, monitor: Monitor, few: int
+) -> Sides:
+    """As `sides_of`; with fewer than `few` images a strip of each, whatever their marks are.
+
+    Raises
+    ------
+    UserError
+        As `sides_of`.
+    """
+    if len(dataset) < few:
+        return Sides(dataset, dataset, strips=True)
+    return sides_of(dataset, config, monitor)
+
+
 def split_dataset(
     dataset: CocoDataset, config: TrainConfig, monitor: Monitor
 ) -> tuple[CocoDataset, CocoDataset]:

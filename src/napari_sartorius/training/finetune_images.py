@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_sartorius.training.data import Sides, pack_dataset, sides_of
+from napari_sartorius.training.data import pack_dataset, sides_sparing_few
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.rehearsal import rehearsal_images
@@ -83,9 +83,7 @@ def new_images(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> F
             f"{len(dataset)} images: a quarter of each is kept apart to measure the result; "
             f"{FEW_IMAGES} or more images measure it better"
         )
-        sides = Sides(dataset, dataset, strips=True)
-    else:
-        sides = sides_of(dataset, config, monitor)
+    sides = sides_sparing_few(dataset, config, monitor, FEW_IMAGES)
     learnt, measured = (frozenset(image.id for image in part.images) for part in sides[:2])
     if sides.strips:
         training, validation = keep_apart(pack_dataset(sides.training, config, monitor))

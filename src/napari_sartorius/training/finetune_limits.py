@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.training.data import split_dataset
+from napari_sartorius.training.data import sides_sparing_few
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
@@ -26,8 +26,6 @@ def learnt_count(dataset: CocoDataset, config: TrainConfig) -> int:
     Raises
     ------
     UserError
-        As `training.data.split_dataset`.
+        As `training.data.sides_of`.
     """
-    if len(dataset) < FEW_IMAGES:
-        return len(dataset)
-    return len(split_dataset(dataset, config, Monitor())[0])
+    return len(sides_sparing_few(dataset, config, Monitor(), FEW_IMAGES).training)

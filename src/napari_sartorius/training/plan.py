@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.training.data import Sides, sides_of
+from napari_sartorius.training.data import sides_sparing_few
 from napari_sartorius.training.doctor.check import check_dataset
 from napari_sartorius.training.images import AnnotatedImage
 from napari_sartorius.training.keep_apart import keep_apart
@@ -154,12 +154,10 @@ def make_plan(
         return _refused(config, "There is no annotated cell to learn from: outline some cells.")
     own_split = config.train_split is None or len(dataset) < few_images  # marks do not count
     findings = _findings(dataset, config, model_diameter, own_split, listening)
-    sides = Sides(dataset, dataset, strips=True)
-    if len(dataset) >= few_images:
-        try:
-            sides = sides_of(dataset, config, listening)
-        except UserError as error:
-            return _refused(config, _sentence(str(error)), findings)
+    try:
+        sides = sides_sparing_few(dataset, config, listening, few_images)
+    except UserError as error:
+        return _refused(config, _sentence(str(error)), findings)
     train = [_without_pixels(dataset, one) for one in sides.training.images]
     if sides.strips:
         train, validation = keep_apart(train)
