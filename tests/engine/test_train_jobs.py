@@ -339,7 +339,7 @@ def test_a_plan_says_what_becomes_of_the_models_categories(job: FineTuneJob) -> 
     dataset.categories[0] = Category(1, "disc")
     write_coco(path, dataset)
     usual = replace(job, recipe=None)
-    assert notes(usual).startswith("disc is new to tiny, which goes on finding big, small beside.")
+    assert notes(usual).startswith("disc is new to tiny, which goes on finding big, small as well.")
     names = usual.prepared(usual.dataset())[1].category_names
     assert names == ["big", "small", "disc"]
     # the recipe says that nothing is to be kept

@@ -171,7 +171,8 @@ def test_a_new_kind_is_learnt_beside_those_that_the_model_knows(
     tmp_path: Path, start: ModelBundle, tiny_config: TrainConfig
 ) -> None:
     dataset = _dataset(tmp_path, 2)
-    dataset.categories[0] = Category(7, "disc", "#112233")
+    taken = [category.colour for category in start.card.categories]
+    dataset.categories[0] = Category(7, "disc", taken[1])
     heard: list[str] = []
 
     class Listener(Monitor):
@@ -185,7 +186,7 @@ def test_a_new_kind_is_learnt_beside_those_that_the_model_knows(
     card = result.bundle.card
     assert card.category_names == ["big", "small", "disc"]
     assert card.categories[:2] == start.card.categories
-    assert card.categories[2].colour == "#112233"
+    assert card.categories[2].colour not in taken
     assert not card.one_category_per_image
     assert result.after > 0.1
     found = Segmenter(result.bundle, SegmentConfig(device="cpu", min_score=0.1)).segment(
@@ -193,9 +194,11 @@ def test_a_new_kind_is_learnt_beside_those_that_the_model_knows(
     )
     assert 2 in found.instances.categories
     # a configuration that shall not keep what the model knew has the new kinds only
+    dataset.categories[0] = Category(7, "disc", "#112233")
     forget = _quick(tiny_config, steps=1, validate_every=1, replay=None)
     alone = finetune(start, dataset, tmp_path / "alone", config=forget).bundle.card
     assert alone.category_names == ["disc", "small"]
+    assert alone.categories[0].colour == "#112233"
 
 
 def test_what_is_no_better_is_the_start_itself(

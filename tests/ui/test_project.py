@@ -12,15 +12,23 @@ from PIL import Image
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.jobs import PlaneResult
-from napari_sartorius.engine.messages import FailedMessage, FinishedMessage, ProgressMessage
+from napari_sartorius.engine.messages import (
+    FailedMessage,
+    FinishedMessage,
+    NoticeMessage,
+    ProgressMessage,
+)
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.project import create_project, open_project
 from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.io.project.recent import recent_projects
-from napari_sartorius.ui.project import questions
+from napari_sartorius.ui.correct.session import CorrectionSession
+from napari_sartorius.ui.project import questions, walk_panel
 from napari_sartorius.ui.project.project_tab import ProjectTab
 from napari_sartorius.ui.project.recorder import changed_rows
 from napari_sartorius.ui.project.session import ProjectSession
+from napari_sartorius.ui.result_panel import ResultPanel
+from napari_sartorius.ui.result_view import ResultView
 
 from .conftest import FakeClient, FakeResult, squares
 
@@ -87,6 +95,26 @@ def test_strokes_undo_and_redo_are_on_the_disk(session: ProjectSession, qtbot: A
         with qtbot.waitSignal(session.progressed, timeout=2000):
             change()
         np.testing.assert_array_equal(on_disk(session).plane(1).values, wanted)
+
+
+def test_the_first_cell_of_an_empty_image_has_a_row_like_any_other(
+    session: ProjectSession, qtbot: Any
+) -> None:
+    layer = session.labels
+    assert layer is not None
+    result = ResultPanel(session._viewer)  # counts what is shown whenever the table changes
+    qtbot.addWidget(result)
+    result.layers.refresh()
+    corrections = CorrectionSession(layer, lambda: ())
+    assert corrections.draw(np.array([[5, 5], [5, 25], [25, 25], [25, 5]]), "long")
+    assert layer.features["score"].dtype == float
+    assert layer.features["reviewed"].dtype == bool
+    assert ResultView(layer).counts()["long"] == (1, 1)
+    session.show(session.files[1])
+    session.show(session.files[0])
+    assert session.labels.features["score"].dtype == float
+    corrections.stop()
+    result.stop()
 
 
 def test_a_change_of_the_table_is_on_the_disk(session: ProjectSession, qtbot: Any) -> None:
@@ -259,6 +287,37 @@ def test_new_images_are_segmented_while_the_user_works(tab: Any, qtbot: Any) -> 
     counts = [tab.images.topLevelItem(n).text(1) for n in range(3)]
     assert counts == ["0", "4", "3"]
     assert on_disk(session).object_count(3) == 3
+
+
+def test_what_must_be_known_of_segmented_images_is_shown(
+    tab: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(walk_panel, "show_warning", told.append)
+    cells, names, shown = squares(SHAPE), ["round", "long"], tab.walking.notices
+    tab.walking.segment_button.click()
+    assert shown.isHidden()
+    tab.client.say(NoticeMessage(1, "memory is short, so tiles are halved"))
+    qtbot.wait(20)
+    assert shown.text() == "field_0.png: Memory is short, so tiles are halved."
+    assert shown.isVisibleTo(tab)
+    assert shown.property("role") == "warning"
+    full = "the limit of 1000 objects was reached"
+    _finish(tab, qtbot, FakeResult(cells, names, notices=[full, full]))
+    _finish(tab, qtbot, FakeResult(cells, names, notices=[full]))
+    _finish(tab, qtbot, FakeResult(cells, names))
+    assert told == [shown.text()]
+    assert shown.text() == (
+        "field_0.png: Memory is short, so tiles are halved. "
+        "field_0.png and 1 more: The limit of 1000 objects was reached."
+    )
+    tab.walking.again_button.click()  # of one image there is no need to say which
+    assert shown.isHidden()
+    _finish(tab, qtbot, FakeResult(cells, names, notices=[f"{full} {n} times" for n in range(6)]))
+    assert shown.text().startswith("The limit of 1000 objects was reached 0 times. ")
+    assert shown.text().endswith("reached 3 times. And 2 more notices.")
+    tab.create(tab.session.project.folder.parent / "another")
+    assert shown.isHidden()
 
 
 def test_segmenting_again_keeps_what_a_person_did(tab: Any, qtbot: Any) -> None:

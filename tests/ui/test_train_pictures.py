@@ -41,7 +41,7 @@ def test_the_curves_are_drawn(qtbot: Any, tmp_path: Path) -> None:
     curves.show_rows([], 300)
     empty = curves.grab().toImage()
     assert best_row([]) is None
-    curves.show_rows(rows, 300)
+    curves.show_rows(rows, 300, before=0.2)
     assert curves.grab().toImage() != empty
     assert curves.before.isVisible()
     assert curves.before.value() == 0.2
@@ -49,6 +49,26 @@ def test_the_curves_are_drawn(qtbot: Any, tmp_path: Path) -> None:
     low, high = curves.score.viewRange()[0]
     assert low <= 0
     assert 300 <= high < 320
+    curves.show_rows(rows, 300, before=0.31)  # nothing better yet
+    assert not curves.best_text.isVisible()
+    assert not len(curves.best.getData()[0])
+
+
+def test_what_the_start_reached_is_what_was_measured_of_it(qtbot: Any, tmp_path: Path) -> None:
+    (tmp_path / "curve.csv").write_text("step,score,ap\n0,0.0,0.1\n50,0.08,0.2\n")
+    page = RunPage()
+    qtbot.addWidget(page)
+    page.begin(tmp_path, "ours", 300)
+    page.stop()
+    assert page.best.text() == "Best score so far 0.080, at step 50; 0.000 before."
+    # a kind that the start lacks is not found at step 0, but by another name it was
+    (tmp_path / "plan.json").write_text('{"before": 0.09}')
+    page.look()
+    assert page.best.text() == "Score 0.090 before; nothing better yet."
+    assert page.curves.before.value() == 0.09
+    (tmp_path / "settings.json").write_text('{"select_by": "ap"}')
+    page.look()  # that is another figure
+    assert page.best.text() == "Best AP so far 0.200, at step 50; 0.100 before."
 
 
 def test_the_best_is_that_of_the_figure_which_the_run_selects_by(

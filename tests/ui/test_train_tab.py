@@ -70,6 +70,7 @@ def test_says_what_is_missing(tab: Any, dock: Any, tmp_path: Path) -> None:
     dock.others.project.add([str(tmp_path / "a.png")])
     tab.refresh()
     assert tab.plan.text().startswith("Mark corrected images as done")
+    assert tab.setup.data.sentence.text() == "None of 1 image is done."
     assert not tab.setup.run_button.isEnabled()
 
 
@@ -80,7 +81,7 @@ def test_the_plan_says_what_is_learnt_from(
     tab.refresh()
     setup = tab.setup
     assert tab.plan.text() == "Counting cells …"
-    assert setup.data.sentence.text() == "1 cells in the 1 of 1 images that are done."
+    assert setup.data.sentence.text() == "1 of 1 image is done, with 1 cell."
     job = worker.plan(seconds=None, warnings=("The masks are hollow.",), work=20.0)
     assert job.data == project.session.project.folder
     assert job.model == setup.start.currentData()
@@ -190,23 +191,55 @@ def test_no_better_is_said(running: Any, worker: Scripted, qtbot: Any) -> None:
     assert not outcome.back_button.isHidden()
 
 
-def test_pause_go_on_stop_and_keep(running: Any, worker: Scripted) -> None:
+def test_before_the_first_step_nothing_is_promised(
+    running: Any, worker: Scripted, qtbot: Any
+) -> None:
+    folder = worker.next("FineTuneJob").folder
+    page = running.run_page
+    assert page.curves.isHidden()  # axes of nothing would show figures
+    worker.say(ProgressMessage(1, "remembering", 0.4, 110.0))
+    worker.say(NoticeMessage(1, "2 images: a quarter of each is kept apart"))
+    qtbot.waitUntil(lambda: not page.message.isHidden())
+    assert page.message.text() == "2 images: a quarter of each is kept apart."
+    assert page.stage.text() == "Getting ready: remembering · about 2 min"
+    assert not page.stop_button.isEnabled()  # there is no best to keep
+    page.pause_button.click()
+    assert page.stage.text().endswith("about 2 min. It pauses before the first step.")
+    page.pause_button.click()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "curve.csv").write_text("step,score\n0,0.2\n")
+    page.look()
+    assert not page.curves.isHidden()
+    assert page.curves.loss.isHidden()
+    page.show_progress("training, step 1 of 300", 0.0, None)
+    assert page.stop_button.isEnabled()
+    page.show_progress("choosing between old and new weights", 1.0, None)
+    assert page.stage.text() == "Finishing: choosing between old and new weights"
+
+
+def test_pause_go_on_stop_and_keep(running: Any, worker: Scripted, qtbot: Any) -> None:
     folder = worker.next("FineTuneJob").folder
     page = running.run_page
     page.show_progress("training, step 9 of 300", 0.03, 40.0)
     page.pause_button.click()
     assert (folder / PAUSE_FILE).exists()
-    assert page.stage.text() == "Paused at step 9 of 300; the processor is free."
+    assert page.stage.text() == "Pausing after this step …"
     assert page.pause_button.text() == "Go on"
+    worker.say(NoticeMessage(1, "paused after step 9; the checkpoint is on the disk"))
+    qtbot.waitUntil(lambda: "processor is free" in page.stage.text())
+    assert page.stage.text() == "Paused at step 9 of 300; the processor is free."
     page.pause_button.click()
     assert not (folder / PAUSE_FILE).exists()
     assert page.pause_button.text() == "Pause"
+    assert page.stage.text() == "Training, step 9 of 300 · about 40 s left"
     page.pause_button.click()
     page.stop_button.click()
     assert (folder / STOP_FILE).exists()
     assert not (folder / PAUSE_FILE).exists()
     assert not page.stop_button.isEnabled()
-    assert page.stage.text() == "Stopping after this step …"
+    assert page.stage.text() == "Stopping after this step, with a last look at the result …"
+    page.show_progress("choosing between old and new weights", 1.0, None)
+    assert page.stage.text() == "Finishing: choosing between old and new weights"
 
 
 def test_cancel_and_failure_are_told(
@@ -288,6 +321,12 @@ def test_a_run_that_went_on_without_its_viewer_is_taken_up_again(
     assert dock._would_lose_a_run() is None  # it would go on
     assert page.stage.text() == "Training, step 30 of 300"
     assert page.bar.value() == 100
+    page.pause_button.click()
+    assert page.stage.text() == "Pausing after this step …"
+    write_state(folder, state.model_copy(update={"state": "paused"}))
+    tab._watcher.look()
+    assert page.stage.text() == "Paused at step 30 of 300; the processor is free."
+    page.pause_button.click()
     tab._began += 1e12  # nobody is asked about a run of seconds
     page.cancel_button.click()
     assert (folder / CANCEL_FILE).exists()

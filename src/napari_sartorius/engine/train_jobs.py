@@ -122,7 +122,14 @@ class FineTuneJob:
                 monitor=keeper,
                 on_validated=Chronicle(self.folder, config, keeper.state),
             )
-            made = outcome_of(self.folder, self.name, result, config, dataset.category_names)
+            made = outcome_of(
+                self.folder,
+                self.name,
+                result,
+                config,
+                dataset.category_names,
+                start.card.category_names,
+            )
             if made.name is not None:
                 with atomic_folder(user_models_folder() / self.name) as place:
                     shutil.copytree(result.bundle.path, place, dirs_exist_ok=True)

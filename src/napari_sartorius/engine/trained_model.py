@@ -10,10 +10,11 @@ from napari_sartorius.training.curve_file import FIGURES
 from napari_sartorius.training.run_files import CURVE_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.finetune import FineTuned
+    from napari_sartorius.training.finetune_result import FineTuned
     from napari_sartorius.training.run_state import RunState
 
 
@@ -54,18 +55,38 @@ class TrainedModel:
 
 
 def outcome_of(
-    folder: Path, name: str, result: FineTuned, config: TrainConfig, names: list[str]
+    folder: Path,
+    name: str,
+    result: FineTuned,
+    config: TrainConfig,
+    names: Sequence[str],
+    known: Sequence[str],
 ) -> TrainedModel:
-    """What a run in `folder` has made, its categories with what its curve says of each."""
+    """What a run in `folder` has made.
+
+    Parameters
+    ----------
+    folder, name, result, config
+        The run, its model, what came of it, and how it was made.
+    names, known
+        Categories of the training, and those that the start has. What the start finds of another
+        one cannot be said; of a single one it is what its score is all about.
+    """
     rows = _curve(folder)
     figure = FIGURES[config.select_by]
     best = max(rows, key=lambda row: row.get(figure, -1.0), default={})
     first = rows[0] if rows and rows[0].get("step") == 0 else {}
     scores = tuple(
-        CategoryScore(name, first.get(f"score_{n}"), best.get(f"score_{n}"))
-        for n, name in enumerate(names)
+        CategoryScore(
+            one,
+            first.get(f"score_{n}") if one in known else None,
+            result.scores.get(n, best.get(f"score_{n}")),
+        )
+        for n, one in enumerate(names)
         if f"score_{n}" in best or f"score_{n}" in first
     )
+    if len(scores) == 1:
+        scores = (CategoryScore(scores[0].name, result.before, result.after),)
     return TrainedModel(
         name if result.improved else None,
         result.before,

@@ -9,7 +9,7 @@ forgetting what it knew (`training.replay`).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ from napari_sartorius.training.finetune_card import finetuned_card
 from napari_sartorius.training.finetune_images import new_images, with_old_images
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
+from napari_sartorius.training.finetune_result import FineTuned
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.new_kinds import in_doubt, knowing_all
@@ -41,7 +42,7 @@ from napari_sartorius.training.terms import in_terms_of
 from napari_sartorius.training.untaught import tell_untaught
 from napari_sartorius.training.validate import ValidationResult, validate
 from napari_sartorius.training.zoom import zoomed
-from napari_sartorius.zoo import ModelBundle, save_bundle
+from napari_sartorius.zoo import save_bundle
 from napari_sartorius.zoo.learnt_from import LearntFrom
 
 if TYPE_CHECKING:
@@ -54,36 +55,10 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.finetune_images import FineTuningImages
     from napari_sartorius.training.fit import FitResult, ValidationEvent
+    from napari_sartorius.zoo import ModelBundle
     from napari_sartorius.zoo.learnt_from import Kept
 
 __all__ = ["BUDGETS", "Effort", "FineTuned", "finetune", "finetune_config"]
-
-
-@dataclass(frozen=True)
-class FineTuned:
-    """A finished fine-tuning.
-
-    Attributes
-    ----------
-    bundle
-        The model; ``bundle.card.learnt_from`` says what was done.
-    before, after
-        Score on what was kept apart, 0..1, of the start and of the result; `before` is None when
-        the start finds other categories and could not be measured.
-    steps, stopped_early
-        How long it took.
-    """
-
-    bundle: ModelBundle
-    before: float | None
-    after: float
-    steps: int
-    stopped_early: bool
-
-    @property
-    def improved(self) -> bool:
-        """Whether the result is better than the start."""
-        return self.before is None or self.after > self.before
 
 
 def finetune(
@@ -212,7 +187,8 @@ def finetune(
         start.card, name, dataset, config, learnt_from, learnt.thresholds, learnt.fit.best_step
     )
     bundle = save_bundle(folder / "model", card, learnt.weights)
-    return FineTuned(bundle, plan.before, learnt.score, learnt.fit.steps, learnt.fit.stopped_early)
+    fit = learnt.fit
+    return FineTuned(bundle, plan.before, learnt.score, learnt.scores, fit.steps, fit.stopped_early)
 
 
 class _Learnt(NamedTuple):
@@ -220,6 +196,7 @@ class _Learnt(NamedTuple):
 
     weights: dict[str, Tensor]
     score: float
+    scores: dict[int, float]
     thresholds: dict[int, float]
     zoom: float
     kept: Kept | None
@@ -261,16 +238,18 @@ def _learn(
     score, share = row.get("score", 0.0), 1.0
     if plan.before is not None and score <= plan.before:
         # Not even the scale helped: the start as it is.
-        return _Learnt(initial, plan.before, {}, plan.own_zoom, None, replace(fit, best_step=0))
+        return _Learnt(initial, plan.before, {}, {}, plan.own_zoom, None, replace(fit, best_step=0))
     kinds = config.architecture.num_classes
+    scores = {i: row[f"score_{i}"] for i in range(kinds) if f"score_{i}" in row}
     thresholds = {i: row[f"threshold_{i}"] for i in range(kinds) if f"threshold_{i}" in row}
     if replay and replay.blends and validation and config.validate_first and fit.best_step:
         floor = max(plan.before or 0.0, trainer.progress.rows[0].get("score", 0.0))
         blend, found = _blend(config, replay, floor, trainer, initial, weights, sides, monitor)
-        score, share, thresholds = blend.new, blend.share, found.thresholds
+        score, share = blend.new, blend.share
+        scores, thresholds = dict(found.per_category), found.thresholds
         weights = between(initial, weights, share)
     kept = sides.kept(config, share if fit.best_step else 0.0)
-    return _Learnt(weights, score, thresholds, plan.zoom, kept, fit)
+    return _Learnt(weights, score, scores, thresholds, plan.zoom, kept, fit)
 
 
 def _blend(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sartorius.core.categories import default_colour
 from napari_sartorius.postprocess.filter_config import unknown_categories
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds
 
@@ -32,7 +33,6 @@ def finetuned_card(
     """The card; `thresholds` are the scores by category index that were best for the new cells."""
     names = dataset.category_names
     zoom = learnt_from.zoom
-    known = {category.name: category for category in start.categories}
     areas = np.concatenate([one.masks.area() for one in dataset.instances.values()])
     diameter = float(np.sqrt(np.median(areas[areas > 0]) * 4 / np.pi))
     count, cells = len(dataset), learnt_from.cells
@@ -40,10 +40,7 @@ def finetuned_card(
         "name": name,
         "title": name,
         "description": f"{start.title}, trained further on {count} corrected images.",
-        "categories": tuple(
-            known.get(category.name) or CategoryCard(name=category.name, colour=category.colour)
-            for category in dataset.categories
-        ),
+        "categories": _categories(start, dataset),
         "one_category_per_image": start.one_category_per_image
         and all(len(np.unique(one.categories)) <= 1 for one in dataset.instances.values()),
         "cell_diameter": round(diameter * zoom, 1),
@@ -80,3 +77,16 @@ def finetuned_card(
         "filters": () if unknown_categories(start.filters, names) else start.filters,
     }
     return start.with_changes(**changes)
+
+
+def _categories(start: ModelCard, dataset: CocoDataset) -> tuple[CategoryCard, ...]:
+    """The start's own as they are; a new one gets another colour where its own is taken."""
+    known = {category.name: category for category in start.categories}
+    cards = {c.name: known[c.name] for c in dataset.categories if c.name in known}
+    for category in dataset.categories:
+        if category.name not in cards:
+            taken = {card.colour for card in cards.values()}
+            colours = (category.colour, *map(default_colour, range(len(taken) + 1)))
+            free = next(colour for colour in colours if colour not in taken)
+            cards[category.name] = CategoryCard(name=category.name, colour=free)
+    return tuple(cards[category.name] for category in dataset.categories)

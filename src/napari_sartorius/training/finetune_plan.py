@@ -11,6 +11,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.training.pace import fitted, measure_pace
+from napari_sartorius.training.run_files import PLAN_FILE
 from napari_sartorius.training.step import arithmetic_of
 from napari_sartorius.training.validate import validate
 from napari_sartorius.training.zoom import choose_zoom, zoomed
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.zoo import ModelCard
 
-PLAN_FILE = "plan.json"
 # Pixels of training images on which zooms are tried; more would only make them wait.
 _LOOKED_AT = 3_000_000
 # Share of the budget that is left for reading and writing, and for what slows down on the way.

@@ -17,6 +17,9 @@ STATE_FILE = "state.json"
 CONFIG_FILE = "config.json"
 """The whole configuration."""
 
+PLAN_FILE = "plan.json"
+"""What a fine-tuning decided before its first step, with the score of its start."""
+
 CURVE_FILE = "curve.csv"
 """One row per validation."""
 

@@ -86,5 +86,5 @@ def kinds_in_words(model: str, known: Sequence[str], names: Sequence[str]) -> tu
         return ()
     whose = f"{' and '.join(new)} {'is' if len(new) == 1 else 'are'} new to {model}, which"
     if set(known) <= set(names):
-        return (f"{whose} goes on finding {', '.join(known)} beside.",)
+        return (f"{whose} goes on finding {', '.join(known)} as well.",)
     return (f"{whose} will find nothing else.",)

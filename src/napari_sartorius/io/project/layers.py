@@ -102,7 +102,7 @@ def features_of(rows: Mapping[int, Row], labels: NDArray[Any]) -> dict[str, NDAr
     table: dict[str, NDArray[Any]] = {"index": index}
     for key in keys:
         values = [rows[label].get(key, _FIRST.get(key)) for label in index.tolist()]
-        table[key] = _column(values)
+        table[key] = _column(values, _FIRST.get(key))
     table["area"] = areas[index] if len(index) else np.zeros(0, np.int64)
     return table
 
@@ -129,11 +129,17 @@ def rows_of(features: Mapping[str, Sequence[Any]]) -> dict[int, Row]:
     }
 
 
-def _column(values: list[Any]) -> NDArray[Any]:
-    """As numbers or truth values where all are; missing numbers are NaN."""
+def _column(values: list[Any], usual: Any) -> NDArray[Any]:
+    """As numbers or truth values where all are; missing numbers are NaN.
+
+    Where no value is known the column is of the type of the usual one: the first cell that is drawn
+    in an empty image has no score, but the column is to hold scores.
+    """
     known = [value for value in values if value is not None]
+    if not known and usual is not None:
+        known = [usual]
     if known and all(isinstance(value, bool) for value in known):
-        return np.array([bool(value) for value in values])
+        return np.array([bool(value) for value in values], np.bool_)
     if known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
         return np.array([np.nan if value is None else value for value in values])
     return np.array(["" if value is None else str(value) for value in values], object)

@@ -34,7 +34,8 @@ def completed(columns: Columns, count: int) -> Columns:
         "reviewed": np.zeros(count, np.bool_),
     }
     columns = {**columns, **{n: v for n, v in defaults.items() if n not in columns}}
-    columns["reviewed"] = np.array([value is True or value == 1 for value in columns["reviewed"]])
+    given = columns["reviewed"]
+    columns["reviewed"] = np.array([value is True or value == 1 for value in given], np.bool_)
     return columns
 
 

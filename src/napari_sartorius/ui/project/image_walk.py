@@ -57,6 +57,9 @@ class ImageWalk(QObject):
     def _on_progress(self, fraction: float) -> None:
         """Tell how much of the present image is done, 0..1."""
 
+    def _on_notice(self, text: str) -> None:
+        """Tell what the user must know of the present image, such as a limit that was reached."""
+
     def _on_cancelled(self) -> None:
         """Go on after somebody else has cancelled the present image."""
         self._next()
@@ -93,7 +96,11 @@ class ImageWalk(QObject):
             return
         if isinstance(message, messages.ProgressMessage):
             self._on_progress(message.fraction)
+        elif isinstance(message, messages.NoticeMessage):
+            self._on_notice(message.text)
         elif isinstance(message, messages.FinishedMessage):
+            for text in [text for plane in message.result for text in plane.result.notices]:
+                self._on_notice(text)
             try:
                 self._take(self._current, message.result)
             except UserError as error:

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 
 from napari_sartorius.io.project.model_run import edit_of_run
 from napari_sartorius.ui.project.image_walk import ImageWalk
+from napari_sartorius.ui.project.walk_notices import WalkNotices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,9 @@ class SegmentAll(ImageWalk):
     """File name, how many are done, how many there are, share 0..1 of the present one."""
     ended = Signal(str)
     """One sentence on what was done."""
+    noticed = Signal(object)
+    """Sentences on what the user must know of the images so far, such as a limit that was reached;
+    none at the start."""
 
     def __init__(
         self, session: ProjectSession, client: EngineClient, parent: QObject | None = None
@@ -46,7 +50,14 @@ class SegmentAll(ImageWalk):
         self._found = 0
         self._is_again = False
         self._failures: list[str] = []
+        self._notices = WalkNotices()
         self._config: SegmentConfig | None = None
+        session.listed.connect(self._on_listed)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user must know of the images so far, a sentence each."""
+        return self._notices.sentences(name_images=self._total > 1)
 
     @property
     def is_running(self) -> bool:
@@ -73,6 +84,8 @@ class SegmentAll(ImageWalk):
         files.sort(key=lambda name: name != session.current)
         self._waiting, self._total = files, len(files)
         self._done, self._found, self._failures, self._config = 0, 0, [], config
+        self._notices = WalkNotices()
+        self.noticed.emit([])
         self._next()
 
     def cancel(self) -> None:
@@ -90,9 +103,19 @@ class SegmentAll(ImageWalk):
             return
         self._enter(project, self._waiting.pop(0), self._config)
 
+    def _on_listed(self) -> None:
+        """What was told is of images that may be gone."""
+        if not self.is_running:
+            self._notices = WalkNotices()
+            self.noticed.emit([])
+
     def _on_progress(self, fraction: float) -> None:
         past = self._done + len(self._failures)
         self.progressed.emit(self._current or "", past, self._total, fraction)
+
+    def _on_notice(self, text: str) -> None:
+        if self._current is not None and self._notices.add(self._current, text):
+            self.noticed.emit(self.notices)
 
     def _on_cancelled(self) -> None:
         self._end("Cancelled; ")

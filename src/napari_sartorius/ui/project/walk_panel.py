@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.forms import button, quiet
@@ -32,6 +33,7 @@ class WalkPanel(QWidget):
         self.bar.setFixedHeight(6)
         self.bar.setRange(0, 1000)
         self.stage = quiet()
+        self.notices = quiet(role="warning")
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.segment_button, 1)
@@ -43,10 +45,13 @@ class WalkPanel(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.bar)
         layout.addWidget(self.stage)
+        layout.addWidget(self.notices)
         self._show_running(False)
+        self._on_notices([])
         self.cancel_button.clicked.connect(walk.cancel)
         walk.progressed.connect(self._on_progress)
-        walk.ended.connect(lambda _: self._show_running(False))
+        walk.noticed.connect(self._on_notices)
+        walk.ended.connect(self._on_ended)
 
     def set_ready(self, any_image: bool, shown_image: bool) -> None:
         """Enable the button for all new images, and that for the one that is shown."""
@@ -58,6 +63,16 @@ class WalkPanel(QWidget):
         self.stage.setText(f"Segmenting {PurePosixPath(name).name} · {past + 1} of {total}")
         self._show_running(True)
         self.set_ready(False, False)
+
+    def _on_notices(self, sentences: list[str]) -> None:
+        """Show what must be known of the images; it stays until the next walk."""
+        self.notices.setText(" ".join(sentences))
+        self.notices.setVisible(bool(sentences))
+
+    def _on_ended(self, sentence: str) -> None:
+        self._show_running(False)
+        if self.notices.text():  # also for whoever looks at another tab by now
+            show_warning(self.notices.text())
 
     def _show_running(self, running: bool) -> None:
         for one in (self.bar, self.stage, self.cancel_button):

@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.training.curve_file import FIGURES, WORDS
-from napari_sartorius.training.run_files import SETTINGS_FILE
+from napari_sartorius.training.run_files import PLAN_FILE, SETTINGS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,21 @@ def best_row(rows: list[Row], figure: str = "score") -> Row | None:
     return max(measured, key=lambda row: row[figure]) if measured else None
 
 
+def score_before(folder: Path, rows: list[Row], figure: str = "score") -> float | None:
+    """What the start of a run reached; None while that is not known.
+
+    A start that lacks a kind of cell finds none of that kind at step 0, so what counts is what was
+    measured of it before, where the run has done so.
+    """
+    try:
+        plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        if figure == "score" and plan["before"] is not None:
+            return float(plan["before"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # of another kind of training
+    return rows[0].get(figure) if rows and rows[0].get("step") == 0 else None
+
+
 class Curves(QWidget):
     """Two plots below each other with the same steps."""
 
@@ -74,8 +89,13 @@ class Curves(QWidget):
         layout.addWidget(self.loss)
         self._recolour()
 
-    def show_rows(self, rows: list[Row], steps: int, figure: str = "score") -> None:
-        """Draw these rows of a run that will have so many steps and selects by `figure`."""
+    def show_rows(
+        self, rows: list[Row], steps: int, figure: str = "score", before: float | None = None
+    ) -> None:
+        """Draw these rows of a run that will have so many steps and selects by `figure`.
+
+        `before` is what its start reached; what is no better is not marked as the best.
+        """
         title = _TITLE.format(WORDS[figure][:1].upper() + WORDS[figure][1:])
         if self.score.property("title") != title:
             self.score.setProperty("title", title)
@@ -87,12 +107,14 @@ class Curves(QWidget):
             if any(k.startswith("loss_") for k in row)
         ]
         self.score_line.setData([x for x, _ in scores], [y for _, y in scores])
+        self.loss.setVisible(bool(losses))  # empty axes would show figures of nothing
         self.loss_line.setData([x for x, _ in losses], [y for _, y in losses])
-        measured_first = bool(scores) and scores[0][0] == 0
-        self.before.setVisible(measured_first)
-        if measured_first:
-            self.before.setValue(scores[0][1])
+        self.before.setVisible(before is not None)
+        if before is not None:
+            self.before.setValue(before)
         best = best_row(rows, figure)
+        if best is not None and before is not None and best[figure] <= before:
+            best = None
         self.best.setData([best["step"]] if best else [], [best[figure]] if best else [])
         self.best_text.setVisible(best is not None)
         if best is not None:
@@ -102,7 +124,8 @@ class Curves(QWidget):
             self.best_text.setAnchor((min(max(share, 0.15), 0.85), 1.25))
             self.best_text.setPos(best["step"], best[figure])
         self.score.setXRange(0, max(steps, 1), padding=0.02)
-        self.score.setYRange(0, max([0.1, *(1.6 * y for _, y in scores)]), padding=0)
+        highest = max([before or 0.0, *(y for _, y in scores)])
+        self.score.setYRange(0, max(0.1, 1.6 * highest), padding=0)
         self.loss.setYRange(0, max([0.1, *(1.1 * y for _, y in losses)]), padding=0)
 
     def changeEvent(self, event: QEvent | None) -> None:

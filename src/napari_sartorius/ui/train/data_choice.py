@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.forms import button, quiet
+from napari_sartorius.ui.summary import plural
 from napari_sartorius.ui.train.layer_pairs import LayerPairs
 
 if TYPE_CHECKING:
@@ -155,8 +156,11 @@ class DataChoice(QWidget):
         if project is None:
             return ""
         images, cells = done_images(project)
-        of = len(project.images)
-        return f"{cells:,} cells in the {images:,} of {of:,} images that are done."
+        of = plural(len(project.images), "image")
+        if not images:
+            return f"None of {of} is done."
+        be = "is" if images == 1 else "are"
+        return f"{images:,} of {of} {be} done, with {plural(cells, 'cell')}."
 
 
 def done_images(project: Project) -> tuple[int, int]:

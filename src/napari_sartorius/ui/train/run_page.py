@@ -21,7 +21,13 @@ from napari_sartorius.training.run_files import CURVE_FILE, PAUSE_FILE, PICTURES
 from napari_sartorius.ui.forms import button, heading, quiet
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
-from napari_sartorius.ui.train.curves import Curves, best_row, read_curve, selecting_figure
+from napari_sartorius.ui.train.curves import (
+    Curves,
+    best_row,
+    read_curve,
+    score_before,
+    selecting_figure,
+)
 from napari_sartorius.ui.train.outcome import Outcome
 from napari_sartorius.ui.train.sample_pictures import SamplePictures
 
@@ -32,7 +38,8 @@ if TYPE_CHECKING:
 
 _LOOK_MS = 1000
 _STEPS = 1000
-_TRAINING = "Training, "
+_TRAINING = "training, "
+_FINISHING = "Finishing"
 
 
 class RunPage(QWidget):
@@ -47,6 +54,9 @@ class RunPage(QWidget):
         self._folder: Path | None = None
         self._steps = 1
         self._said = ""
+        self._at = ""  # the step, once there was one
+        self._rests = False  # has said that it waits; until then it was only asked to
+        self._stopping = False
         self.title = heading("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -110,12 +120,11 @@ class RunPage(QWidget):
     def begin(self, folder: Path, name: str, steps: int) -> None:
         """Show a run that starts, or goes on."""
         self._folder, self._steps, self._said = folder, max(steps, 1), "Starting …"
+        self._at, self._rests, self._stopping = "", False, False
         self.title.setText(f"Training {name}")
         self.say("")
         self.outcome.hide()
         self.bar.setValue(0)
-        self.stop_button.setEnabled(True)
-        self.pause_button.setEnabled(True)
         self._live.show()
         self.samples.watch(folder / PICTURES_FOLDER)
         self._show_stage()
@@ -128,12 +137,21 @@ class RunPage(QWidget):
             self._steps = steps
 
     def show_progress(self, stage: str, fraction: float, seconds_left: Any) -> None:
-        """Show how far it is."""
+        """Show how far it is; what comes before the first step has a time of its own."""
         self.bar.setValue(round(min(max(fraction, 0.0), 1.0) * _STEPS))
-        left = ""
+        time = ""
         if seconds_left is not None and seconds_left >= 1:
-            left = f" · about {duration(seconds_left)} left"
-        self._said = f"{stage[:1].upper()}{stage[1:]}{left}"
+            time = f" · about {duration(seconds_left)}"
+        if stage.startswith(_TRAINING):
+            self._at = stage.removeprefix(_TRAINING)
+            self._said = f"Training, {self._at}{time and f'{time} left'}"
+        else:
+            self._said = f"{_FINISHING if self._at else 'Getting ready'}: {stage}{time}"
+        self._show_stage()
+
+    def show_rest(self, rests: bool) -> None:
+        """The run says that it waits, or that it goes on."""
+        self._rests = rests
         self._show_stage()
 
     def look(self) -> None:
@@ -143,17 +161,18 @@ class RunPage(QWidget):
         rows = read_curve(self._folder / CURVE_FILE)
         figure = selecting_figure(self._folder)
         word = WORDS[figure]
-        self.curves.show_rows(rows, self._steps, figure)
+        self.curves.setVisible(bool(rows))
+        before = score_before(self._folder, rows, figure)
+        self.curves.show_rows(rows, self._steps, figure, before)
         best = best_row(rows, figure)
         if best is None:
             self.best.hide()
         else:
-            before = rows[0].get(figure) if rows[0].get("step") == 0 else None
             text = f"Best {word} so far {best[figure]:.3f}, at step {best['step']:.0f}"
             if before is not None:
                 text = (
                     f"{text}; {before:.3f} before"
-                    if best["step"]
+                    if best[figure] > before
                     else f"{word[:1].upper()}{word[1:]} {before:.3f} before; nothing better yet"
                 )
             self.best.setText(f"{text}.")
@@ -165,8 +184,7 @@ class RunPage(QWidget):
         """End the run after the present step with the best that it has."""
         if self._folder is None:
             return
-        self.stop_button.setEnabled(False)
-        self.pause_button.setEnabled(False)
+        self._stopping = True
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / STOP_FILE).touch()
         (self._folder / PAUSE_FILE).unlink(missing_ok=True)
@@ -208,6 +226,7 @@ class RunPage(QWidget):
         pause = self._folder / PAUSE_FILE
         if pause.exists():
             pause.unlink(missing_ok=True)
+            self._rests = False
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
             pause.touch()
@@ -216,11 +235,18 @@ class RunPage(QWidget):
     def _show_stage(self) -> None:
         paused = self.is_paused
         self.pause_button.setText("Go on" if paused else "Pause")
-        if not self.stop_button.isEnabled():
-            self.stage.setText("Stopping after this step …")
-        elif paused:
-            said = self._said.split(" · ")[0]
-            at = f" at {said.removeprefix(_TRAINING)}" if said.startswith(_TRAINING) else ""
+        self.pause_button.setEnabled(not self._stopping)
+        self.stop_button.setEnabled(bool(self._at) and not self._stopping)  # there is no best yet
+        if self._stopping and self._said.startswith(_FINISHING):
+            self.stage.setText(self._said)
+        elif self._stopping:
+            self.stage.setText("Stopping after this step, with a last look at the result …")
+        elif paused and self._rests:
+            at = f" at {self._at}" if self._at else ""
             self.stage.setText(f"Paused{at}; the processor is free.")
+        elif paused and self._at:
+            self.stage.setText("Pausing after this step …")
+        elif paused:
+            self.stage.setText(f"{self._said}. It pauses before the first step.")
         else:
             self.stage.setText(self._said)

@@ -26,6 +26,8 @@ class RunWatcher(QObject):
     failed = Signal(str)
     """One sentence."""
     cancelled = Signal()
+    rested = Signal(bool)
+    """Whether the run waits, as far as its folder tells."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -62,6 +64,7 @@ class RunWatcher(QObject):
             done = state.step / state.steps if state.steps else 0.0
             words = f"training, step {state.step} of {state.steps}" if state.step else "preparing"
             self.progressed.emit(words, done, self._left.update(done, time.monotonic()))
+            self.rested.emit(state.state == "paused")
             return
         self.stop()
         result = result_of(state) if state is not None else None

@@ -19,6 +19,7 @@ from napari_sartorius.training.run_state import (
 )
 from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.run_panel import Tone, duration
+from napari_sartorius.ui.summary import sentence
 from napari_sartorius.ui.train import questions
 from napari_sartorius.ui.train.data_choice import PROJECT
 from napari_sartorius.ui.train.looking import Looking
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 
 _MUCH_S = 60.0
 """Whoever cancels a longer run is asked whether that is meant."""
-_FOR_THE_LOG = (" tensors ", "paused after step", "going on", "resumed at step")
+_PAUSED, _GOING_ON = "paused after step", "going on"
+_FOR_THE_LOG = (" tensors ", "resumed at step", "of what was learnt: ")
 """What a run tells that the page shows anyway, or that nobody who looks at cells asks for."""
 
 
@@ -147,6 +149,7 @@ class TrainTab(QWidget):
         self._writing.finished.connect(lambda job: self._bridge.run(job))
         self._writing.failed.connect(self._on_failed)
         self._bridge.noticed.connect(self._on_notice)
+        self._watcher.rested.connect(lambda rests: self.run_page.show_rest(rests))
         for source in (self._bridge, self._watcher):
             source.progressed.connect(self._on_progress)
             source.finished.connect(self._on_finished)
@@ -247,13 +250,13 @@ class TrainTab(QWidget):
         self.setup.plan.show_plan(planned)
         self.setup.show_obstacle()
 
-    def _on_no_answer(self, what: str, sentence: str) -> None:
+    def _on_no_answer(self, what: str, reason: str) -> None:
         if what == "plan":
-            self.setup.plan.say(sentence, Tone.ERROR)
+            self.setup.plan.say(reason, Tone.ERROR)
             self.setup.show_obstacle()
         elif what == "preview":  # a run can do without
             self.setup.preview.hide()
-            self.setup.say(sentence, Tone.WARNING)
+            self.setup.say(reason, Tone.WARNING)
 
     def _offer_unfinished(self) -> None:
         self.setup.unfinished.show_runs(unfinished_runs(self._places.to_offer()))
@@ -293,8 +296,10 @@ class TrainTab(QWidget):
     def _on_notice(self, text: str) -> None:
         if text.startswith("step "):
             self.run_page.look()
+        elif text.startswith(_PAUSED) or text == _GOING_ON:
+            self.run_page.show_rest(text != _GOING_ON)
         elif not any(words in text for words in _FOR_THE_LOG):
-            self.run_page.say(text)
+            self.run_page.say(sentence(text))
 
     def _on_finished(self, result: TrainedModel) -> None:
         self._made = result.name
@@ -302,9 +307,9 @@ class TrainTab(QWidget):
         if result.name is not None:
             self.model_made.emit(result.name)
 
-    def _on_failed(self, sentence: str) -> None:
-        self.run_page.show_end(sentence, Tone.ERROR)
-        show_error(sentence)
+    def _on_failed(self, reason: str) -> None:
+        self.run_page.show_end(reason, Tone.ERROR)
+        show_error(reason)
 
     def _on_cancelled(self) -> None:
         self.run_page.show_end(
