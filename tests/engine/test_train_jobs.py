@@ -342,6 +342,14 @@ def test_a_plan_says_what_becomes_of_the_models_categories(job: FineTuneJob) -> 
     assert notes(usual).startswith("disc is new to tiny, which goes on finding big, small as well.")
     names = usual.prepared(usual.dataset())[1].category_names
     assert names == ["big", "small", "disc"]
+    assert not PlanJob(usual).run(WorkerContext()).plan.warnings
+    dataset.categories[0] = Category(1, "Big")
+    write_coco(path, dataset)
+    assert PlanJob(usual).run(WorkerContext()).plan.warnings[0] == (
+        "big and Big are learnt as different kinds: where they are one, give their cells one name."
+    )
+    dataset.categories[0] = Category(1, "disc")
+    write_coco(path, dataset)
     # the recipe says that nothing is to be kept
     assert notes(job).startswith("disc is new to tiny, which will find nothing else.")
     _, dataset, config = job.prepared(job.dataset())

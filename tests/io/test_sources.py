@@ -107,6 +107,12 @@ def test_a_folder_with_one_file_and_with_several(truth: CocoDataset, tmp_path: P
         read_dataset(folder)
 
 
+def test_a_folder_of_images_alone_says_what_could_be_there(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", 1)
+    with pytest.raises(UserError, match=r"no annotated images: choose a COCO file.*a_labels\.tif"):
+        read_dataset(tmp_path)
+
+
 def test_images_are_found_below_a_folder(truth: CocoDataset, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere" / "cells.json"
     path.parent.mkdir()

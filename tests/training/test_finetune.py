@@ -182,7 +182,7 @@ def test_a_new_kind_is_learnt_beside_those_that_the_model_knows(
     learnt = tiny_config.architecture.model_copy(update={"num_classes": 3})
     config = _quick(tiny_config, architecture=learnt, replay=ReplayConfig(generated=0))
     result = finetune(start, dataset, tmp_path / "run", config=config, monitor=Listener())
-    assert any(line.startswith("disc is new to the model") for line in heard)
+    assert any(line.startswith("the model does not know disc ") for line in heard)
     card = result.bundle.card
     assert card.category_names == ["big", "small", "disc"]
     assert card.categories[:2] == start.card.categories

@@ -73,7 +73,7 @@ def test_killed_worker_is_one_sentence_and_the_next_run_works(
     real_dock, viewer, qtbot, monkeypatch
 ):
     shown = []
-    monkeypatch.setattr("napari_sartorius.ui.segment_tab.show_error", shown.append)
+    monkeypatch.setattr("napari_sartorius.ui.segment_run.show_error", shown.append)
     viewer.add_image(blobs(), name="discs")
     viewer.add_image(np.tile(blobs(), (8, 8)), name="many")
     tab = real_dock.segment

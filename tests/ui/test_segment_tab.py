@@ -13,9 +13,10 @@ from napari_sartorius.engine.messages import CrashedMessage, FailedMessage, Noti
 def notes(monkeypatch):
     """What napari was asked to show."""
     shown = []
-    for name in ("show_error", "show_warning"):
+    for place in ("segment_run.show_error", "segment_run.show_warning", "segment_tab.show_error"):
         monkeypatch.setattr(
-            f"napari_sartorius.ui.segment_tab.{name}", lambda text, n=name: shown.append((n, text))
+            f"napari_sartorius.ui.{place}",
+            lambda text, name=place.rpartition(".")[2]: shown.append((name, text)),
         )
     return shown
 

@@ -20,6 +20,7 @@ from napari_sartorius.engine.messages import (
 from napari_sartorius.engine.plan_jobs import PlannedTraining
 from napari_sartorius.engine.trained_model import CategoryScore, TrainedModel
 from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.training.plan import CategoryCount
 from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STOP_FILE
 from napari_sartorius.training.run_state import RunState, write_state
 from napari_sartorius.ui.close_guard import TRAINING
@@ -94,13 +95,25 @@ def test_the_plan_says_what_is_learnt_from(
     assert setup.run_button.isEnabled()
 
 
+def test_few_cells_are_told(tab: Any) -> None:
+    view = tab.setup.plan
+    view.show_plan(PlannedTraining(plan(warnings=("The masks are hollow.",)), "cpu", 0.5))
+    assert "little to learn" not in view.text()
+    rows = (CategoryCount("round", 1, 2, 1, 9), CategoryCount("long", 1, 1, 1, 30))
+    view.show_plan(PlannedTraining(plan(rows=rows), "cpu", 0.5))
+    assert "There is little to learn from (3 cells): outline every cell" in view.warnings.text()
+
+
 def test_a_plan_that_must_fit_the_time_says_so(tab: Any) -> None:
     view = tab.setup.plan
     view.show_plan(PlannedTraining(plan(strips=True, few_images=8), "cuda:0", 10.0, 900.0))
     assert "About 15 min on its graphics card: as many steps" in view.text()
     assert "with 8 images or more" in view.text()
     view.show_plan(PlannedTraining(plan(), "cuda:0", 0.1, 900.0))
-    assert "At most 300 steps of 4 crops: about 30 s on its graphics card." in view.text()
+    assert (
+        "At most 300 steps of 4 crops: about 30 s on its graphics card, once it is ready."
+        in view.text()
+    )
 
 
 def test_the_name_must_be_free_and_plain(tab: Any, project: Any, worker: Scripted) -> None:
@@ -266,6 +279,7 @@ def test_cancel_and_failure_are_told(
     worker.say(FailedMessage(1, "The disk is full."))
     qtbot.waitUntil(lambda: page.message.text() == "The disk is full.")
     assert not running.is_running
+    assert page.title.text() == "ours"  # it trains no more
 
 
 def test_an_unfinished_run_is_offered_continued_and_discarded(

@@ -59,7 +59,7 @@ class PlanJob:
         """Read the annotations and count."""
         from napari_sartorius.inference.device import choose_device
         from napari_sartorius.training.step_times import known_seconds, step_key
-        from napari_sartorius.training.terms import kinds_in_words
+        from napari_sartorius.training.terms import kinds_alike_in_words, kinds_in_words
 
         start, dataset, config = self.training.prepared(self.training.dataset())
         plan = make_plan(
@@ -70,7 +70,11 @@ class PlanJob:
             monitor=context.monitor,
         )
         told = kinds_in_words(start.card.name, start.card.category_names, dataset.category_names)
-        plan = replace(plan, notes=(*self.training.left_out(start), *told, *plan.notes))
+        plan = replace(
+            plan,
+            warnings=(*kinds_alike_in_words(dataset.category_names), *plan.warnings),
+            notes=(*self.training.left_out(start), *told, *plan.notes),
+        )
         device = choose_device(config.device).device
         seconds = known_seconds(step_key(config, device))
         return PlannedTraining(plan, device, seconds, self.training.budget)

@@ -121,6 +121,11 @@ def _read(file: Path | None, source: Path, faults: list[Fault] | None) -> CocoDa
     if file is None:
         if is_label_pairs(source):
             return read_label_pairs(source, faults)
+        if not is_dsb_folder(source):
+            raise UserError(
+                f"{source} holds no annotated images: choose a COCO file, a project, or a folder "
+                "of pairs such as a.tif and a_labels.tif, or of <name>/images and <name>/masks."
+            )
         return read_dsb(source, faults=faults)
     if file.suffix.lower() == ".csv":
         return read_train_csv(file, faults=faults)

@@ -72,7 +72,9 @@ def knowing_all(
     shown = [zoomed(image, default_scale(card, image.pixels.shape[:2])) for image in images]
     alike = most_alike(network, shown, len(known), len(names), monitor, *arithmetic_of(config))
     for new, old in zip(names[len(known) :], alike, strict=True):
-        monitor.notice(f"{new} is new to the model, which takes such cells for {known[old]} so far")
+        monitor.notice(
+            f"the model does not know {new} and takes such cells for {known[old]} so far"
+        )
     return with_new_kinds(network, config.architecture, alike)
 
 

@@ -71,6 +71,20 @@ def in_terms_of(dataset: CocoDataset, names: list[str], *, keep: bool = True) ->
     return replace(dataset, categories=kinds, instances=instances)
 
 
+def kinds_alike_in_words(names: Sequence[str]) -> tuple[str, ...]:
+    """What is to be said of kinds whose names differ in capitals, spaces or dashes only."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        plain = "".join(character for character in name.casefold() if character.isalnum())
+        alike.setdefault(plain or name, []).append(name)
+    return tuple(
+        f"{' and '.join(group)} are learnt as different kinds: where they are one, give their "
+        "cells one name."
+        for group in alike.values()
+        if len(group) > 1
+    )
+
+
 def kinds_in_words(model: str, known: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """What becomes of a model's categories, where they do not simply stay: a sentence or none.
 

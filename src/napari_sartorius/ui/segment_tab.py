@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_error
 from pydantic import ValidationError
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
@@ -18,7 +18,7 @@ from napari_sartorius.ui.image_panel import ImagePanel
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import RunPanel, Tone
 from napari_sartorius.ui.run_times import RunTimes
-from napari_sartorius.ui.size_guide import SizeGuide
+from napari_sartorius.ui.segment_run import SegmentRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.advanced_panel import AdvancedPanel
     from napari_sartorius.ui.engine_bridge import EngineBridge
+    from napari_sartorius.ui.guide_switch import GuideSwitch
     from napari_sartorius.ui.layer_writer import ComposedLabels
     from napari_sartorius.ui.result_panel import ResultPanel
     from napari_sartorius.ui.result_view import ResultView
@@ -66,8 +67,6 @@ class SegmentTab(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._bridge = bridge
-        self._active: SegmentRequest | None = None
-        self._notices: list[str] = []
         self._warmed = False
         self.image = ImagePanel(viewer)
         self.times = RunTimes()
@@ -75,8 +74,9 @@ class SegmentTab(QWidget):
         self.model.expected_seconds = self._expected_seconds
         self.advanced_section = AdvancedSection(preferences.default_device, self._on_advanced)
         self._result: ResultPanel | None = None
-        self.guide = SizeGuide(viewer)
+        self._guide: GuideSwitch | None = None
         self.run_panel = RunPanel()
+        self._running = SegmentRun(viewer, bridge, self.run_panel, self)
         self._build()
         self._connect()
         self.advanced_section.set_card(self.model.chosen)
@@ -123,20 +123,16 @@ class SegmentTab(QWidget):
         self.image.network_view_asked.connect(self._on_network_view)
         self.model.model_changed.connect(self._on_model)
         self._viewer.layers.events.inserted.connect(self._on_labels)
-        self._viewer.layers.events.removed.connect(self._on_layer_removed)
         self.run_panel.run_clicked.connect(self.run)
         self.run_panel.cancel_clicked.connect(self.cancel)
-        self._bridge.progressed.connect(self._on_progress)
-        self._bridge.noticed.connect(self._on_notice)
-        self._bridge.finished.connect(self._on_finished)
-        self._bridge.failed.connect(self._on_failed)
-        self._bridge.cancelled.connect(self._on_cancelled)
+        self._running.found.connect(self._on_found)
         self._bridge.device_described.connect(self._on_device)
 
     def _on_advanced(self, panel: AdvancedPanel) -> None:
+        from napari_sartorius.ui.guide_switch import GuideSwitch
+
         panel.device_changed.connect(self.ask_device)
-        panel.diameter_shown.connect(self._on_guide)
-        panel.changed.connect(self._move_guide)
+        self._guide = GuideSwitch(self._viewer, self.image, panel)
 
     def _on_labels(self, event: object = None) -> None:
         """Make the section "Result" as soon as there are labels that can become a result."""
@@ -196,7 +192,7 @@ class SegmentTab(QWidget):
     def run(self) -> None:
         """Start segmenting what is chosen; does nothing while a run is going on."""
         layer, card = self.image.layer, self.model.chosen
-        if self._active is not None or layer is None or card is None or self.obstacle():
+        if self._running.is_active or layer is None or card is None or self.obstacle():
             return
         from napari_sartorius.ui.segment_request import SegmentRequest
 
@@ -209,28 +205,17 @@ class SegmentTab(QWidget):
                 list(card.categories),
             )
         except UserError as error:
-            self._on_failed(str(error))
+            self._running.fail(str(error))
             return
-        self._active = request
-        self._notices = []
-        self.run_panel.show_running()
-        self._bridge.run(request)
+        self._running.start(request)
 
     def cancel(self) -> None:
         """Stop the run; whatever it had found is dropped."""
-        if self._active is None:
-            return
-        self._active = None
-        self._bridge.cancel()
-        self._on_cancelled()
+        self._running.cancel()
 
     def would_lose_a_run(self) -> bool:
-        """Whether a run goes on whose result the user still can get.
-
-        It cannot be had any more once its image was removed from the viewer, which is also what
-        napari does first when a script closes the viewer: scripts are not asked.
-        """
-        return self._active is not None and self._active.why_stale(self._viewer.layers) is None
+        """Whether a run goes on whose result the user still can get."""
+        return self._running.would_be_lost()
 
     def ask_device(self) -> None:
         """Ask the worker which device a run would use, without making the user wait for it."""
@@ -239,9 +224,10 @@ class SegmentTab(QWidget):
 
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""
-        self._active = None
+        self._running.forget()
         self._viewer.layers.events.inserted.disconnect(self._on_labels)
-        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        if self._guide is not None:
+            self._guide.stop()
         self.image.stop()
         if self._result is not None:
             self._result.stop()
@@ -266,23 +252,6 @@ class SegmentTab(QWidget):
         pixels = planes * math.prod(image_source.plane_shape(layer))
         return self.times.expected(card, preset, self.advanced_section.device, pixels)
 
-    def _on_guide(self, on: bool) -> None:
-        layer = self.image.layer
-        if on and layer is not None:
-            self.guide.show(layer, self.advanced.shown_diameter)
-        else:
-            self.guide.hide()
-            self.advanced.guide_button.setChecked(False)
-
-    def _move_guide(self) -> None:
-        layer = self.image.layer
-        if self.guide.is_shown and layer is not None:
-            self.guide.show(layer, self.advanced.shown_diameter)
-
-    def _on_layer_removed(self, event: object = None) -> None:
-        if self.advanced_section.is_made and not self.guide.is_shown:
-            self.advanced.guide_button.setChecked(False)
-
     def _on_model(self, card: CardSummary | None) -> None:
         self.advanced_section.set_card(card)
         self.run_panel.show_obstacle(self.obstacle())
@@ -293,39 +262,11 @@ class SegmentTab(QWidget):
             self._bridge.warm_up(self.config())
         self.run_panel.show_device(reason, Tone.WARNING if fallback else Tone.QUIET)
 
-    def _on_progress(self, stage: str, fraction: float, seconds_left: Any) -> None:
-        if self._active is not None:
-            self.run_panel.show_progress(stage, fraction, seconds_left)
-
-    def _on_notice(self, text: str) -> None:
-        from napari_sartorius.ui.summary import sentence
-
-        text = sentence(text)
-        if self._active is not None and text not in self._notices:
-            self._notices.append(text)
-            self.run_panel.warn(self._notices)
-
-    def _on_finished(self, request: SegmentRequest, composed: ComposedLabels) -> None:
-        if request is not self._active:  # cancelled after the last message had left the worker
-            return
-        self._active = None
-        self.run_panel.show_idle()
-        stale = request.why_stale(self._viewer.layers)
-        if stale is not None:
-            self.run_panel.say(stale, Tone.WARNING)
-            show_warning(stale)
-            return
+    def _on_found(self, request: SegmentRequest, composed: ComposedLabels) -> None:
         from napari_sartorius.ui.result_layers import add_result
-        from napari_sartorius.ui.summary import finished_text, sentence
 
         add_result(self._viewer, self.result, request, composed)
         self._remember_time(request, composed)
-        found = map(sentence, composed.metadata.get("notices", ()))
-        notices = list(dict.fromkeys([*self._notices, *found]))
-        self.run_panel.say(finished_text(composed))
-        self.run_panel.warn(notices)
-        for notice in notices:
-            show_warning(notice)
         QTimer.singleShot(0, self._reveal_result)
 
     def _remember_time(self, request: SegmentRequest, composed: ComposedLabels) -> None:
@@ -339,17 +280,6 @@ class SegmentTab(QWidget):
 
     def _reveal_result(self) -> None:
         self.scroll.ensureWidgetVisible(self.result, 0, 0)
-
-    def _on_failed(self, sentence: str) -> None:
-        self._active = None
-        self.run_panel.show_idle()
-        self.run_panel.say(sentence, Tone.ERROR)
-        show_error(sentence)
-
-    def _on_cancelled(self) -> None:
-        self._active = None
-        self.run_panel.show_idle()
-        self.run_panel.say("Cancelled; nothing was added.")
 
     def _on_network_view(self) -> None:
         layer, card = self.image.layer, self.model.card

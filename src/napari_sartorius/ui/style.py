@@ -96,8 +96,10 @@ def style_sheet(theme: str) -> str:
     }
     muted = _mixed(colours["text"], colours["background"], 0.32)
     if sum(_numbers(colours["background"])) > 3 * 128:  # napari's yellow and red are too pale there
-        colours["warning"] = _mixed(colours["warning"], colours["text"], 0.45)
-        colours["error"] = _mixed(colours["error"], colours["text"], 0.2)
+        colours["warning"] = _mixed(colours["warning"], colours["text"], 0.55)
+        colours["error"] = _mixed(colours["error"], colours["text"], 0.3)
+    else:  # its red is a frame's, too dark for letters
+        colours["error"] = _mixed(colours["error"], colours["text"], 0.45)
     return _TEMPLATE.format(**colours, muted=muted)
 
 

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_sartorius.ui.forms import quiet
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
+from napari_sartorius.ui.summary import plural
 from napari_sartorius.ui.train.figure_grid import FigureGrid
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _TITLES = ("", "images", "cells", "images", "cells")
 _MOST_ROWS = 8
+_FEW_CELLS = 20
+"""An image has more, as a rule: whoever has drawn fewer has not drawn all."""
 
 
 class PlanView(QWidget):
@@ -74,7 +77,7 @@ class PlanView(QWidget):
         self.table.show()
         _show(self.apart, _apart(plan))
         self._show_course()
-        _show(self.warnings, " ".join(plan.warnings))
+        _show(self.warnings, " ".join((*_few_cells(plan), *plan.warnings)))
         _show(self.notes, " ".join(plan.notes))
 
     def show_seconds(self, per_step: float) -> None:
@@ -96,7 +99,8 @@ class PlanView(QWidget):
                 "fit into that time."
             )
         else:
-            text += f": about {duration(plan.seconds(self._seconds))} {where}."
+            time = duration(plan.seconds(self._seconds))
+            text += f": about {time} {where}, once it is ready."
         _show(self.course, text)
 
     def _fill(self, plan: TrainingPlan) -> None:
@@ -138,6 +142,16 @@ def _where(device: str) -> str:
     if device == "cpu":
         return "on this computer's processor"
     return "on its graphics card" if device.startswith(("cuda", "mps")) else f"on {device}"
+
+
+def _few_cells(plan: TrainingPlan) -> tuple[str, ...]:
+    cells = sum(row.train_cells for row in plan.rows)
+    if cells >= _FEW_CELLS:
+        return ()
+    return (
+        f"There is little to learn from ({plural(cells, 'cell')}): outline every cell of an image, "
+        "for what is not outlined is learnt as background.",
+    )
 
 
 def _show(label: QLabel, text: str) -> None:

@@ -53,7 +53,7 @@ class RunPage(QWidget):
         super().__init__(parent)
         self._folder: Path | None = None
         self._steps = 1
-        self._said = ""
+        self._said = self._name = ""
         self._at = ""  # the step, once there was one
         self._rests = False  # has said that it waits; until then it was only asked to
         self._stopping = False
@@ -120,6 +120,7 @@ class RunPage(QWidget):
     def begin(self, folder: Path, name: str, steps: int) -> None:
         """Show a run that starts, or goes on."""
         self._folder, self._steps, self._said = folder, max(steps, 1), "Starting …"
+        self._name = name
         self._at, self._rests, self._stopping = "", False, False
         self.title.setText(f"Training {name}")
         self.say("")
@@ -203,6 +204,8 @@ class RunPage(QWidget):
     def show_end(self, text: str, tone: Tone) -> None:
         """Say why there is no outcome."""
         self._end()
+        self.title.setText(self._name)
+        self.samples.hide()
         self.outcome.show_nothing(self._folder)
         self.say(text, tone)
 
