@@ -13,10 +13,13 @@ from napari_sartorius.engine.messages import CrashedMessage, FailedMessage, Noti
 def notes(monkeypatch):
     """What napari was asked to show."""
     shown = []
-    for place in ("segment_run.show_error", "segment_run.show_warning", "segment_tab.show_error"):
+    for place, name in (
+        ("segment_run", "show_error"),
+        ("segment_run", "show_warning"),
+        ("segment_tab", "show_error"),
+    ):
         monkeypatch.setattr(
-            f"napari_sartorius.ui.{place}",
-            lambda text, name=place.rpartition(".")[2]: shown.append((name, text)),
+            f"napari_sartorius.ui.{place}.{name}", lambda text, n=name: shown.append((n, text))
         )
     return shown
 

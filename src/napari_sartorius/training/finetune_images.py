@@ -79,8 +79,9 @@ def new_images(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> F
         When an image cannot be read.
     """
     if len(dataset) < FEW_IMAGES:
+        count = f"{len(dataset)} image{'s' * (len(dataset) != 1)}"
         monitor.notice(
-            f"{len(dataset)} images: a quarter of each is kept apart to measure the result; "
+            f"{count}: a quarter of each is kept apart to measure the result; "
             f"{FEW_IMAGES} or more images measure it better"
         )
     sides = sides_sparing_few(dataset, config, monitor, FEW_IMAGES)

@@ -284,8 +284,8 @@ def test_another_key_can_be_chosen(viewer, layer, qtbot):
     assert tab.status.text().startswith("Merged")
     assert tab.panel.buttons["merge"].text() == "Merge (U)"
     assert "J" not in {str(key) for key in layer.keymap}
-    tab.show_keys()
-    tab._sheet.close()
+    tab.keys.show_sheet()
+    tab.keys.sheet.close()
     tab.stop()
 
 

@@ -11,24 +11,19 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct import table_export
 from napari_sartorius.ui.correct.canvas_selection import CanvasSelection
 from napari_sartorius.ui.correct.category_choice import CategoryChoice
-from napari_sartorius.ui.correct.cheat_sheet import CheatSheet
 from napari_sartorius.ui.correct.edited_layer import why_not_correctable
 from napari_sartorius.ui.correct.image_below import pixels_below
-from napari_sartorius.ui.correct.keys import (
-    LayerKeys,
-    bindings,
-    sheet_shortcuts,
-    table_shortcuts,
-)
 from napari_sartorius.ui.correct.model_drawing import ModelDrawing
 from napari_sartorius.ui.correct.object_table import ObjectTable
 from napari_sartorius.ui.correct.outline_layer import is_overlay
 from napari_sartorius.ui.correct.pointer import CanvasPointer
 from napari_sartorius.ui.correct.review_queue import ReviewQueue
 from napari_sartorius.ui.correct.review_section import ReviewSection
+from napari_sartorius.ui.correct.selection import Selection
 from napari_sartorius.ui.correct.session import CorrectionSession
 from napari_sartorius.ui.correct.shown_place import shown_plane
 from napari_sartorius.ui.correct.steps import PlaceStep
+from napari_sartorius.ui.correct.tab_keys import TabKeys
 from napari_sartorius.ui.correct.tab_layout import lay_out
 from napari_sartorius.ui.correct.tool_panel import ToolPanel
 from napari_sartorius.ui.correct.tool_runner import ToolRunner
@@ -45,7 +40,6 @@ if TYPE_CHECKING:
 
     from napari_sartorius.postprocess.usual import Usual
     from napari_sartorius.ui.correct.model_drawing import ModelChoice
-    from napari_sartorius.ui.correct.review_queue import Doubtful
 
 _WELCOME = "Click a cell in the image or in the table. Press ? for all keys."
 _TALL = 640  # pixels; lower tabs need all of their room for the tools
@@ -87,28 +81,27 @@ class CorrectTab(QWidget):
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._keys = dict(keys or {})
         self._session: CorrectionSession | None = None
         self._pointer: CanvasPointer | None = None
-        self._layer_keys: LayerKeys | None = None
-        self._sheet: CheatSheet | None = None
         self.layers = LayerChoice(viewer, is_correctable, "no labels yet")
         self.table = ObjectTable()
-        self.review = ReviewSection(self._keys)
-        self.panel = ToolPanel(self._keys)
+        self.review = ReviewSection(keys or {})
+        self.panel = ToolPanel(keys or {})
         self.status = quiet()
         self.saved = quiet()
         self.drawing = ModelDrawing(viewer, model, self)
         self.runner = ToolRunner(self.table, self.panel, self.drawing, self)
         self._canvas = CanvasSelection(viewer)
+        self._selection = Selection(
+            viewer, self.table, self._canvas, self.review, self.isVisible, self
+        )
         self.runner.together = self._canvas.together
         self.usual_elsewhere: Callable[[], Usual | None] = lambda: None
         """What is usual in other images of the same project; the dock sets it."""
         self._categories = CategoryChoice(self.layers, self.table, self.panel, self.runner, self)
+        self.keys = self._make_keys(keys or {})
         self._build()
         self._connect()
-        self._actions = self._all_keys()
-        table_shortcuts(self.table.view, self._actions)
         self.panel.set_ready(False)
         self._say(_EMPTY)
 
@@ -121,9 +114,6 @@ class CorrectTab(QWidget):
 
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer)
-        self.table.selection_changed.connect(self._on_selected)
-        self.review.select_asked.connect(self._show_doubtful)
-        self.review.place_asked.connect(self._show_place)
         self.review.said.connect(self._say)
         self.review.refused.connect(lambda text: self._say(text, "warning"))
         self.table.copy_asked.connect(lambda: self._say(table_export.copy(self.table.model)))
@@ -136,24 +126,20 @@ class CorrectTab(QWidget):
         )
         self._categories.refused.connect(lambda text: self._say(text, "warning"))
         self._categories.said.connect(self._say)
-        self.panel.sheet_asked.connect(self.show_keys)
+        self.panel.sheet_asked.connect(self.keys.show_sheet)
         self.panel.overwrite.toggled.connect(self._on_overwrite)
-        self._viewer.dims.events.current_step.connect(self._on_slice)
-        sheet_shortcuts(self, self.show_keys)
 
-    def _all_keys(self) -> dict[str, Any]:
-        return bindings(
-            self._keys,
-            self.run,
-            self.give_category_at,
-            {
-                "Control-Z": self.runner.undo,
-                "Control-Shift-Z": self.runner.redo,
-                "Backspace": lambda: self.runner.run("delete"),
-                "Shift-Backspace": self.runner.take_back,
-                "Escape": self.runner.escape,
-            },
-        )
+    def _make_keys(self, keys: Mapping[str, str]) -> TabKeys:
+        others = {
+            "Control-Z": self.runner.undo,
+            "Control-Shift-Z": self.runner.redo,
+            "Backspace": lambda: self.runner.run("delete"),
+            "Shift-Backspace": self.runner.take_back,
+            "Escape": self.runner.escape,
+        }
+        kinds = self._categories
+        give = kinds.give_at
+        return TabKeys(keys, self.run, give, others, lambda: kinds.names, self, self.table.view)
 
     @property
     def session(self) -> CorrectionSession | None:
@@ -184,7 +170,7 @@ class CorrectTab(QWidget):
         """Stop following the viewer; the tab is going away."""
         self._detach()
         self.layers.stop()
-        self._viewer.dims.events.current_step.disconnect(self._on_slice)
+        self._selection.stop()
 
     def run(self, name: str) -> None:
         """Run a tool by its name, as its key does."""
@@ -196,19 +182,11 @@ class CorrectTab(QWidget):
 
     def select(self, labels: list[int], centre: bool = False) -> None:
         """Select cells in the table and in the image."""
-        self.table.select(labels)
-        self._on_selected(labels, labels[-1] if centre and labels else 0)
+        self._selection.select(labels, centre)
 
     def give_category_at(self, position: int) -> None:
         """Give the selected cells the category at a position of the list."""
         self._categories.give_at(position)
-
-    def show_keys(self) -> None:
-        """Show all keys."""
-        if self._sheet is not None and self._sheet.isVisible():
-            return
-        self._sheet = CheatSheet(self._keys, self._categories.names, self)
-        self._sheet.show()
 
     def save_table(self, path: str = "") -> None:
         """Save the rows shown as CSV; asks for a file when none is given."""
@@ -262,9 +240,9 @@ class CorrectTab(QWidget):
         self._say(_WELCOME)
 
     def _take_keys(self) -> None:
-        if self._session is None or self._layer_keys is not None:
+        if self._session is None or self.keys.are_given:
             return
-        self._layer_keys = LayerKeys(self._session.layer, self._actions)
+        self.keys.give(self._session.layer)
         if any(self._session.layer is one for one in self._viewer.layers):
             self._viewer.layers.selection.active = self._session.layer
         self._canvas.draw(self.table.selected)
@@ -272,9 +250,7 @@ class CorrectTab(QWidget):
     def _release(self) -> None:
         """Leave napari as it was, but keep on following what changes."""
         self.runner.end_drawing()
-        if self._layer_keys is not None:
-            self._layer_keys.remove()
-            self._layer_keys = None
+        self.keys.take()
         self._canvas.clear()
 
     def _detach(self) -> None:
@@ -297,24 +273,7 @@ class CorrectTab(QWidget):
     def _on_clicked(self, y: float, x: float, add: bool) -> None:
         if self._session is not None and self.isVisible():
             self._viewer.layers.selection.active = self._session.layer
-            self.select(self._canvas.after_click(self.table.selected, (y, x), add))
-
-    def _on_selected(self, labels: list[int], go_to: int = 0) -> None:
-        self._canvas.show(labels, go_to)
-        self.review.follow(labels)
-
-    def _show_doubtful(self, label: int) -> None:
-        self.select([label], True)
-        if self.review.current is not None:
-            self._canvas.enlarge(self.review.current.box)
-
-    def _show_place(self, entry: Doubtful) -> None:
-        self.table.select([])
-        self._canvas.show_place(entry.plane, entry.box)
-
-    def _on_slice(self, event: object = None) -> None:
-        if self.isVisible():
-            self._canvas.draw(self.table.selected)
+            self._selection.click(y, x, add)
 
     def _on_features(self, event: object = None) -> None:
         """Follow the table at once, so that image and outlines change in one drawing."""

@@ -23,10 +23,11 @@ from napari_sartorius.ui.summary import sentence
 from napari_sartorius.ui.train import questions
 from napari_sartorius.ui.train.data_choice import PROJECT
 from napari_sartorius.ui.train.looking import Looking
+from napari_sartorius.ui.train.planning import Planning
 from napari_sartorius.ui.train.run_places import RunPlaces
 from napari_sartorius.ui.train.run_watcher import RunWatcher
 from napari_sartorius.ui.train.setup_page import SetupPage
-from napari_sartorius.ui.train.wish import Draft, Wish
+from napari_sartorius.ui.train.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_sartorius.engine.plan_jobs import PlannedTraining
     from napari_sartorius.engine.train_jobs import FineTuneJob
     from napari_sartorius.engine.trained_model import TrainedModel
     from napari_sartorius.io.project import Project
@@ -92,11 +92,10 @@ class TrainTab(QWidget):
         self._job: FineTuneJob | None = None
         self._made: str | None = None
         self._began = 0.0
-        self._draft: Draft | None = None
         self._run_page: RunPage | None = None
-        self._steps = 0
         self.setup = SetupPage(viewer, project, cards)
         self.looking = Looking(make_client, self)
+        self._planning = Planning(self.setup, self.looking, lambda: self.is_running, self)
         self._writing = InBackground(self)
         self._watcher = RunWatcher(self)
         self.pages = QStackedWidget()
@@ -136,16 +135,10 @@ class TrainTab(QWidget):
         return self._bridge.is_running or self._writing.is_running
 
     def _connect(self) -> None:
-        setup, looking = self.setup, self.looking
-        setup.changed.connect(self._on_choice)
+        setup = self.setup
         setup.run_clicked.connect(self.run)
         setup.unfinished.continue_asked.connect(self.go_on)
         setup.unfinished.discard_asked.connect(self.discard)
-        setup.preview.others_asked.connect(looking.other_pictures)
-        looking.planned.connect(self._on_plan)
-        looking.timed.connect(setup.plan.show_seconds)
-        looking.pictured.connect(setup.preview.show_crops)
-        looking.failed.connect(self._on_no_answer)
         self._writing.finished.connect(lambda job: self._bridge.run(job))
         self._writing.failed.connect(self._on_failed)
         self._bridge.noticed.connect(self._on_notice)
@@ -175,7 +168,7 @@ class TrainTab(QWidget):
             return
         wish = Wish.of(self.setup)
         job = wish.job(wish.run_folder(self._places.for_new(self.setup.data.chosen == PROJECT)))
-        self._begin(job, self._steps)
+        self._begin(job, self._planning.steps)
         if wish.path is None:
             self._writing.run(lambda tell: wish.write_layers(job))
         else:
@@ -220,51 +213,18 @@ class TrainTab(QWidget):
 
     def stop(self) -> None:
         """End without a word; the dock is going away."""
-        self.looking.close()
+        self._planning.stop()
         self._writing.abandon()
         self._watcher.stop()
         self._bridge.close()
         self.setup.stop()
         if self._run_page is not None:
             self._run_page.stop()
-        self._drop_draft()
 
-    # -- before a run ----------------------------------------------------------------------------
-
-    def _on_choice(self) -> None:
-        if self.is_running:
-            return
-        setup = self.setup
-        self.looking.forget()
-        obstacle = setup.obstacle()
-        setup.plan.say(obstacle or "Counting cells …")
-        setup.say("")
-        setup.run_button.setEnabled(False)
-        if obstacle is None:
-            self._drop_draft()
-            self._draft = Draft(Wish.of(setup))
-            self.looking.ask(self._draft.make_job)
-
-    def _on_plan(self, planned: PlannedTraining) -> None:
-        self._steps = planned.plan.steps
-        self.setup.plan.show_plan(planned)
-        self.setup.show_obstacle()
-
-    def _on_no_answer(self, what: str, reason: str) -> None:
-        if what == "plan":
-            self.setup.plan.say(reason, Tone.ERROR)
-            self.setup.show_obstacle()
-        elif what == "preview":  # a run can do without
-            self.setup.preview.hide()
-            self.setup.say(reason, Tone.WARNING)
+    # -- runs that have not ended ----------------------------------------------------------------
 
     def _offer_unfinished(self) -> None:
         self.setup.unfinished.show_runs(unfinished_runs(self._places.to_offer()))
-
-    def _drop_draft(self) -> None:
-        if self._draft is not None:
-            self._draft.drop()
-            self._draft = None
 
     def _attach(self, folder: Path, state: RunState) -> None:
         """Show a run that another process works on."""
@@ -281,8 +241,7 @@ class TrainTab(QWidget):
     # -- while it runs ---------------------------------------------------------------------------
 
     def _begin(self, job: FineTuneJob, steps: int, spent: float = 0.0) -> None:
-        self.looking.close()  # its memory is needed now
-        self._drop_draft()
+        self._planning.stop()  # its memory is needed now
         self._job, self._made, self._began = job, None, time.monotonic() - spent
         self.run_page.begin(job.folder, job.name, steps)
         self.pages.setCurrentWidget(self.run_page)
