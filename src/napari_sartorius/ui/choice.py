@@ -16,6 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sartorius.ui.wheel import is_passed_on
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -196,12 +198,8 @@ class Choice(QComboBox):
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         """Pass the wheel on to the scroll area unless the box has the focus."""
-        if event is None:
-            return
-        if self.hasFocus():
+        if not is_passed_on(self, event):
             super().wheelEvent(event)
-        else:
-            event.ignore()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Paint the box with a long entry shortened by an ellipsis, where Qt would cut it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
@@ -15,6 +15,7 @@ from napari_sartorius.ui.forms import add_row, button, heading, new_form, quiet,
 from napari_sartorius.ui.layer_choice import LayerChoice
 from napari_sartorius.ui.layer_writer import OPACITY
 from napari_sartorius.ui.result_view import ResultView, is_result
+from napari_sartorius.ui.single_shot import single_shot
 from napari_sartorius.ui.summary import filter_text, provenance_text
 from napari_sartorius.ui.tooltips import tooltip
 
@@ -64,10 +65,7 @@ class ResultPanel(QWidget):
         self.figures = quiet(role="body")
         self.origin = quiet()
         self.copy_button = button("Copy shown cells to a new layer", "link", "copy_shown")
-        self._redraw = QTimer(self)
-        self._redraw.setSingleShot(True)
-        self._redraw.setInterval(_REDRAW_MS)
-        self._redraw.timeout.connect(self._apply)
+        self._redraw = single_shot(self, _REDRAW_MS, self._apply)
         self._build()
         self.layers.layer_changed.connect(self._on_layer)
         self.score.valueChanged.connect(self._on_filter)

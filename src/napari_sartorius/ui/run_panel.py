@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.forms import button, quiet, rule, set_shown
+from napari_sartorius.ui.single_shot import single_shot
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -78,14 +79,8 @@ class RunPanel(QWidget):
         self._running = False
         self._obstacle: str | None = None
         self._progress: tuple[str, float, float | None] = ("", 0.0, None)
-        self._progress_timer = QTimer(self)
-        self._progress_timer.setSingleShot(True)
-        self._progress_timer.setInterval(_PROGRESS_MS)
-        self._progress_timer.timeout.connect(self._draw_progress)
-        self._busy_timer = QTimer(self)
-        self._busy_timer.setSingleShot(True)
-        self._busy_timer.setInterval(_BUSY_MS)
-        self._busy_timer.timeout.connect(self._show_busy)
+        self._progress_timer = single_shot(self, _PROGRESS_MS, self._draw_progress)
+        self._busy_timer = single_shot(self, _BUSY_MS, self._show_busy)
         self.warn(())
         self.show_idle()
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QWidget
 
+from napari_sartorius.ui.wheel import is_passed_on
+
 if TYPE_CHECKING:
     from qtpy.QtGui import QWheelEvent
 
@@ -77,9 +79,5 @@ class OptionalSpin(QDoubleSpinBox):
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         """Pass the wheel on to the scroll area unless the field has the focus."""
-        if event is None:
-            return
-        if self.hasFocus():
+        if not is_passed_on(self, event):
             super().wheelEvent(event)
-        else:
-            event.ignore()

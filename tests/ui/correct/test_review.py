@@ -62,6 +62,7 @@ def test_accept_is_one_undo_step_and_undo_brings_it_back(tab, layer):
     tab.review.accept()
     assert layer.features["reviewed"].tolist().count(True) == 1
     assert tab.review.title.text() == "1 of 3 doubtful cells looked at"
+    assert tab.review.title.minimumSizeHint().width() < 60  # long words do not widen the tab
     assert tab.review.bar.value() == 1
     assert tab.table.selected == [7]
     tab.runner.undo()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
@@ -17,6 +17,7 @@ from napari_sartorius.io.layer_table import NO_CELL_KEY
 from napari_sartorius.ui.correct.object_rows import Kept, ObjectRows
 from napari_sartorius.ui.correct.pixel_watch import PixelWatch
 from napari_sartorius.ui.correct.steps import PixelEntry, PlaceStep, StepLog, TableStep
+from napari_sartorius.ui.single_shot import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,10 +80,7 @@ class EditedLayer(QObject):
         self._log = StepLog()
         self.rows = ObjectRows(layer)
         self._watch = PixelWatch(layer, plane_now, self._on_step, self._on_unknown)
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_PAUSE_MS)
-        self._pause.timeout.connect(self._watch.verify)
+        self._pause = single_shot(self, _PAUSE_MS, self._watch.verify)
         layer.events.set_data.connect(self._on_drawn)
 
     def stop(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -24,6 +24,7 @@ from napari_sartorius.ui.correct.table_filter import matching
 from napari_sartorius.ui.correct.table_model import ObjectTableModel
 from napari_sartorius.ui.correct.whole_rows import WholeRows
 from napari_sartorius.ui.forms import button, quiet
+from napari_sartorius.ui.single_shot import single_shot
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.tooltips import tooltip
 
@@ -65,10 +66,7 @@ class ObjectTable(QWidget):
         self.count = quiet()
         self.copy_button = button("Copy", "link", "table_copy")
         self.csv_button = button("Save as CSV", "link", "table_csv")
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_FILTER_DELAY_MS)
-        self._later.timeout.connect(self.refresh)
+        self._later = single_shot(self, _FILTER_DELAY_MS, self.refresh)
         self._build()
         self.filter.textChanged.connect(lambda _: self._later.start())
         self.column.currentIndexChanged.connect(self._on_column)
@@ -222,7 +220,7 @@ class ObjectTable(QWidget):
 
     def _fit_columns(self) -> None:
         header = self.view.horizontalHeader()
-        widths = {"category": 66, "source": 52, "reviewed": 26, "index": 40}
+        widths = {"category": 66, "source": 52, "reviewed": 26, "index": 40, "area": 56}
         for position, name in enumerate(self.model.column_names):
             header.resizeSection(position, widths.get(name, 46))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.edits import Box
 from napari_sartorius.postprocess.doubt import DoubtConfig, judge
@@ -21,6 +21,7 @@ from napari_sartorius.ui.correct.origins import MODEL
 from napari_sartorius.ui.correct.pixel_steps import Plane
 from napari_sartorius.ui.correct.place_search import PlaceSearch
 from napari_sartorius.ui.correct.review_facts import ReviewFacts
+from napari_sartorius.ui.single_shot import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,10 +111,7 @@ class ReviewQueue(QObject):
         self._places: dict[int, Doubtful] = {}
         self._searched: FoundPlaces = []
         self._told: FoundPlaces = []
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_PAUSE_MS)
-        self._pause.timeout.connect(self.update)
+        self._pause = single_shot(self, _PAUSE_MS, self.update)
         session.stepped.connect(self._on_stepped)
         session.layer.events.features.connect(self._on_features)
         self.refresh()

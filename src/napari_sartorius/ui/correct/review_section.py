@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.correct.steps import PlaceStep
 from napari_sartorius.ui.correct.tools import BY_NAME, REVIEW, TOOLS, shown_key
-from napari_sartorius.ui.forms import button, heading, quiet
+from napari_sartorius.ui.forms import button, quiet
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class ReviewSection(QWidget):
         self._session: CorrectionSession | None = None
         self._current = 0
         self._next_key = shown_key(keys.get("review_next", BY_NAME["review_next"].key))
-        self.title = heading("Review")
+        self.title = quiet("Review", "heading")  # wraps: a long one would widen the tab
         self.again = button("Judge again", "link", "review_again")
         self.again.clicked.connect(self.refresh)
         self.bar = QProgressBar()

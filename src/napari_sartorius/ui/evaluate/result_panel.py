@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
@@ -20,6 +20,7 @@ from napari_sartorius.ui.evaluate.outcome_chips import OutcomeChips
 from napari_sartorius.ui.evaluate.precision_plot import IOUS, PrecisionPlot
 from napari_sartorius.ui.evaluate.slice_table import SliceTable
 from napari_sartorius.ui.forms import Fold, add_row, new_form, quiet, rule
+from napari_sartorius.ui.single_shot import single_shot
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ class ComparisonPanel(QWidget):
         self.list = ErrorList()
         self.said = quiet(role="body")
         self._painting = InBackground(self)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_REPAINT_MS)
+        self._later = single_shot(self, _REPAINT_MS, self._repaint)
         self._build()
         self._connect()
         self.hide()
@@ -98,7 +97,6 @@ class ComparisonPanel(QWidget):
         self.slices.switch.toggled.connect(lambda _: self._show_slices())
         self.list.row_chosen.connect(self.go_to)
         self.list.csv_asked.connect(self.save)
-        self._later.timeout.connect(self._repaint)
         self._painting.finished.connect(self._on_painted)
         self._painting.failed.connect(lambda text: self._say(text, "warning"))
 

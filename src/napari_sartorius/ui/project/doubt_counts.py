@@ -11,11 +11,12 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.postprocess.usual import Usual
 from napari_sartorius.ui.project.measured_image import MeasuredImage, PlaneState, measure_image
+from napari_sartorius.ui.single_shot import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +61,7 @@ class DoubtCounts(QObject):
         self._pool: ThreadPoolExecutor | None = None
         self._ticket = 0
         self._live: str | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._next)
+        self._timer = single_shot(self, _PAUSE_MS, self._next)
         self._ready.connect(self._on_ready)
 
     @property

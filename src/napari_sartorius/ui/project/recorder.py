@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.layer_table import NO_CELL_KEY
 from napari_sartorius.io.project import edit_between
 from napari_sartorius.io.project.layers import rows_of
+from napari_sartorius.ui.single_shot import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,10 +68,7 @@ class LayerRecorder(QObject):
         self._project = project
         self._images = images
         self._recorded: Columns | None = None  # the table as it was when last recorded
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DELAY_MS)
-        self._timer.timeout.connect(self.flush)
+        self._timer = single_shot(self, _DELAY_MS, self.flush)
         self._events = [
             getattr(layer.events, name) for name in ("paint", "set_data", "data", "features")
         ]

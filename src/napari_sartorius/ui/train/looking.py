@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.ui.correct.prompt_bridge import PromptBridge, Question
+from napari_sartorius.ui.single_shot import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +54,8 @@ class Looking(QObject):
         self._bridge: PromptBridge | None = None
         self._make_job: Callable[[], FineTuneJob] | None = None
         self._seed = 0
-        self._waiting = QTimer(self)
-        self._waiting.setSingleShot(True)
-        self._waiting.timeout.connect(self._begin)
-        self._idle = QTimer(self)
-        self._idle.setSingleShot(True)
-        self._idle.setInterval(_IDLE_MS)
-        self._idle.timeout.connect(self._on_idle)
+        self._waiting = single_shot(self, _SETTLED_MS, self._begin)
+        self._idle = single_shot(self, _IDLE_MS, self._on_idle)
 
     @property
     def is_asking(self) -> bool:
@@ -76,7 +72,7 @@ class Looking(QObject):
         """
         self.forget()
         self._make_job = make_job
-        self._waiting.start(_SETTLED_MS)
+        self._waiting.start()
 
     def other_pictures(self) -> None:
         """Ask for other crops of the same training."""
