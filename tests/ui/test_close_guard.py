@@ -147,6 +147,7 @@ def training(window, docked, monkeypatch):
     """A window on screen with a training going on."""
     window.window._qt_window.show()
     monkeypatch.setattr(type(docked.others), "is_training", True)
+    monkeypatch.setattr(type(docked.others.train), "has_checkpoint", True)
 
 
 def test_a_training_is_asked_about_in_its_own_words(training, answers, try_to_close):

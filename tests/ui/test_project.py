@@ -299,7 +299,7 @@ def test_what_must_be_known_of_segmented_images_is_shown(
     assert shown.isHidden()
     tab.client.say(NoticeMessage(1, "memory is short, so tiles are halved"))
     qtbot.wait(20)
-    assert shown.text() == "field_0.png: Memory is short, so tiles are halved."
+    assert shown.text() == "Memory is short, so tiles are halved (field_0.png)."
     assert shown.isVisibleTo(tab)
     assert shown.property("role") == "warning"
     full = "the limit of 1000 objects was reached"
@@ -308,8 +308,8 @@ def test_what_must_be_known_of_segmented_images_is_shown(
     _finish(tab, qtbot, FakeResult(cells, names))
     assert told == [shown.text()]
     assert shown.text() == (
-        "field_0.png: Memory is short, so tiles are halved. "
-        "field_0.png and 1 more: The limit of 1000 objects was reached."
+        "Memory is short, so tiles are halved (field_0.png). "
+        "The limit of 1000 objects was reached (field_0.png and 1 more)."
     )
     tab.walking.again_button.click()  # of one image there is no need to say which
     assert shown.isHidden()

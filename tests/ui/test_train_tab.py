@@ -23,7 +23,7 @@ from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.plan import CategoryCount
 from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FILE, STOP_FILE
 from napari_sartorius.training.run_state import RunState, write_state
-from napari_sartorius.ui.close_guard import TRAINING
+from napari_sartorius.ui.close_guard import TRAINING, TRAINING_UNSAVED
 from napari_sartorius.ui.train import questions
 
 from .train_hand import CURVE, Scripted, plan
@@ -260,22 +260,30 @@ def test_cancel_and_failure_are_told(
 ) -> None:
     worker.next("FineTuneJob")
     asked: list[str] = []
-    monkeypatch.setattr(questions, "may_cancel", lambda _, spent: asked.append(spent) or False)
+    monkeypatch.setattr(questions, "may_cancel", lambda _, *told: asked.append(told) or False)
     running._began -= 700
     running.run_page.cancel_button.click()
-    assert asked == ["12 min"]
+    assert asked == [("12 min", False)]
     assert not worker.client.handles[-1].was_cancelled
     running._began += 700
     running.run_page.cancel_button.click()  # nobody is asked about a run of seconds
     assert worker.client.handles[-1].was_cancelled
     worker.say(CancelledMessage(1))
     page = running.run_page
-    qtbot.waitUntil(lambda: page.message.text().startswith("Cancelled; nothing was added."))
+    # there is no checkpoint to go on from
+    qtbot.waitUntil(lambda: page.message.text() == "Cancelled; nothing was added.")
     page.outcome.back_button.click()
     worker.plan()
     qtbot.waitUntil(running.setup.run_button.isEnabled)
     running.setup.run_button.click()
-    worker.next("FineTuneJob")
+    folder = worker.next("FineTuneJob").folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LAST_FILE).touch()
+    running._began -= 700
+    page.cancel_button.click()
+    assert asked[1:] == [("12 min", True)]
+    running._on_cancelled()
+    assert page.message.text().endswith("continued under “Train another”.")
     worker.say(FailedMessage(1, "The disk is full."))
     qtbot.waitUntil(lambda: page.message.text() == "The disk is full.")
     assert not running.is_running
@@ -311,7 +319,10 @@ def test_an_unfinished_run_is_offered_continued_and_discarded(
 
 
 def test_closing_asks_while_a_training_runs(running: Any, worker: Scripted, dock: Any) -> None:
-    worker.next("FineTuneJob")
+    job = worker.next("FineTuneJob")
+    assert dock._would_lose_a_run() is TRAINING_UNSAVED
+    job.folder.mkdir(parents=True)
+    (job.folder / LAST_FILE).touch()
     assert dock._would_lose_a_run() is TRAINING
     worker.say(CancelledMessage(1))
     assert dock._would_lose_a_run() is None

@@ -30,6 +30,7 @@ TRAINING = Question(
     "A training is running; stop it and close?",
     "It can be continued from its last checkpoint: the tab Train offers it next time.",
 )
+TRAINING_UNSAVED = TRAINING._replace(detail="It has no checkpoint yet, so nothing of it is kept.")
 
 
 def ask(window: QWidget, question: Question = SEGMENTING) -> bool:

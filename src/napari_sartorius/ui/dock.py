@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.close_guard import SEGMENTING, TRAINING, CloseGuard
+from napari_sartorius.ui.close_guard import SEGMENTING, TRAINING, TRAINING_UNSAVED, CloseGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,7 +144,9 @@ class SartoriusDock(QWidget):
     def _would_lose_a_run(self) -> Question | None:
         if self._segment is not None and self._segment.would_lose_a_run():
             return SEGMENTING
-        return TRAINING if self._others is not None and self._others.is_training else None
+        if self._others is None or not self._others.is_training:
+            return None
+        return TRAINING if self._others.train.has_checkpoint else TRAINING_UNSAVED
 
     def _fill(self) -> None:
         """Build the tabs, once."""

@@ -40,7 +40,7 @@ class WalkNotices:
 
 
 def _of_images(text: str, images: list[str]) -> str:
-    first = PurePosixPath(images[0]).name
-    if len(images) == 1:
-        return f"{first}: {text}"
-    return f"{first} and {len(images) - 1} more: {text}"
+    of = PurePosixPath(images[0]).name
+    if len(images) > 1:
+        of += f" and {len(images) - 1} more"
+    return f"{text[:-1]} ({of}){text[-1]}"  # what it is comes first: a message may be cut

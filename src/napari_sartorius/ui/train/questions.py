@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 
-def may_cancel(parent: QWidget, spent: str) -> bool:
+def may_cancel(parent: QWidget, spent: str, has_checkpoint: bool) -> bool:
     """Ask whether a run may end that has gone on for some time."""
+    later = (
+        "The run's folder stays, and the run can be continued from its last checkpoint."
+        if has_checkpoint
+        else "There is no checkpoint yet to continue from."
+    )
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("Cancel training?")
     box.setText(f"Cancel after {spent} of training?")
-    box.setInformativeText(
-        "Nothing is added to the models. The run's folder stays, and the run can be continued from "
-        "its last checkpoint."
-    )
+    box.setInformativeText(f"Nothing is added to the models. {later}")
     cancel = box.addButton("Cancel the training", QMessageBox.ButtonRole.DestructiveRole)
     stay = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(stay)

@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.training.run_files import CANCEL_FILE
+from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE
 from napari_sartorius.training.run_state import (
     discard,
     live_runs,
@@ -134,6 +134,11 @@ class TrainTab(QWidget):
         """Whether a training goes on that closing the dock would end."""
         return self._bridge.is_running or self._writing.is_running
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether the present run could go on later."""
+        return self._job is not None and (self._job.folder / LAST_FILE).is_file()
+
     def _connect(self) -> None:
         setup = self.setup
         setup.run_clicked.connect(self.run)
@@ -201,7 +206,9 @@ class TrainTab(QWidget):
     def cancel(self) -> None:
         """End the run; asks when it has gone on for a while."""
         spent = time.monotonic() - self._began
-        if spent >= _MUCH_S and not questions.may_cancel(self, duration(spent)):
+        if spent >= _MUCH_S and not questions.may_cancel(
+            self, duration(spent), self.has_checkpoint
+        ):
             return
         if self._writing.is_running:
             self._writing.abandon()
@@ -271,10 +278,8 @@ class TrainTab(QWidget):
         show_error(reason)
 
     def _on_cancelled(self) -> None:
-        self.run_page.show_end(
-            "Cancelled; nothing was added. The run can be continued under “Train another”.",
-            Tone.QUIET,
-        )
+        later = "The run can be continued under “Train another”." if self.has_checkpoint else ""
+        self.run_page.show_end(f"Cancelled; nothing was added. {later}".strip(), Tone.QUIET)
 
     def _on_use(self) -> None:
         if self._made is not None:
