@@ -23,7 +23,7 @@ from report import Row, keep
 from napari_sartorius.samples.phase_contrast import phase_contrast_scene
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.segment_request import SegmentRequest
-from napari_sartorius.ui.segment_tab import SegmentTab
+from napari_sartorius.ui.segment_run import SegmentRun
 from napari_sartorius.zoo import find_bundle
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def main() -> None:
     for owner, method in (
         (SegmentRequest, "make_job"),
         (SegmentRequest, "compose"),
-        (SegmentTab, "_on_finished"),
+        (SegmentRun, "_on_finished"),
     ):
         spans.watch(owner, method)
     dock = SartoriusDock(viewer, cards=[find_bundle(arguments.model).card])
