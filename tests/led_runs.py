@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from PIL import Image
 
+from napari_sartorius.core.categories import categories_from_names
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Cancelled, Monitor
-from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.nn.build import build_network
+from napari_sartorius.training.augment.config import AugmentConfig
 from napari_sartorius.training.config import FreezeConfig, ReplayConfig
 from napari_sartorius.training.distributed import join
 from napari_sartorius.training.finetune import finetune
@@ -22,8 +27,7 @@ from napari_sartorius.training.recipes.reading import recipe_of
 from napari_sartorius.training.recipes.running import run_recipe
 from napari_sartorius.zoo import CategoryCard, ModelBundle, save_bundle
 from tiny_models import tiny_card
-from tiny_runs import tiny_network, tiny_run
-from typed_pictures import write_typed
+from tiny_runs import square_image, tiny_network, tiny_run
 
 if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
@@ -36,8 +40,8 @@ STEPS = 3
 
 def write_inputs(folder: Path) -> None:
     """Pictures, old pictures, and a model to start from; once, before the processes begin."""
-    write_typed(folder / "new", KINDS, 3)
-    write_typed(folder / "old", KINDS, 1, split=False, seed=9)
+    _write_squares(folder / "new", range(9))
+    _write_squares(folder / "old", range(20, 22))
     torch.manual_seed(0)
     network = exact(1).architecture
     kinds = tuple(CategoryCard(name=name, colour="#e69f00") for name in KINDS)
@@ -45,11 +49,39 @@ def write_inputs(folder: Path) -> None:
     save_bundle(folder / "start", card, build_network(network).state_dict())
 
 
+def _write_squares(folder: Path, seeds: range) -> None:
+    """Pictures of one kind each; every third one validates. A crop sees all of one, so that every
+    process has as many objects to take a mean over.
+    """
+    folder.mkdir()
+    images, instances = [], {}
+    for number in seeds:
+        square = square_image(number)
+        pixels = (square.pixels[..., 0].astype(np.float32) * 25 + 110).clip(0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+        side = "val" if number % 3 == 2 else "train"
+        images.append(CocoImage(number, f"{number}.png", 64, 64, {"split": side}))
+        kinds = np.full(len(square.masks), number % len(KINDS), np.int64)
+        instances[number] = Instances.from_masks(square.masks, categories=kinds)
+    dataset = CocoDataset(images, categories_from_names(KINDS), dict(instances))
+    write_coco(folder / "annotations.json", dataset)
+
+
+def _read(folder: Path) -> CocoDataset:
+    return read_coco(folder / "annotations.json")
+
+
 def exact(batch_size: int) -> TrainConfig:
-    """Every box is learnt from and no statistics are taken: nothing depends on who draws what."""
+    """Nothing is drawn at random and no statistics are taken: who draws what makes no difference.
+
+    Boxes are positive that are one of the six true ones, so each process has as many of those, too.
+    """
+    network = tiny_network(sampled=4000)
+    head = network.box_head.model_copy(update={"positive_iou": 0.99})
     return tiny_run(
-        architecture=tiny_network(sampled=4000).model_copy(update={"num_classes": len(KINDS)}),
+        architecture=network.model_copy(update={"num_classes": len(KINDS), "box_head": head}),
         freeze=FreezeConfig(normalisation=True),
+        augment=AugmentConfig(scale=(1.0, 1.0)),
         batch_size=batch_size,
         steps=STEPS,
         validate_every=1,
@@ -60,10 +92,11 @@ def exact(batch_size: int) -> TrainConfig:
 
 def fine_tuned(folder: Path, name: str, batch_size: int) -> FineTuned:
     """Fine-tune the model with old images between the new ones and a strong pull to the start."""
-    replay = ReplayConfig(data=str(folder / "old"), generated=0, pull=100, blends=(0.5,))
+    old = str(folder / "old" / "annotations.json")
+    replay = ReplayConfig(data=old, generated=0, pull=100, blends=(0.5,))
     config = exact(batch_size).model_copy(update={"validate_first": True, "replay": replay})
-    start, dataset = ModelBundle.open(folder / "start"), read_dataset(folder / "new")
-    return finetune(start, dataset, folder / name, name=name, config=config)
+    start = ModelBundle.open(folder / "start")
+    return finetune(start, _read(folder / "new"), folder / name, name=name, config=config)
 
 
 def by_recipe(
@@ -71,7 +104,7 @@ def by_recipe(
 ) -> AnyBundle | None:
     """Two trainings, the second one with old images between its own; a classifier; both in one."""
     mix = {"images": "pretrain", "share": 0.3, "decay": "linear"}
-    epochs = {"total": 3, "validate_every": 1}  # of four images: six steps of two crops
+    epochs = {"total": 2, "validate_every": 1}  # of six images: six steps of two crops
     typed = {
         "architecture": {
             "num_classes": len(KINDS), "trunk": {"name": "resnet10t"}, "image_size": [32, 32]
@@ -92,7 +125,7 @@ def by_recipe(
     settings = exact(batch_size).model_dump(mode="json", exclude_unset=True)
     facts = {"title": "Tiny", "description": "D", "source": "tests", "settings": settings}
     recipe = recipe_of({**facts, "stages": stages}, "tiny")
-    data = RecipeData(read_dataset(folder / "new"), read_dataset(folder / "old"))
+    data = RecipeData(_read(folder / "new"), _read(folder / "old"))
     return run_recipe(recipe, data, folder / name, monitor=monitor)
 
 

@@ -1,4 +1,4 @@
-"""Recipes and fine-tuning in two processes: as in one with twice the batch, and they end together."""
+"""Recipes and fine-tuning in two processes: as one with twice the batch, and they end together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ import pytest
 import torch
 
 from led_runs import STEPS, by_recipe, fine_tuned, write_inputs
-from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.training.distributed import Group
+from napari_sartorius.training.leading import by_the_first, current_lead, led
+from napari_sartorius.training.place import Place
+from napari_sartorius.training.recipes.processes import PROCESSES_FILE, processes_of
+from napari_sartorius.training.recipes.reading import read_recipe
+from napari_sartorius.training.recipes.settings import share_of, train_config
 from napari_sartorius.zoo import open_bundle
 from typed_pictures import write_typed
 
@@ -82,7 +89,7 @@ def test_two_processes_share_recipes_and_fine_tuning(tmp_path: Path) -> None:
     by_recipe(tmp_path, "alone-recipe", 2)
     for stage in ("first", "second"):
         _assert_same_run(tmp_path / "recipe" / stage, tmp_path / "alone-recipe" / stage)
-    assert _curve(tmp_path / "recipe" / "second")[-1]["step"] == 6  # three times four images
+    assert _curve(tmp_path / "recipe" / "second")[-1]["step"] == 6  # twice six images
     cards = [open_bundle(tmp_path / run / "model").card for run in ("recipe", "alone-recipe")]
     assert cards[0].metrics == pytest.approx(cards[1].metrics)
 
@@ -97,6 +104,64 @@ def test_two_processes_share_recipes_and_fine_tuning(tmp_path: Path) -> None:
     by_recipe(tmp_path, "killed", 1, listener)
     assert "second: resumed at step 1 of 6" in listener.notices
     assert len(_curve(tmp_path / "killed" / "first")) == STEPS
+
+
+def test_alone_nothing_is_led() -> None:
+    assert led(current_lead) is None
+
+    @by_the_first
+    def half(number: float) -> float:
+        """Divide."""
+        return number / 2
+
+    assert (half(number=3), half.__doc__) == (1.5, "Divide.")
+    with pytest.raises(ZeroDivisionError):
+        led(lambda: 1 / 0)
+
+
+def test_an_error_of_all_is_told_by_the_first() -> None:
+    error = UserError("no memory")
+    assert Group(Place(0, 2)).shared(error) is error
+    assert isinstance(Group(Place(1, 2)).shared(error), Cancelled)
+
+
+def test_an_epoch_is_shorter_for_more_processes() -> None:
+    recipe = read_recipe("seed-4")
+    stage = next(one for one in recipe.stages if one.kind == "train" and one.mix and one.epochs)
+    alone = train_config(recipe, stage, 3, 480)
+    four = train_config(recipe, stage, 3, 480, processes=4)
+    assert (four.batch_size, four.steps) == (alone.batch_size, alone.steps // 4)
+    # Further images are as many in each epoch.
+    mixture = stage.mix[0]
+    one, other = share_of(mixture, alone, 480, 900), share_of(mixture, four, 480, 900, 4)
+    assert one is not None and other is not None
+    assert [one(4 * step) for step in range(0, four.steps, 50)] == [
+        other(step) for step in range(0, four.steps, 50)
+    ]
+
+
+def test_a_stage_keeps_the_number_of_processes_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(count: int) -> None:
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", str(count))
+
+    assert processes_of(tmp_path / "new") == 1
+    assert not (tmp_path / "new").exists()
+    start(4)
+    assert processes_of(tmp_path) == 4
+    start(2)
+    assert processes_of(tmp_path) == 2  # nothing was learnt yet
+    (tmp_path / "last.pt").touch()
+    start(1)
+    assert processes_of(tmp_path) == 2
+    (tmp_path / PROCESSES_FILE).write_text("many")
+    with pytest.raises(UserError, match="is damaged"):
+        processes_of(tmp_path)
+    (tmp_path / PROCESSES_FILE).unlink()
+    start(4)
+    assert processes_of(tmp_path) == 1  # begun alone
 
 
 CLI = ["-c", "from napari_sartorius.cli.main import app; app()"]

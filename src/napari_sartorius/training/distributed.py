@@ -53,6 +53,10 @@ class Group:
     ) -> None:
         self.place, self._channel = place or Place(), channel
 
+    def close(self) -> None:
+        """Let go of the channel; the group says nothing from then on."""
+        self._channel = None
+
     @property
     def rank(self) -> int:
         """Number of this process, from 0."""
@@ -258,5 +262,9 @@ def _connected(place: Place) -> Group:
 
 
 def _leave() -> None:
+    if "group" in _JOINED:
+        # Who still holds the group must not hold its threads: they would be there when C++ tidies
+        # up, and torch aborts the process then.
+        _JOINED.pop("group").close()
     if distributed.is_initialized():
         distributed.destroy_process_group()
