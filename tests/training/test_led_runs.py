@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch import distributed
 
 from led_runs import STEPS, by_recipe, fine_tuned, write_inputs
 from napari_sartorius.core.errors import UserError
@@ -123,6 +124,28 @@ def test_an_error_of_all_is_told_by_the_first() -> None:
     error = UserError("no memory")
     assert Group(Place(0, 2)).shared(error) is error
     assert isinstance(Group(Place(1, 2)).shared(error), Cancelled)
+
+
+@pytest.mark.parametrize(
+    ("torch_says", "match"),
+    [
+        (
+            "[pair.cc:547] Connection closed by peer [127.0.0.1]:2345",
+            "another process .* has ended",
+        ),
+        ("Duplicate GPU detected : rank 0 and rank 1", "Duplicate GPU"),
+        ("CUDA out of memory. Connection buffers", "CUDA out of memory"),
+    ],
+)
+def test_a_process_that_is_gone_is_told_from_other_faults(
+    monkeypatch: pytest.MonkeyPatch, torch_says: str, match: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(torch_says)
+
+    monkeypatch.setattr(distributed, "all_reduce", fail)
+    with pytest.raises((UserError, RuntimeError), match=match):
+        Group(Place(0, 2)).any(True)
 
 
 def test_an_epoch_is_shorter_for_more_processes() -> None:

@@ -35,6 +35,8 @@ _TO_START = timedelta(minutes=10)
 # once, and only a computer that is cut off from them silently has to be waited for so long.
 _TO_WORK = timedelta(days=3)
 _FAILED = 2
+# What gloo and NCCL say when another process is gone, in lower case; other faults stay their own.
+_GONE = ("connection", "broken pipe", "timed out", "timeout", "remote process")
 
 
 class Group:
@@ -195,7 +197,8 @@ def _in_touch() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if is_out_of_memory(error):
+        text = str(error).lower()
+        if is_out_of_memory(error) or not any(words in text for words in _GONE):
             raise
         raise UserError(
             "another process of this run has ended, so this one ends, too: see what it said, and "
