@@ -131,7 +131,7 @@ def test_an_error_of_all_is_told_by_the_first() -> None:
     [
         (
             "[pair.cc:547] Connection closed by peer [127.0.0.1]:2345",
-            "another process .* has ended",
+            "another process .* ended",
         ),
         ("Duplicate GPU detected : rank 0 and rank 1", "Duplicate GPU"),
         ("CUDA out of memory. Connection buffers", "CUDA out of memory"),
