@@ -26,6 +26,7 @@ from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, mak
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
 from napari_sartorius.training.joint_trainer import joint_trainer
 from napari_sartorius.training.leading import by_the_first
+from napari_sartorius.training.new_kind_votes import new_kind_votes
 from napari_sartorius.training.new_kinds import in_doubt, knowing_all
 from napari_sartorius.training.provenance import learnt_images, total_corrected
 from napari_sartorius.training.replay import (
@@ -202,9 +203,11 @@ def finetune(
         before={} if plan.before is None else {"validation": round(plan.before, 4)},
         after={"validation": round(learnt.score, 4)},
     )
-    card = finetuned_card(
-        start.card, name, dataset, config, learnt_from, learnt.thresholds, learnt.fit.best_step
+    measured = sides.validation or sides.training
+    votes = new_kind_votes(
+        learnt.weights, start.card, names, config, measured, learnt.zoom, monitor
     )
+    card = finetuned_card(start.card, name, dataset, config, learnt_from, learnt.thresholds, votes)
     bundle = save_bundle(folder / "model", card, learnt.weights)
     return FineTuned(bundle, plan.before, learnt.score, learnt.fit.steps, learnt.fit.stopped_early)
 
