@@ -32,7 +32,7 @@ from napari_sartorius.training.finetune import (
 )
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.run_files import STOP_FILE
-from napari_sartorius.training.terms import in_terms_of
+from napari_sartorius.training.terms import in_terms_of, kinds_alike_in_words
 from napari_sartorius.zoo import ModelBundle, find_bundle
 from tiny_models import save_tiny_bundle
 
@@ -338,11 +338,7 @@ def test_a_stop_file_ends_the_run_with_the_best_so_far(
     result.bundle.load_network()
 
 
-def test_several_processes_are_refused_before_they_write_into_each_others_files(
-    start: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match="without torchrun"):
-        finetune(start, CocoDataset([], [], {}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_names_that_differ_in_capitals_and_spaces_only_are_told() -> None:
+    assert kinds_alike_in_words(["GFP+", "GFP-", "astro", "a b"]) == ()
+    (said,) = kinds_alike_in_words(["Astro", "cort", "astro ", "as_tro"])
+    assert said.startswith("Astro and astro  and as_tro are learnt as different kinds: ")

@@ -72,11 +72,14 @@ def in_terms_of(dataset: CocoDataset, names: list[str], *, keep: bool = True) ->
 
 
 def kinds_alike_in_words(names: Sequence[str]) -> tuple[str, ...]:
-    """What is to be said of kinds whose names differ in capitals, spaces or dashes only."""
+    """What is to be said of kinds whose names differ in capitals or spaces only.
+
+    Dashes may mean something, as in GFP+ and GFP-.
+    """
     alike: dict[str, list[str]] = {}
     for name in names:
-        plain = "".join(character for character in name.casefold() if character.isalnum())
-        alike.setdefault(plain or name, []).append(name)
+        plain = "".join(name.casefold().replace("_", " ").split())
+        alike.setdefault(plain, []).append(name)
     return tuple(
         f"{' and '.join(group)} are learnt as different kinds: where they are one, give their "
         "cells one name."

@@ -21,6 +21,7 @@ from napari_sartorius.training.classifier.data import (
 )
 from napari_sartorius.training.classifier.fit import ClassifierTrainer, Judgement, judge
 from napari_sartorius.training.data import split_dataset
+from napari_sartorius.training.leading import by_the_first
 from napari_sartorius.training.run_files import LAST_FILE, MODEL_FOLDER
 from napari_sartorius.training.splitting import FEWEST_IMAGES
 from napari_sartorius.zoo import CategoryCard, ModelBundle, ModelCard, find_single, save_bundle
@@ -60,6 +61,7 @@ class TaughtClassifier:
         return confusion_text(self.judgement, self.names)
 
 
+@by_the_first
 def train_classifier(
     data: CocoDataset | None,
     folder: Path,
