@@ -141,7 +141,18 @@ DOMAINS = {
         _file("BT474_Phase_B3"),
         _is("val"),
         "shsy5y",
-        (1, 12),
+        (1, 76),
+    ),
+    "mcf7": Domain(
+        "MCF7 cells (LIVECell)",
+        "neurons",
+        "livecell",
+        "sartorius",
+        _file("MCF7_Phase_G4"),
+        _file("MCF7_Phase_F4"),
+        _is("val"),
+        "shsy5y",
+        (1, 76),
     ),
 }
 
