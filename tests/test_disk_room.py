@@ -131,7 +131,7 @@ def test_wheels_of_this_computer_are_not_copied(machine, index):
 
 def test_the_processors_build_of_torch_needs_less(machine):
     machine.has(home=3500, tmp=1000)
-    machine.set(PIP_INDEX_URL="https://download.pytorch.org/whl/cpu")
+    machine.set(PIP_INDEX_URL="https://example.org/whl/cpu")
     assert machine.run("too_little_room home/venv test").returncode == 1
 
 
