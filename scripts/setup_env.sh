@@ -6,6 +6,7 @@
 # Running it again costs nothing: a stamp holds the checksum of pyproject.toml and of this file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/disk_room.sh
 
 venv=$1
 profile=$2
@@ -101,6 +102,10 @@ key=$(cat pyproject.toml "$0" | cksum)
 stamp="$venv/.installed-$profile"
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
     exit 0
+fi
+if [ ! -e "$stamp" ] && sentence=$(too_little_room "$venv" "$profile"); then
+    echo "$sentence" >&2
+    exit 1
 fi
 [ -x "$venv/bin/python" ] || make_venv
 

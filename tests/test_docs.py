@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -53,3 +54,15 @@ def test_every_command_of_the_guide_exists():
     for page in PAGES:
         for verb in re.findall(r"^napari-sartorius (\w+)", page.read_text(encoding="utf-8"), re.M):
             assert verb in known, f"{page.name} names {verb!r}"
+
+
+def test_networks_and_filters_of_the_pages_are_valid():
+    from napari_sartorius.nn.config.architecture import read_architecture
+    from napari_sartorius.postprocess.filter_config import read_filters
+
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = [json.loads(one) for one in re.findall(r"```json\n({.*?)```", text, re.S)]
+    networks = [read_architecture(one) for one in blocks if "family" in one]
+    assert {network.family for network in networks} >= {"htc", "solov2", "mask_rcnn"}
+    filters = [json.loads(one) for one in re.findall(r"`(\{\"filter\".*?\})`", text)]
+    assert len(read_filters(filters)) == len(filters) > 5

@@ -45,7 +45,8 @@ def shoot(viewer: Any, name: str) -> None:
     """Save the whole window."""
     wait(0.5)
     window = viewer.screenshot(canvas_only=False, flash=False)
-    Image.fromarray(window[..., :3]).save(HERE / f"{name}.png", optimize=True)
+    picture = Image.fromarray(window[..., :3]).quantize(256, dither=Image.Dither.NONE)
+    picture.save(HERE / f"{name}.png", optimize=True)
 
 
 def run(viewer: Any, tab: Any) -> None:

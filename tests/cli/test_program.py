@@ -277,9 +277,18 @@ def test_train_refuses_bad_configurations(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("has_napari", [True, False])
 def test_demo_segments_both_samples(
-    run: Run, segmenter: ThresholdSegmenter, model: ModelCard, tmp_path: Path
+    run: Run,
+    segmenter: ThresholdSegmenter,
+    model: ModelCard,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_napari: bool,
 ) -> None:
+    monkeypatch.setattr(
+        "napari_sartorius.cli.demo.find_spec", lambda _: object() if has_napari else None
+    )
     for name in ("nuclei", "neurons"):
         folder = tmp_path / "models" / name
         folder.mkdir()
@@ -289,6 +298,7 @@ def test_demo_segments_both_samples(
     assert result.exit_code == 0, result.output
     assert "immunohistochemistry with nuclei" in result.stdout
     assert "Plugins > Sartorius" in result.stdout
+    assert ("pip install" in result.stdout) == (not has_napari)
     for model_name, image in (("nuclei", "immunohistochemistry"), ("neurons", "phase_contrast")):
         written = {path.name for path in (out / model_name).iterdir() if path.is_file()}
         assert written == {

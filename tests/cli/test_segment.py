@@ -482,6 +482,7 @@ def test_unusable_pixels_are_one_sentence(
         (("--model", "squares", "--device", "gpu"), "device"),
         (("--model", "squares", "--preset", "turbo"), "preset"),
         (("--model", "squares", "--min-score", "7"), "min_score"),
+        (("--model", "squares", "--max-objects", "0"), "max_objects_per_tile"),
         (("--model", "squares", "--diameter", "-3"), "diameter"),
         (("--model", "squares", "--tile", "big"), "--tile"),
         (("--model", "squares", "--tile", "3"), "tile"),

@@ -105,7 +105,7 @@ def test_what_was_exported_comes_back(
         assert set(back.category_names) <= {"neuron", "glia"}
 
 
-@pytest.mark.parametrize("form", ["coco", "dsb", "rois", "geojson", "labels"])
+@pytest.mark.parametrize("form", ["coco", "dsb", "rois", "geojson", "labels", "results"])
 def test_the_command_brings_it_into_a_project(
     dataset: CocoDataset, exported: Path, tmp_path: Path, form: str
 ) -> None:
@@ -115,7 +115,9 @@ def test_the_command_brings_it_into_a_project(
     assert result.exit_code == 0, result.output
     assert "3 cells in 1 image." in result.output
     project = open_project(tmp_path / "work")
-    (image,) = [one for one in project.images if one.stem == "field_1"]
+    image, *others = project.images
+    # The folder holds a second image: it comes along only from sources that have a record of it.
+    assert [one.stem for one in others] == (["field_10"] if form in ("coco", "dsb") else [])
     values = project.plane(image.id).values
     np.testing.assert_array_equal(values > 0, dataset.instances[1].masks.to_labels() > 0)
     rows = project.plane(image.id).rows
@@ -150,6 +152,23 @@ def test_the_command_joins_files_into_one_coco_file(
     assert [len(back.instances[image.id]) for image in back.images] == [3, 3]
     assert all(back.image_path(image).is_file() for image in back.images)
     assert back.category_names == ["neuron", "glia"]
+
+
+def test_cells_of_an_image_that_the_project_has_need_no_other_image(
+    exported: Path, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    project = create_project(tmp_path / "work")
+    project.add_files([pictures / "field_1.png"])
+    project.close()
+    for name in ("first", "second"):
+        shutil.copy(pictures / "field_10.png", exported / f"{name}.png")
+    arguments = ["import", exported / "field_1_rois.zip", "--out", tmp_path / "work"]
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    assert "3 cells in 1 image." in result.output
+    project = open_project(tmp_path / "work")
+    assert [one.stem for one in project.images] == ["field_1"]
+    project.close()
 
 
 def test_overlaps_are_told(tmp_path: Path, dataset: CocoDataset) -> None:

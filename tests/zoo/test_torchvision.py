@@ -150,7 +150,8 @@ def test_an_import_finds_what_torchvision_finds(kind: str, settings: Path, tmp_p
     masks = paste(found.mask_probs.numpy(), boxes, IMAGE_SIZE, 0.5, whole_pixels=True)
     shared = np.array([masks[[i]].iou(wanted_masks[[i]])[0, 0] for i in large])
     assert shared.mean() > 0.999
-    assert shared.min() > 0.98
+    # Or one pixel: where a probability is a half but for rounding it may fall on either side.
+    assert np.all((shared > 0.98) | ((1 - shared) * wanted_masks.area()[large] < 1.5))
     assert bundle.card.mask_pasting == "whole_pixels"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,8 @@ def demo(
             typer.echo(f"Error: {failure.sentence}", err=True)
     if failed:
         raise typer.Exit(FAILED)
+    if find_spec("napari") is None:
+        typer.echo('For the dock install napari, too: pip install "napari-sartorius[all]".')
     typer.echo("Open the dock: start `napari`, then Plugins > Sartorius; the samples are in")
     typer.echo("File > Open Sample. Results open by dropping instances.json on the window.")
 

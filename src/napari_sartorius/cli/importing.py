@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_sartorius.core.categories import Category
     from napari_sartorius.io.coco import CocoDataset
+    from napari_sartorius.io.coco_dataset import CocoImage
 
 
 def import_annotations(
@@ -46,8 +52,6 @@ def import_annotations(
 
 
 def _to_coco(sources: list[Path], output: Path, images: Path | None) -> None:
-    from dataclasses import replace
-
     from napari_sartorius.io.coco import write_coco
     from napari_sartorius.io.importing import read_annotations
     from napari_sartorius.io.joining import join_datasets
@@ -74,7 +78,8 @@ def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
     project = open_project(output) if exists else create_project(output, _kinds(sources))
     try:
         there = {image.stem for image in project.images}
-        paths = [known.image_path(image) for image in known.images if image.stem not in there]
+        new = replace(known, images=[one for one in known.images if one.stem not in there])
+        paths = [new.image_path(image) for image in _meant(sources, new, project.categories)]
         project.add_files(list(dict.fromkeys(path for path in paths if path.is_file())))
         total = Imported()
         for source in sources:
@@ -83,6 +88,21 @@ def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
     finally:
         project.close()
     typer.echo(f"{output}: {total.sentence()}")
+
+
+def _meant(
+    sources: list[Path], pictures: CocoDataset, kinds: Sequence[Category]
+) -> Iterator[CocoImage]:
+    """Those pictures that the sources are about: the others stay out of a project."""
+    from napari_sartorius.core.errors import UserError
+    from napari_sartorius.io.importing import read_annotations
+
+    folder = pictures.folder or Path()
+    for source in sources:
+        # It may be about an image that the project has; what else is wrong is told when its
+        # cells are read.
+        with suppress(UserError):
+            yield from read_annotations(source, pictures.images, folder, kinds).images
 
 
 def _pictures(sources: list[Path], images: Path | None) -> CocoDataset:

@@ -43,6 +43,10 @@ def segment(
     min_score: Annotated[
         float | None, typer.Option(help="Lowest score of a kept object, 0 to 1.")
     ] = None,
+    max_objects: Annotated[
+        int | None,
+        typer.Option(help="Most objects of a tile; you are told when the limit is reached."),
+    ] = None,
     formats: Annotated[
         str,
         typer.Option(
@@ -94,6 +98,7 @@ def segment(
         diameter=diameter,
         pixel_size=pixel_size,
         min_score=min_score,
+        max_objects_per_tile=max_objects,
         tile=_tile(tile),
         channel=_channel(channel),
         rescore=_switch(rescore),

@@ -122,6 +122,9 @@ class TileWalk:
                     yield from self._find(parts, batch, tell)
 
 
+_PLACES = "(in napari: Most / tile; on the command line: --max-objects)"
+
+
 def _area(tile: Tile) -> int:
     height, width = tile.core.shape
     return height * width
@@ -133,12 +136,13 @@ def cap_words(capped: int, tiles: int, config: SegmentConfig, selection: Selecti
     if selection.own_limit:
         return (
             f"{where} reached the model's own limit of {selection.max_objects} objects or its "
-            "limit on proposals, as where the model comes from; set max_objects_per_tile (in "
-            "napari: Most / tile) to find more"
+            "limit on proposals, as where the model comes from; set max_objects_per_tile "
+            f"{_PLACES} to find more"
         )
-    even, remedy = "", "raise the limit or choose smaller tiles"
+    even, remedy = "", f"raise the limit {_PLACES} or choose smaller tiles"
     if config.tile == "auto":
-        even, remedy = ", although tiles were made as small as is sensible", "raise the limit"
+        even = ", although tiles were made as small as is sensible"
+        remedy = f"raise the limit {_PLACES}"
     return (
         f"{where} reached a limit on the number of objects{even} (max_objects_per_tile is "
         f"{selection.max_objects}), so cells may be missing; {remedy}"
