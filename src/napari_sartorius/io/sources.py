@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
@@ -35,7 +36,8 @@ def read_dataset(
         label images, or a folder with one of these files in it.
     images
         Where to look for image files that are not where the annotations say, folders below it
-        included.
+        included. Of several files of one name that is taken which lies in folders as the
+        annotations say.
     faults
         When given, what cannot be read in a folder of pictures or in a ``train.csv`` is left out
         and named in this list.
@@ -84,24 +86,42 @@ def find_images(dataset: CocoDataset, folder: str | Path) -> CocoDataset:
     Raises
     ------
     UserError
-        When there is no such folder.
+        When there is no such folder, or it holds several files that an image could be.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder, expected the one that the images are in.")
-    by_name: dict[str, Path] = {}
+    by_name: dict[str, list[Path]] = {}
     for place, _, names in os.walk(folder):
         for name in names:
-            by_name.setdefault(name, Path(place, name))
+            by_name.setdefault(name, []).append(Path(place, name))
     start = dataset.folder or Path()
 
     def led(image: CocoImage) -> CocoImage:
-        there = by_name.get(Path(image.file_name).name)
+        there = by_name.get(PurePosixPath(image.file_name.replace("\\", "/")).name)
         if there is None or dataset.image_path(image).is_file():
             return image
-        return replace(image, file_name=relative_name(there, start))
+        return replace(image, file_name=relative_name(_likest(image, there, folder), start))
 
     return replace(dataset, images=[led(image) for image in dataset.images])
+
+
+def _likest(image: CocoImage, files: list[Path], folder: Path) -> Path:
+    """The file that shares most of the folders at the end of an image's path."""
+    wanted = PurePosixPath(image.file_name.replace("\\", "/")).parts
+
+    def shared(path: Path) -> int:
+        pairs = zip(reversed(wanted), reversed(path.absolute().parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    most = max(map(shared, files))
+    best = sorted(path for path in files if shared(path) == most)
+    if len(best) > 1:
+        raise UserError(
+            f"{image.file_name} could be {best[0].relative_to(folder)} or "
+            f"{best[1].relative_to(folder)} in {folder}: name the folder that holds the right one."
+        )
+    return best[0]
 
 
 def with_names_read(dataset: CocoDataset) -> CocoDataset:
