@@ -13,6 +13,7 @@ from napari_sartorius.cli.data_check import check
 from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
+    from napari_sartorius.core.progress import Monitor
     from napari_sartorius.io.coco import CocoDataset
 
 data_app = typer.Typer(
@@ -66,9 +67,8 @@ def convert(
     if as_file and names != ["coco"]:
         raise UserError(f"{output} is a file, which holds COCO only: name a folder for {formats}.")
     with ConsoleMonitor() as monitor:
-        dataset = rebased(_read(source, images), output.parent if as_file else output)
-        if split is not None:
-            dataset = dataset.split(split)
+        dataset = _read(source, images, monitor, split)
+        dataset = rebased(dataset, output.parent if as_file else output)
         if as_file:
             write_coco(output, dataset)
             written = [output]
@@ -109,7 +109,8 @@ def split_data(
     from napari_sartorius.io.rebasing import rebased
     from napari_sartorius.training.splitting import split_in_folds, split_in_two
 
-    dataset = _read(source, images)
+    with ConsoleMonitor() as monitor:
+        dataset = _read(source, images, monitor)
     fields = None if group is None else [f.strip() for f in group.split(",") if f.strip()]
     fields = [] if fields == ["none"] else fields
     options: dict[str, Any] = {"seed": seed, "group": fields, "kind": kind}
@@ -133,13 +134,12 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count images and cells, and measure areas, density and grey levels."""
+    from napari_sartorius.io.left_out import left_out_as_json
     from napari_sartorius.training.statistics import dataset_statistics
 
     with ConsoleMonitor() as monitor:
-        dataset = _read(source, images)
-        if split is not None:
-            dataset = dataset.split(split)
-        found = dataset_statistics(dataset, monitor)
+        dataset = _read(source, images, monitor, split)
+        found = dataset_statistics(dataset, monitor) | {"left_out": left_out_as_json(dataset)}
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found)))
 
 
@@ -161,7 +161,16 @@ def _lines(found: dict[str, Any]) -> list[str]:
     return [*lines, "", *aligned(columns, table)] if rows else lines
 
 
-def _read(source: Path, images: Path | None) -> CocoDataset:
+def _read(
+    source: Path, images: Path | None, monitor: Monitor, split: str | None = None
+) -> CocoDataset:
+    """Annotated images, those of a split where one is asked for; what is missing is told."""
+    from napari_sartorius.io.left_out import told_left_out
     from napari_sartorius.io.sources import read_dataset
 
-    return read_dataset(source, images)
+    dataset = read_dataset(source, images)
+    if split is not None:
+        dataset = dataset.split(split)
+    if (told := told_left_out(dataset)) is not None:
+        monitor.notice(told)
+    return dataset

@@ -38,6 +38,7 @@ def export(
     per pixel only, that is said.
     """
     from napari_sartorius.io.exporting import export_dataset
+    from napari_sartorius.io.left_out import told_left_out
     from napari_sartorius.io.sources import read_dataset
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
@@ -45,6 +46,8 @@ def export(
         dataset = read_dataset(source)
         if split is not None:
             dataset = dataset.split(split)
+        if (told := told_left_out(dataset)) is not None:
+            monitor.notice(told)
         written = export_dataset(dataset, output, names, monitor)
     shown = [str(path) for path in written[:5]]
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""

@@ -72,6 +72,7 @@ def train_classifier(
     The result decides the cell type in an ensemble: models ensemble ... --classifier OUT/model.
     """
     from napari_sartorius.io.importing import images_in
+    from napari_sartorius.io.left_out import told_left_out
     from napari_sartorius.io.sources import read_dataset
     from napari_sartorius.training.classifier.run import train_classifier as run_training
 
@@ -87,8 +88,11 @@ def train_classifier(
     settings = _settings(output, config, resume, options, network, size)
     try:
         with ConsoleMonitor() as monitor:
+            labelled = None if data is None else read_dataset(data, images)
+            if labelled is not None and (told := told_left_out(labelled)) is not None:
+                monitor.notice(told)
             taught = run_training(
-                None if data is None else read_dataset(data, images),
+                labelled,
                 output,
                 settings,
                 monitor,
