@@ -26,8 +26,8 @@ VERBS = {
     "export": ("export", "--out", "out", "--format", "geojson"),
 }
 TOLD = (
-    "Note: left out 4 images without labels (x0.png, x1.png, x2.png and 1 more) and 1 set of labels "
-    "without an image (gone_labels.tif); see `napari-sartorius data check`"
+    "Note: left out 4 images without labels (x0.png, x1.png, x2.png and 1 more) and 1 set of "
+    "labels without an image (gone_labels.tif); see `napari-sartorius data check`"
 )
 
 

@@ -201,7 +201,7 @@ def _finetune(
 
 def _dataset(data: Path, images: Path | None) -> CocoDataset:
     """Annotated images of any source; of a project those that are done."""
-    from napari_sartorius.engine.train_jobs import chosen_images
+    from napari_sartorius.io.project.chosen import chosen_images
     from napari_sartorius.io.sources import read_dataset
 
     dataset = read_dataset(data, images)
