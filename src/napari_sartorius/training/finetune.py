@@ -29,6 +29,7 @@ from napari_sartorius.training.new_kinds import in_doubt, knowing_all
 from napari_sartorius.training.place import Place
 from napari_sartorius.training.provenance import learnt_images, total_corrected
 from napari_sartorius.training.pull import Pull
+from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.replay import (
     Blend,
     between,
@@ -143,8 +144,8 @@ def finetune(
     Raises
     ------
     UserError
-        When there is nothing to learn from, an image cannot be read, or several processes were
-        started for it.
+        When there is nothing to learn from, an image cannot be read, the folder's run began with
+        other images, or several processes were started for it.
     """
     monitor = monitor or Monitor()
     if Place.from_environment().size > 1:
@@ -186,7 +187,7 @@ def finetune(
     tell_untaught(dataset, [*sides.training, *sides.old], monitor)
     network = knowing_all(names, start.card, network, config, sides.training, monitor)
     initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    hold_to_images(folder, read_plan(folder) is not None, target=dataset)
     plan = read_plan(folder) or make_plan(
         folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
     )

@@ -20,7 +20,9 @@ from napari_sartorius.training.images import sampling_weights
 from napari_sartorius.training.last_layers import without_last_layers
 from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
+from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.resizing import resized
+from napari_sartorius.training.run_files import LAST_FILE
 from napari_sartorius.training.terms import same_kinds
 from napari_sartorius.training.untaught import tell_untaught
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
@@ -76,7 +78,8 @@ def train(
     Raises
     ------
     UserError
-        When the data cannot be read, does not fit the configuration, or the folder is taken.
+        When the data cannot be read, does not fit the configuration, the folder is taken, or its
+        run began with other images.
     """
     monitor = heard(monitor or Monitor())
     dataset = read_dataset(data) if isinstance(data, Path) else data
@@ -87,9 +90,10 @@ def train(
             f"the data has {len(dataset.categories)} categories, the configured network "
             f"{config.architecture.num_classes} classes; set architecture.num_classes"
         )
-    if not resume and (folder / "last.pt").exists():
+    if not resume and (folder / LAST_FILE).exists():
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
     examine(dataset, monitor, sides=(config.train_split, config.validation_split))
+    hold_to_images(folder, (folder / LAST_FILE).exists(), target=dataset)
     training, validation = train_and_validation(dataset, config, monitor)
     more = [pack_dataset(one.dataset, config, monitor) for one in further]
     tell_untaught(dataset, [image for images in (training, *more) for image in images], monitor)
