@@ -15,6 +15,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco_annotations import instances_of
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.coco_ids import with_plain_ids
 from napari_sartorius.io.coco_records import categories_of, image_of, records_of, refuse_doubled
 from napari_sartorius.io.coco_results import with_ids_of
 from napari_sartorius.io.coco_writing import write_coco, write_coco_results
@@ -83,6 +84,7 @@ def dataset_of(content: Any, path: Path) -> CocoDataset:
             f"{path} is not a COCO dataset, it lacks {', '.join(map(repr, missing))}: "
             "choose a COCO annotation file."
         )
+    content = with_plain_ids(content)
     images = [image_of(record, path) for record in records_of(content["images"], "images", path)]
     categories = categories_of(records_of(content["categories"], "categories", path), path)
     refuse_doubled([image.id for image in images], "image", path)

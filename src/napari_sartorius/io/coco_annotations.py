@@ -37,11 +37,16 @@ def instances_of(
     UserError
         Naming the first annotation that lacks a key, points nowhere, or has a damaged mask or box.
     """
+    if annotations and not any(record.get("segmentation") for record in annotations):
+        raise UserError(
+            f"{path} has boxes but no outlines, and this program works with outlines of cells: "
+            "export it with polygons or masks."
+        )
     grouped: dict[ImageId, list[tuple[ImageId, dict[str, Any]]]] = {i.id: [] for i in images}
     position = {category.id: n for n, category in enumerate(categories)}
     for number, record in enumerate(annotations, start=1):
         name = record.get("id", number)
-        need(record, ("image_id", "category_id", "segmentation"), f"annotation {name}", path)
+        need(record, ("image_id", "category_id"), f"annotation {name}", path)
         for key, table in (("image_id", grouped), ("category_id", position)):
             if not isinstance(record[key], int | str) or record[key] not in table:
                 raise UserError(
@@ -60,14 +65,15 @@ def _one_image(
 ) -> Instances:
     names = [f"{path}: annotation {name}" for name, _ in named]
     records = [record for _, record in named]
-    masks = decode_segmentations([r["segmentation"] for r in records], names, size)
+    masks = decode_segmentations([r.get("segmentation") for r in records], names, size)
     columns: dict[str, NDArray[Any]] = {"annotation_id": np.array([n for n, _ in named])}
     if not records:
         columns["annotation_id"] = np.zeros(0, np.int64)
     if any(record.get("iscrowd") for record in records):
         columns["iscrowd"] = np.array([int(bool(r.get("iscrowd"))) for r in records])
     try:
-        scores = np.array([float(r.get("score", 1.0)) for r in records], np.float32)
+        given = [r.get("score") for r in records]
+        scores = np.array([1.0 if score is None else float(score) for score in given], np.float32)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: a score is not a number ({error}); correct it.") from error
     return Instances(
@@ -89,7 +95,7 @@ def _boxes(
     """Boxes as xyxy, the file's where it has them, checked and cut to the image."""
     boxes = tight.astype(np.float64)
     for i, record in enumerate(records):
-        if (box := record.get("bbox")) is None:
+        if (box := record.get("bbox")) is None or box == []:
             continue
         try:
             x, y, w, h = (float(value) for value in box)
@@ -104,8 +110,8 @@ def _boxes(
         if not (w >= 0 and h >= 0 and inside):
             raise UserError(
                 f"{names[i]} has the box {box}, expected [x, y, width, height] with sides that "
-                f"are not negative, inside its {size[1]} x {size[0]} image; correct it, or remove "
-                "'bbox' to have it taken from the mask."
+                f"are not negative, inside its {size[1]} x {size[0]} image; correct it, or let "
+                "`data check --fix` take it from the mask."
             )
     return np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
 

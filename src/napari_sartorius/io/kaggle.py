@@ -54,7 +54,7 @@ def read_train_csv(
     """
     path = Path(path)
     rows = csv_rows(path, {"id", "annotation", "width", "height", "cell_type"}, "train.csv")
-    found = dict.fromkeys(row["cell_type"] for row in rows)
+    found = dict.fromkeys(row["cell_type"] for row in rows if row["cell_type"].strip())
     names = [name for name in _USUAL_ORDER if name in found]
     names += [name for name in found if name not in _USUAL_ORDER]
     by_image: dict[str, list[tuple[int, dict[str, str]]]] = {}
@@ -179,10 +179,22 @@ def _plain_extras(image: CocoImage) -> dict[str, Any]:
 
 def _size(row: dict[str, str]) -> tuple[int, int]:
     """Width and height; raises ValueError where there are none."""
-    width, height = int(row["width"]), int(row["height"])
+    try:
+        width, height = (_whole(row[side]) for side in ("width", "height"))
+    except ValueError as error:
+        said = " x ".join(row[side] or "nothing" for side in ("width", "height"))
+        raise ValueError(f"{said} pixels") from error
     if width <= 0 or height <= 0:
         raise ValueError(f"{width} x {height} pixels")
     return width, height
+
+
+def _whole(text: str) -> int:
+    """A whole number, also as some tables write it: 704.0."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text} is no whole number")
+    return int(number)
 
 
 def _decode_lines(
@@ -192,6 +204,7 @@ def _decode_lines(
     faults: list[Fault] | None,
 ) -> tuple[CropMasks, list[dict[str, str]]]:
     """Masks of an image's lines, and the rows that they are of."""
+    lines = [numbered for numbered in lines if _has_kind(*numbered, image, path, faults)]
     rows = [row for _, row in lines]
     try:
         return CropMasks.from_kaggle_rle([row["annotation"] for row in rows], image.size), rows
@@ -216,6 +229,22 @@ def _decode_lines(
         else:
             rows.append(row)
     return CropMasks.from_kaggle_rle([row["annotation"] for row in rows], image.size), rows
+
+
+def _has_kind(
+    line: int, row: dict[str, str], image: CocoImage, path: Path, faults: list[Fault] | None
+) -> bool:
+    if row["cell_type"].strip():
+        return True
+    if faults is None:
+        raise UserError(
+            f"{path}: line {line}, image {image.id}: it has no cell_type: correct or remove the "
+            "line, or let `data check --fix` drop it."
+        )
+    faults.append(
+        Fault("damaged", image.file_name, line, "has no cell_type", True, "line", image.id)
+    )
+    return False
 
 
 def _reaching_below(code: str, image: CocoImage) -> dict[str, Any] | None:
