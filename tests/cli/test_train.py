@@ -82,12 +82,14 @@ def test_a_run_goes_on_with_its_own_images_only(
     others["annotations"] = others["annotations"][1:]
     other = tmp_path / "other.json"
     other.write_text(json.dumps(others))
-    model = tmp_path / "run" / "model"
-    for out, options in (
-        (tmp_path / "run", ("--config", config)),
-        (tmp_path / "further", ("--init", model, "--effort", "quick")),
+    model = tmp_path / "Lauf für 1" / "model"
+    for out, name, options in (
+        (tmp_path / "Lauf für 1", "Lauf-fur-1", ("--config", config)),
+        (tmp_path / "noch größer", "noch-grosser", ("--init", model, "--effort", "quick")),
     ):
-        assert run("train", "--data", data, "--out", out, *options).exit_code == 0
+        begun = run("train", "--data", data, "--out", out, *options)
+        assert begun.exit_code == 0, begun.output
+        assert ModelBundle.open(out / "model").card.name == name
         done = run("train", "--data", other, "--out", out, *options, "--resume")
         assert done.exit_code == 1
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]

@@ -205,6 +205,8 @@ def _dataset(data: Path, images: Path | None) -> CocoDataset:
     from napari_sartorius.io.sources import read_dataset
 
     dataset = read_dataset(data, images)
+    if not dataset.images or not dataset.categories:
+        raise UserError(f"{data} holds no annotated image: choose other data.")
     is_project = data.is_dir() and isinstance(dataset.info.get("sartorius"), dict)
     return chosen_images(dataset, ("done",)) if is_project else dataset
 

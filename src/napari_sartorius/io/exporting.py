@@ -165,6 +165,12 @@ def export_dataset(
     return written
 
 
+def whole_files(folder: Path, formats: Iterable[str]) -> list[Path]:
+    """Where `export_dataset` writes the forms that hold all images in one file."""
+    known = [EXPORT_FORMATS[name] for name in formats if name in EXPORT_FORMATS]
+    return [folder / form.end for form in known if form.write_all is not None]
+
+
 def _files(dataset: CocoDataset, form: ExportFormat) -> Iterable[tuple[str, CocoImage]]:
     """File name and image record of each image."""
     by_name = {

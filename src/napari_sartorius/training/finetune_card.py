@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sartorius.postprocess.filter_config import unknown_categories
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ def finetuned_card(
     diameter = float(np.sqrt(np.median(areas[areas > 0]) * 4 / np.pi))
     count, cells = len(dataset), learnt_from.cells
     changes: dict[str, Any] = {
-        "name": name,
+        "name": model_name(name),
         "title": name,
         "description": f"{start.title}, trained further on {count} corrected images.",
         "categories": tuple(

@@ -27,6 +27,7 @@ from napari_sartorius.training.terms import same_kinds
 from napari_sartorius.training.untaught import tell_untaught
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
 from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,9 +180,8 @@ def _card(
         metrics["validation"] = round(best["score"], 4)
     areas = np.concatenate([image.masks.area() for image in training])
     diameter = float(np.sqrt(np.median(areas) * 4 / np.pi)) if len(areas) else 16.0
-    safe_name = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip("._-")
     return ModelCard(
-        name=safe_name or "model",
+        name=model_name(name),
         title=name,
         description=f"Trained on {len(training)} images with {len(areas)} objects.",
         categories=tuple(

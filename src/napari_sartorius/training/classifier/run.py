@@ -25,6 +25,7 @@ from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.run_files import LAST_FILE, MODEL_FOLDER
 from napari_sartorius.training.splitting import FEWEST_IMAGES
 from napari_sartorius.zoo import CategoryCard, ModelBundle, ModelCard, find_single, save_bundle
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -255,10 +256,9 @@ def _card(
     areas = [dataset.instances[image.id].masks.area() for image in dataset.images]
     known = np.concatenate(areas) if areas else np.zeros(0)
     diameter = float(np.sqrt(np.median(known) * 4 / np.pi)) if len(known) else 16.0
-    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip("._-")
     progress = trainer.progress
     return ModelCard(
-        name=safe or "classifier",
+        name=model_name(name, "classifier"),
         title=f"Cell types: {', '.join(names)}",
         description=text,
         categories=tuple(
