@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_sartorius.cli.adding import Add, add_model, check_new_name
+from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
@@ -159,7 +159,7 @@ def train(
         return  # of several processes the first one speaks for all
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")
-    typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
+    typer.echo(told_place(bundle.path))
     add_model(bundle.path, add)
 
 
@@ -195,8 +195,7 @@ def _finetune(
     typer.echo(f"Score on what was kept apart: {result.after:.4f} now")
     if not result.improved:
         typer.echo("It is no better than before: more corrected images help most.")
-    path = result.bundle.path
-    typer.echo(f"The model is in {path}: napari-sartorius segment ... --model {path}")
+    typer.echo(told_place(result.bundle.path))
 
 
 def _dataset(data: Path, images: Path | None) -> CocoDataset:

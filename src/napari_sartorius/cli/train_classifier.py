@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sartorius.cli.adding import Add, add_model, check_new_name
+from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import INTERRUPTED
@@ -107,7 +107,7 @@ def train_classifier(
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(taught.text())
     path = taught.bundle.path
-    typer.echo(f"The model is in {path}: models ensemble ... --classifier {path}")
+    typer.echo(told_place(path, "models ensemble ... --classifier"))
     add_model(path, add)
 
 
