@@ -130,9 +130,14 @@ def train(
     )
     by_recipe = options.wanted or (resume and has_recipe(output))
     if by_recipe and (config is not None or effort is not None):
+        if config is None and effort is not None:
+            raise UserError(
+                f"--effort {effort.value} does not go with a recipe, its folds or its changes: "
+                f"give --recipe finetune-{effort.value} instead, which does the same."
+            )
         raise UserError(
-            "--config and --effort do not go with a recipe, its folds or its changes: change "
-            "single settings with --set, or write a recipe (see `recipes show light`)."
+            "--config does not go with a recipe, its folds or its changes: change single settings "
+            "with --set, or write a recipe (see `recipes show light`)."
         )
     check_new_name(add)
     try:
