@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,16 +32,15 @@ def with_plain_ids(content: Any) -> Any:
     for part in ("images", "categories"):
         changed[part] = _mapped(content[part], lambda record: _plain_id(record, "id"))
     changed["categories"] = _mapped(changed["categories"], _numbered)
-    known = {key: _ids(_listed(changed[part])) for key, part in _REFERENCES}
+    known = {key: _by_spelling(_listed(changed[part])) for key, part in _REFERENCES}
 
     def told(record: dict[str, Any]) -> dict[str, Any]:
         record = _plain_id(record, "id")
         for key, ids in known.items():
             record = _plain_id(record, key)
             value = record.get(key)
-            if isinstance(value, int | str) and value not in ids and str(value) in ids.values():
-                meant = next(one for one, text in ids.items() if text == str(value))
-                record = record | {key: meant}
+            if isinstance(value, int | str) and ids.get(str(value), value) != value:
+                record = record | {key: ids[str(value)]}
         return record
 
     changed["annotations"] = _mapped(content["annotations"], told)
@@ -60,10 +60,11 @@ def _numbered(category: dict[str, Any]) -> dict[str, Any]:
     return category
 
 
-def _ids(records: Iterable[dict[str, Any]]) -> dict[int | str, str]:
-    """Ids with how they are written."""
-    found = (record.get("id") for record in records)
-    return {number: str(number) for number in found if isinstance(number, int | str)}
+def _by_spelling(records: Iterable[dict[str, Any]]) -> dict[str, int | str]:
+    """The id that is written so; none where two are, a number and a text, which mean themselves."""
+    ids = [n for record in records if isinstance(n := record.get("id"), int | str)]
+    written = Counter(str(number) for number in dict.fromkeys(ids))
+    return {str(number): number for number in ids if written[str(number)] == 1}
 
 
 def _mapped(records: Any, change: Any) -> Any:
