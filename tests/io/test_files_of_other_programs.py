@@ -191,3 +191,28 @@ def test_sizes_with_a_decimal_point_and_lines_without_a_kind(tmp_path: Path) -> 
         "train/a.png: line 3 has no cell_type; correct it or draw it again, or let --fix drop it."
     ]
     assert dataset.object_count == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"images": 5, "annotations": [1], "categories": "x"}, "'images' is not a list of records"),
+        (
+            {
+                "images": [{"id": [1], "file_name": "a", "width": 8, "height": 8}],
+                "annotations": [],
+                "categories": [{"id": 1, "name": "cell"}],
+            },
+            "positive numbers of pixels and an id",
+        ),
+        ("x", "is not a COCO dataset"),
+    ],
+)
+def test_what_is_no_dataset_is_no_dataset_for_the_check_either(
+    tmp_path: Path, content: Any, words: str
+) -> None:
+    path = tmp_path / "cells.json"
+    path.write_text(json.dumps(content))
+    for read in (read_coco, read_for_check):
+        with pytest.raises(UserError, match=words):
+            read(path)

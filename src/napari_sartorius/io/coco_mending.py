@@ -61,10 +61,13 @@ def without_damaged(content: Any) -> tuple[Any, list[Fault]]:
     kept = []
     if not _is_dataset(content):
         return content, []
-    sizes = {record.get("id"): record for record in content["images"]}
+    images, annotations = _listed(content["images"]), _listed(content["annotations"])
+    if images is None or annotations is None:
+        return content, []
+    sizes = {_key(record.get("id")): record for record in images}
     if not all(_has_size(record) for record in sizes.values()):
         return content, []
-    for number, record in enumerate(content["annotations"], start=1):
+    for number, record in enumerate(annotations, start=1):
         image = sizes[record["image_id"]]
         try:
             size = int(image["height"]), int(image["width"])
