@@ -97,7 +97,7 @@ def test_an_id_that_is_there_is_taken_before_one_that_looks_alike(tmp_path: Path
         ({"segmentation": [[1, 2, 10, 2, 10, 10, 3]]}, "a polygon has 7 numbers, expected pairs"),
         ({"segmentation": []}, "annotation 1 has no outline.*`data check --fix` drop"),
         ({"segmentation": None}, "annotation 1 has no outline"),
-        ({"bbox": [-3, 2, 10, 2]}, "`data check --fix` take it from the mask"),
+        ({"bbox": [-3, 2, 10, 2]}, "`data check --fix` remove 'bbox', which is taken"),
         ({"segmentation": [[1, 2, 10, 2]]}, "at least 3 points.*`data check --fix` drop it"),
         ({"score": "high"}, "a score is not a number"),
     ],

@@ -111,7 +111,7 @@ def _boxes(
             raise UserError(
                 f"{names[i]} has the box {box}, expected [x, y, width, height] with sides that "
                 f"are not negative, inside its {size[1]} x {size[0]} image; correct it, or let "
-                "`data check --fix` take it from the mask."
+                "`data check --fix` remove 'bbox', which is taken from the mask then."
             )
     return np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
 
