@@ -128,7 +128,7 @@ def scattered() -> Any:
 @pytest.fixture(scope="session")
 def card() -> Any:
     """What the segmenter reads of a model card, for two kinds of discs."""
-    thresholds = SimpleNamespace(score=0.3, mask=0.5, nms=0.5, min_size=5)
+    thresholds = SimpleNamespace(score=0.3, mask=0.5, nms=0.5, min_size=5, vote=1.0)
     return cast(
         "Any",
         SimpleNamespace(

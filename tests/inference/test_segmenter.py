@@ -17,6 +17,7 @@ from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.device import DeviceChoice
 from napari_sartorius.inference.result import STAGES, SegmentResult
 from napari_sartorius.inference.segmenter import Segmenter
+from napari_sartorius.zoo.card import Thresholds
 
 
 class Listener(Monitor):
@@ -139,6 +140,54 @@ def test_majority_decides_the_cell_type(card: Any, disc_detector: Any, scene: An
     result = make(exclusive, disc_detector()).segment(scene)
     assert result.cell_type == "dim"
     assert set(result.instances.categories.tolist()) == {0}
+
+
+def _learnt_anew(card: Any, vote: float) -> Any:
+    """The card of a model to which the many dim discs are a new kind."""
+    own = {"dim": vote, "bright": 1.0}
+    return SimpleNamespace(
+        **vars(card)
+        | {
+            "one_category_per_image": True,
+            "thresholds_of": lambda name: Thresholds(
+                score=0.3, nms=0.5, min_size=5, vote=own[name]
+            ),
+        }
+    )
+
+
+def test_a_new_kind_yields_to_an_old_one(card: Any, disc_detector: Any, scene: Any) -> None:
+    everything = make(card, disc_detector()).segment(scene).instances
+    result = make(_learnt_anew(card, 0.05), disc_detector()).segment(scene)
+    assert result.cell_type == "bright"
+    assert set(result.instances.categories.tolist()) == {1}
+    assert len(result.instances) == len(everything)  # found all the same
+    clear = make(_learnt_anew(card, 0.9), disc_detector()).segment(scene)
+    assert clear.cell_type == "dim"
+    assert len(clear.instances) == np.count_nonzero(everything.categories == 0)
+
+
+def test_a_new_kind_yields_to_the_cell_type_that_the_user_names(
+    card: Any, disc_detector: Any, scene: Any
+) -> None:
+    everything = make(card, disc_detector()).segment(scene).instances
+    learnt = _learnt_anew(card, 0.9)
+    old = make(learnt, disc_detector(), cell_type="bright").segment(scene)
+    assert old.cell_type == "bright"
+    assert len(old.instances) == len(everything)
+    new = make(learnt, disc_detector(), cell_type="dim").segment(scene)
+    assert len(new.instances) == np.count_nonzero(everything.categories == 0)
+
+
+def test_thresholds_hold_for_what_objects_count_as(
+    card: Any, disc_detector: Any, scene: Any
+) -> None:
+    learnt = _learnt_anew(card, 0.05)
+    everything = make(card, disc_detector()).segment(scene).instances
+    limit = float(np.median(everything.scores))
+    strict = make(learnt, disc_detector(), score_thresholds={"bright": limit}).segment(scene)
+    assert strict.cell_type == "bright"
+    assert len(strict.instances) == np.count_nonzero(everything.scores >= limit)
 
 
 def test_unknown_cell_type_lists_the_known(card: Any, disc_detector: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.training.checkpoint import Checkpoints, Progress
+from napari_sartorius.training.checkpoint import Checkpoints, Progress, write_tensors
 from napari_sartorius.training.fit import Trainer
 from tiny_runs import squares, tiny_run
 
@@ -173,3 +173,19 @@ def test_another_figure_judges_the_best_so_far(tmp_path: Path) -> None:
     later = Trainer(tiny_run(select_by="ap50"), images[:2], images[2:], tmp_path, Monitor())
     later.resume()
     assert later.progress.best_score == 0.7
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_is_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(state: object, stream: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904 - as torch does
+
+    (tmp_path / "last.pt").write_bytes(b"before")
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(KeyboardInterrupt):
+        write_tensors(tmp_path / "last.pt", {})
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]

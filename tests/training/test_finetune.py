@@ -333,13 +333,3 @@ def test_a_stop_file_ends_the_run_with_the_best_so_far(
     assert 3 <= result.steps <= 4
     assert result.stopped_early
     result.bundle.load_network()
-
-
-def test_several_processes_are_refused_before_they_write_into_each_others_files(
-    start: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match="without torchrun"):
-        finetune(start, CocoDataset([], [], {}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()

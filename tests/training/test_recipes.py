@@ -519,15 +519,6 @@ def test_a_classifier_joins_the_detector(data: RecipeData, tmp_path: Path) -> No
     assert bundle.card.member_names == ["run-cells", "run-types"]
 
 
-def test_several_processes_are_refused(
-    data: RecipeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "0")
-    with pytest.raises(UserError, match="without torchrun"):
-        run_recipe(_tiny(TWO_STAGES), data, tmp_path / "run")
-
-
 def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
     data: RecipeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,13 @@ def test_single_model() -> None:
     assert changed == card.with_changes(thresholds=changed.model_dump()["thresholds"])
 
 
+def test_what_a_category_needs_to_win_stays() -> None:
+    shy = NEW.model_copy(update={"vote": 0.1}).model_dump()
+    card = member_card("a", thresholds={DIM: shy})
+    changed = with_thresholds(card, "best", {DIM: NEW.model_copy(update={"score": 0.2})})
+    assert (changed.thresholds[DIM].score, changed.thresholds[DIM].vote) == (0.2, 0.1)
+
+
 def test_passes_have_their_own() -> None:
     special = one_pass("b", cell_types=(DIM,))
     card = ensemble_of(

@@ -11,11 +11,9 @@ import typer
 from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.errors import INTERRUPTED
 from napari_sartorius.cli.train_recipe import RecipeOptions, has_recipe, train_by_recipe
+from napari_sartorius.cli.training_run import run_training
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.progress import Cancelled
-from napari_sartorius.training.place import Place
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
@@ -115,8 +113,6 @@ def train(
     Progress is kept in checkpoints: a run that was stopped goes on with --resume. The best model
     is written to the folder `model` inside the output folder and can be given to `segment`.
     """
-    from napari_sartorius.training.run import train as run_training
-
     options = RecipeOptions(
         recipe=recipe,
         pretrain=pretrain_data,
@@ -128,44 +124,49 @@ def train(
         trial=trial,
         init=init,
     )
-    by_recipe = options.wanted or (resume and has_recipe(output))
-    if by_recipe and (config is not None or effort is not None):
-        if config is None and effort is not None:
-            raise UserError(
-                f"--effort {effort.value} does not go with a recipe, its folds or its changes: "
-                f"give --recipe finetune-{effort.value} instead, which does the same."
-            )
-        raise UserError(
-            "--config does not go with a recipe, its folds or its changes: change single settings "
-            "with --set, or write a recipe (see `recipes show light`)."
-        )
-    check_new_name(add)
-    try:
-        if by_recipe:
+
+    def work() -> None:
+        check_new_name(add)
+        if options.wanted or (resume and has_recipe(output)):
+            if config is None and effort is not None:
+                raise UserError(
+                    f"--effort {effort.value} does not go with a recipe, its folds or its changes: "
+                    f"give --recipe finetune-{effort.value} instead, which does the same."
+                )
+            if config is not None:
+                raise UserError(
+                    "--config does not go with a recipe, its folds or its changes: change single "
+                    "settings with --set, or write a recipe (see `recipes show light`)."
+                )
             train_by_recipe(_dataset(data, images), images, output, options, resume)
-            add_model(output / "model", None if trial else add)
-            return
-        if effort is not None:
+        elif effort is not None:
             _finetune(_dataset(data, images), output, init, effort, resume, replay)
-            add_model(output / "model", add)
-            return
-        with ConsoleMonitor() as monitor:
-            dataset = _dataset(data, images)
-            settings = _settings(dataset, output, config, resume, init)
-            monitor.notice(f"{len(dataset)} annotated images in {data}")
-            bundle = run_training(dataset, output, settings, monitor, resume=resume)
-    except (KeyboardInterrupt, Cancelled):
-        typer.echo(
-            "Stopped: run the same command with --resume to go on from the last checkpoint.",
-            err=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    if Place.from_environment().rank:
-        return  # of several processes the first one speaks for all
+        else:
+            _train(data, images, output, config, init, resume)
+        add_model(output / "model", None if trial else add)
+
+    run_training(work)
+
+
+def _train(
+    data: Path,
+    images: Path | None,
+    output: Path,
+    config: Path | None,
+    init: str | None,
+    resume: bool,
+) -> None:
+    """Train as a configuration says."""
+    from napari_sartorius.training.run import train
+
+    with ConsoleMonitor() as monitor:
+        dataset = _dataset(data, images)
+        settings = _settings(dataset, output, config, resume, init)
+        monitor.notice(f"{len(dataset)} annotated images in {data}")
+        bundle = train(dataset, output, settings, monitor, resume=resume)
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")
     typer.echo(told_place(bundle.path))
-    add_model(bundle.path, add)
 
 
 def _finetune(

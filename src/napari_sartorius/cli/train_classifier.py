@@ -10,9 +10,8 @@ import typer
 from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.errors import INTERRUPTED
+from napari_sartorius.cli.training_run import run_training
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.progress import Cancelled
 
 if TYPE_CHECKING:
     from napari_sartorius.training.classifier.config import ClassifierConfig
@@ -74,7 +73,7 @@ def train_classifier(
     from napari_sartorius.io.importing import images_in
     from napari_sartorius.io.left_out import told_left_out
     from napari_sartorius.io.sources import read_dataset
-    from napari_sartorius.training.classifier.run import train_classifier as run_training
+    from napari_sartorius.training.classifier.run import train_classifier as teach
 
     if data is None and unlabelled is None:
         raise UserError("give --data, --unlabelled, or both: images whose type is known.")
@@ -84,14 +83,15 @@ def train_classifier(
         "initial_weights": init,
         "device": device,
     }
-    check_new_name(add)
-    settings = _settings(output, config, resume, options, network, size)
-    try:
+
+    def work() -> None:
+        check_new_name(add)
+        settings = _settings(output, config, resume, options, network, size)
         with ConsoleMonitor() as monitor:
             labelled = None if data is None else read_dataset(data, images)
             if labelled is not None and (told := told_left_out(labelled)) is not None:
                 monitor.notice(told)
-            taught = run_training(
+            taught = teach(
                 labelled,
                 output,
                 settings,
@@ -99,16 +99,12 @@ def train_classifier(
                 resume,
                 unlabelled=None if unlabelled is None else images_in(unlabelled),
             )
-    except (KeyboardInterrupt, Cancelled):
-        typer.echo(
-            "Stopped: run the same command with --resume to go on from the last checkpoint.",
-            err=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    typer.echo(taught.text())
-    path = taught.bundle.path
-    typer.echo(told_place(path, "models ensemble ... --classifier"))
-    add_model(path, add)
+        typer.echo(taught.text())
+        path = taught.bundle.path
+        typer.echo(told_place(path, "models ensemble ... --classifier"))
+        add_model(path, add)
+
+    run_training(work)
 
 
 def _settings(

@@ -10,7 +10,6 @@ from napari_sartorius.inference.rescale import Rescaler
 from napari_sartorius.inference.tiling import Rectangle
 
 if TYPE_CHECKING:
-    from napari_sartorius.core.instances import Instances
     from napari_sartorius.ensemble.proposal_counts import CountRule
     from napari_sartorius.inference.network import NetworkRunner
     from napari_sartorius.inference.prepare import PreparedImage
@@ -74,11 +73,3 @@ def _whole(prepared: PreparedImage) -> np.ndarray[tuple[int, ...], np.dtype[np.f
         for row in range(0, height, _ROWS)
     ]
     return np.ascontiguousarray(np.concatenate(strips))
-
-
-def majority(found: Instances, names: list[str]) -> str | None:
-    """Category with the largest sum of scores; None where nothing was found."""
-    if not len(found):
-        return None
-    votes = np.bincount(found.categories, found.scores, len(names))
-    return names[int(votes.argmax())]

@@ -13,7 +13,7 @@ import numpy as np
 from napari_sartorius.core.progress import SubMonitor
 from napari_sartorius.ensemble.proposal_counts import CountRule
 from napari_sartorius.inference.attempts import ImageSegmenter
-from napari_sartorius.inference.cell_type import classify, majority
+from napari_sartorius.inference.cell_type import classify
 from napari_sartorius.inference.cost import pass_cost
 from napari_sartorius.inference.device import choose_device
 from napari_sartorius.inference.network_pool import NetworkPool
@@ -128,8 +128,8 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         swept = self._sweep(one, cell_type, pictures, watch, SubMonitor(book, 0.0, shares[0]))
         runs = [(one, swept)]
         if cell_type is None and self.bundle.card.cell_type.by in ("majority", "proposal_counts"):
-            names = self.bundle.card.category_names
-            cell_type, type_by = majority(swept.instances, names), "majority"
+            kind, type_by = self._setup(one).selection(None).type_of(swept.instances), "majority"
+            cell_type = None if kind is None else self.bundle.card.category_names[kind]
             special = responsible(self._passes, cell_type)
             if special is not None and special is not one:
                 one = special
@@ -141,8 +141,6 @@ class EnsembleSegmenter(ImageSegmenter[Pictures]):
         prepared = pictures.of(one.members[0].name)
         scale = prepared.rescaler.to_image
         with watch.measure("filter"):
-            if selection.only is not None:
-                found = found[found.categories == selection.only]
             instances, kept_type = selection.finish(
                 found, scale[0] * scale[1], self._judge_of(prepared)
             )

@@ -17,6 +17,7 @@ from napari_sartorius.nn.detector import DetectLimits
 from napari_sartorius.postprocess.filter_config import FilterConfig
 from napari_sartorius.postprocess.filters import apply
 from napari_sartorius.postprocess.nms import mask_nms
+from napari_sartorius.postprocess.one_category import counted_as, winner
 from napari_sartorius.postprocess.overlap import remove_overlap
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class Selection:
         The one category to keep, or None.
     majority
         Whether an image shows one category, so that the majority decides.
+    vote : (K,) float32
+        Weight of each category's scores where the majority decides. A category of less than 1
+        yields: where it does not win, its objects count as those of the winner.
     box_nms
         Largest box IoU with a better object of the same category, before masks are predicted.
     max_objects
@@ -73,6 +77,7 @@ class Selection:
     in_image_pixels: bool
     only: int | None
     majority: bool
+    vote: NDArray[np.float32]
     box_nms: float
     max_objects: int
     own_limit: bool = False
@@ -115,6 +120,7 @@ class Selection:
             in_image_pixels=config.min_size is not None,
             only=None if config.cell_type == "auto" else names.index(config.cell_type),
             majority=card.one_category_per_image,
+            vote=np.array([t.vote for t in own], np.float32),
             box_nms=_first(config.box_nms, card.box_nms, _BOX_NMS),
             max_objects=_first(config.max_objects_per_tile, card.max_objects, _MAX_OBJECTS),
             own_limit=config.max_objects_per_tile is None and card.max_objects is not None,
@@ -129,11 +135,9 @@ class Selection:
         average, so the limit is halved. `labels`, (K,), has the category of each of the network's
         classes where their orders differ.
         """
-        lowest = float(self.score.min() if self.only is None else self.score[self.only])
+        wanted = self.first_score
+        lowest = float(wanted.min())
         share = 0.999 if looks == 1 else 0.5
-        wanted = self.score.copy()
-        if self.only is not None:
-            wanted[np.arange(len(wanted)) != self.only] = np.inf
         if labels is not None:
             wanted = wanted[labels]
         return DetectLimits(lowest * share, self.box_nms, self.max_objects, tuple(wanted.tolist()))
@@ -141,11 +145,40 @@ class Selection:
     def confident(
         self, scores: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Which objects reach their category's score and are not of an unwanted category."""
-        keep = scores >= self.score[labels]
+        """Which objects may still reach their category's score and are not of an unwanted one."""
+        return np.asarray(scores >= self.first_score[labels], dtype=np.bool_)
+
+    @property
+    def first_score(self) -> NDArray[np.float32]:
+        """(K,) float32, smallest score while an image's category is not known; inf if unwanted.
+
+        Where the objects of one category may come to count as those of another, the probabilities
+        of both names for a cell will be added up, so half of the score is enough at first.
+        """
+        first = self.score
+        if self._someone_yields:
+            lowest = np.where(self._yielding, self.score.min(), self.score)
+            first = lowest.astype(np.float32) / np.float32(2)
         if self.only is not None:
-            keep &= labels == self.only
-        return np.asarray(keep, dtype=np.bool_)
+            wanted = np.arange(len(first)) == self.only
+            if not self._yielding[self.only]:
+                wanted |= self._yielding
+            first = np.where(wanted, first, np.float32(np.inf))
+        return first
+
+    @property
+    def _yielding(self) -> NDArray[np.bool_]:
+        return np.asarray(self.majority & (self.vote < 1), np.bool_)
+
+    @property
+    def _someone_yields(self) -> bool:
+        return bool(self._yielding.any())
+
+    def type_of(self, found: Instances) -> int | None:
+        """The category that the objects of an image decide on; None where there are none."""
+        # Without a category that yields, what is not certain enough is not here.
+        heard = self.score if self._someone_yields else np.zeros_like(self.score)
+        return winner(found, heard, self.vote)
 
     def finish(
         self, found: Instances, area_factor: float, judge: Judge | None = None
@@ -189,15 +222,19 @@ class Selection:
         return mask_confidence(found.mask_probs, boxes, image_size, self.whole_pixels)
 
     def _one_type(self, found: Instances) -> tuple[Instances, str]:
-        if self.only is not None:
-            return found, self.names[self.only]
-        if len(self.names) == 1:
-            return found, self.names[0]
-        if not self.majority or not len(found):
-            return found, ALL_TYPES
-        votes = np.bincount(found.categories, found.scores, len(self.names))
-        winner = int(votes.argmax())
-        return found[found.categories == winner], self.names[winner]
+        kind = self.only
+        if kind is None:
+            if len(self.names) == 1:
+                return found, self.names[0]
+            if not self.majority:
+                return found, ALL_TYPES
+            kind = self.type_of(found)
+            if kind is None:
+                return found[:0], ALL_TYPES
+        kept = counted_as(found, kind, self._yielding)
+        if self._someone_yields:
+            kept = kept[kept.scores >= self.score[kind]]
+        return kept, self.names[kind]
 
 
 def _first(wish: _Number | None, own: _Number | None, usual: _Number) -> _Number:

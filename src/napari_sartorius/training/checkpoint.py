@@ -187,7 +187,7 @@ def write_tensors(path: Path, state: dict[str, Any]) -> None:
         try:
             torch.save(state, stream)
         except RuntimeError as error:
-            # torch hides what the disk said behind a message of its own.
-            if isinstance(error.__context__, OSError):
+            # torch hides what the disk said, and Ctrl-C, behind a message of its own.
+            if isinstance(error.__context__, OSError | KeyboardInterrupt):
                 raise error.__context__ from error
             raise

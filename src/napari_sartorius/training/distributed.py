@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,19 +20,23 @@ from torch import distributed
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.inference.memory import is_out_of_memory
 from napari_sartorius.training.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
 
 Result = TypeVar("Result")
 
 _TO_START = timedelta(minutes=10)
-# A validation may take long while the others wait for the first process.
-_TO_WORK = timedelta(hours=3)
+# The others wait while the first process looks at thousands of images; that it died they hear at
+# once, and only a computer that is cut off from them silently has to be waited for so long.
+_TO_WORK = timedelta(days=3)
 _FAILED = 2
+# What gloo and NCCL say when another process is gone, in lower case; other faults stay their own.
+_GONE = ("connection", "broken pipe", "timed out", "timeout", "remote process")
 
 
 class Group:
@@ -49,6 +54,10 @@ class Group:
         self, place: Place | None = None, channel: distributed.ProcessGroup | None = None
     ) -> None:
         self.place, self._channel = place or Place(), channel
+
+    def close(self) -> None:
+        """Let go of the channel; the group says nothing from then on."""
+        self._channel = None
 
     @property
     def rank(self) -> int:
@@ -78,7 +87,8 @@ class Group:
         if self.size == 1:
             return here
         value = torch.tensor(int(here))
-        distributed.all_reduce(value, distributed.ReduceOp.MAX, self._channel)
+        with _in_touch():
+            distributed.all_reduce(value, distributed.ReduceOp.MAX, self._channel)
         return bool(value)
 
     def decide(self, choose: Callable[[], bool]) -> bool:
@@ -90,22 +100,35 @@ class Group:
             In the others, when the first one failed or was cancelled; it raises its own error.
         """
         answer = torch.tensor(_FAILED)
-        try:
-            if self.is_first:
+        if self.is_first:
+            try:
                 answer.fill_(int(choose()))
-        finally:
-            if self.size > 1:
-                distributed.broadcast(answer, 0, self._channel)
+            except BaseException:
+                with suppress(UserError):  # what went wrong here is what is told
+                    self._hear(answer)
+                raise
+        self._hear(answer)
         if int(answer) == _FAILED:
             raise Cancelled
         return bool(answer)
+
+    def shared(self, error: Exception) -> Exception:
+        """What to raise for an error that happens in all processes alike: the first one tells it.
+
+        Returns
+        -------
+        Exception
+            `error` in the first process, `Cancelled` in the others.
+        """
+        return error if self.is_first else Cancelled()
 
     def share(self, thing: Result) -> Result:
         """What the first process has, in all of them."""
         if self.size == 1:
             return thing
         things = [thing]
-        distributed.broadcast_object_list(things, 0, self._channel, torch.device("cpu"))
+        with _in_touch():
+            distributed.broadcast_object_list(things, 0, self._channel, torch.device("cpu"))
         return things[0]
 
     def first_does(self, do: Callable[[], Result], then: Callable[[], Result]) -> Result:
@@ -121,8 +144,13 @@ class Group:
 
     def same_weights(self, network: nn.Module) -> None:
         """Give every process the weights of the first one."""
+        for value in network.state_dict().values():
+            self._hear(value)
+
+    def _hear(self, value: Tensor) -> None:
+        """Overwrite a tensor with that of the first process."""
         if self.size > 1:
-            for value in network.state_dict().values():
+            with _in_touch():
                 distributed.broadcast(value, 0, self._channel)
 
     @torch.no_grad()
@@ -152,7 +180,8 @@ class Group:
         known = torch.tensor([float(p.grad is not None) for p in parameters]).to(losses.device)
         tensors = [*given, *statistics, losses, known]
         message = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        distributed.all_reduce(message, group=self._channel)
+        with _in_touch():
+            distributed.all_reduce(message, group=self._channel)
         message /= self.size
         parts = torch.split(message, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
@@ -160,6 +189,21 @@ class Group:
         for parameter, gradient, share in zip(parameters, given, known.tolist(), strict=True):
             parameter.grad = gradient if share else None
         return losses
+
+
+@contextmanager
+def _in_touch() -> Iterator[None]:
+    """Say in a sentence that another process is gone; torch says how its connection ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).lower()
+        if is_out_of_memory(error) or not any(words in text for words in _GONE):
+            raise
+        raise UserError(
+            "another process of this run has ended, so this one ends, too: see what it said, and "
+            "start them all again with --resume"
+        ) from error
 
 
 def heard(monitor: Monitor) -> Monitor:
@@ -221,5 +265,9 @@ def _connected(place: Place) -> Group:
 
 
 def _leave() -> None:
+    if "group" in _JOINED:
+        # Who still holds the group must not hold its threads: they would be there when C++ tidies
+        # up, and torch aborts the process then.
+        _JOINED.pop("group").close()
     if distributed.is_initialized():
         distributed.destroy_process_group()

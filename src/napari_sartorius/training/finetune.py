@@ -24,11 +24,11 @@ from napari_sartorius.training.finetune_images import new_images, with_old_image
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan, read_plan
 from napari_sartorius.training.finetune_schedule import BUDGETS, Effort, finetune_config
-from napari_sartorius.training.fit import Trainer
+from napari_sartorius.training.joint_trainer import joint_trainer
+from napari_sartorius.training.leading import by_the_first
+from napari_sartorius.training.new_kind_votes import new_kind_votes
 from napari_sartorius.training.new_kinds import in_doubt, knowing_all
-from napari_sartorius.training.place import Place
 from napari_sartorius.training.provenance import learnt_images, total_corrected
-from napari_sartorius.training.pull import Pull
 from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.replay import (
     Blend,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.finetune_images import FineTuningImages
-    from napari_sartorius.training.fit import FitResult, ValidationEvent
+    from napari_sartorius.training.fit import FitResult, Trainer, ValidationEvent
     from napari_sartorius.zoo.learnt_from import Kept
 
 __all__ = ["BUDGETS", "Effort", "FineTuned", "finetune", "finetune_config"]
@@ -87,6 +87,7 @@ class FineTuned:
         return self.before is None or self.after > self.before
 
 
+@by_the_first
 def finetune(
     start: ModelBundle,
     dataset: CocoDataset,
@@ -144,15 +145,10 @@ def finetune(
     Raises
     ------
     UserError
-        When there is nothing to learn from, an image cannot be read, the folder's run began with
-        other images, or several processes were started for it.
+        When there is nothing to learn from, an image cannot be read, or the folder's run began
+        with other images.
     """
     monitor = monitor or Monitor()
-    if Place.from_environment().size > 1:
-        raise UserError(
-            "fine-tuning runs in one process, and several were started: start it without torchrun, "
-            "or train with --init instead of --effort"
-        )
     if not len(dataset) or not dataset.object_count:
         raise UserError(
             "there is no corrected image to learn from: mark images as done first, or choose others"
@@ -209,9 +205,11 @@ def finetune(
         before={} if plan.before is None else {"validation": round(plan.before, 4)},
         after={"validation": round(learnt.score, 4)},
     )
-    card = finetuned_card(
-        start.card, name, dataset, config, learnt_from, learnt.thresholds, learnt.fit.best_step
+    measured = sides.validation or sides.training
+    votes = new_kind_votes(
+        learnt.weights, start.card, names, config, measured, learnt.zoom, monitor
     )
+    card = finetuned_card(start.card, name, dataset, config, learnt_from, learnt.thresholds, votes)
     bundle = save_bundle(folder / "model", card, learnt.weights)
     return FineTuned(bundle, plan.before, learnt.score, learnt.fit.steps, learnt.fit.stopped_early)
 
@@ -240,7 +238,7 @@ def _learn(
     """Train as planned, then choose between the start, what was learnt, and what lies between."""
     config, replay = plan.applied_to(config), config.replay
     validation = [zoomed(image, plan.zoom) for image in sides.validation]
-    trainer = Trainer(
+    trainer = joint_trainer(
         config,
         [*sides.training, *sides.old],
         validation,
@@ -251,9 +249,8 @@ def _learn(
         if replay and sides.old
         else None,
         on_validated,
+        pull=replay.pull if replay else 0.0,
     )
-    if replay is not None:
-        trainer.step.pull = Pull(initial, trainer.network, replay.pull)
     if trainer.resume():
         monitor.notice(f"resumed at step {trainer.progress.step} of {config.steps}")
     fit = trainer.fit()

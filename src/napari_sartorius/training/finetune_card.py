@@ -28,9 +28,27 @@ def finetuned_card(
     config: TrainConfig,
     learnt_from: LearntFrom,
     thresholds: Mapping[int, float],
-    best_step: int,
+    votes: Mapping[int, float],
 ) -> ModelCard:
-    """The card; `thresholds` are the scores by category index that were best for the new cells."""
+    """The card of a model that has learnt.
+
+    Parameters
+    ----------
+    start
+        Card of the model that it was.
+    name
+        Its own.
+    dataset
+        What it has learnt from.
+    config
+        Of the training.
+    learnt_from
+        For the card.
+    thresholds
+        Scores by category index that were best for the new cells.
+    votes
+        By category index, as `new_kind_votes` gives them.
+    """
     names = dataset.category_names
     zoom = learnt_from.zoom
     known = {category.name: category for category in start.categories}
@@ -54,17 +72,12 @@ def finetuned_card(
         "pixel_size": None,
         "architecture": config.architecture.model_dump(mode="json"),
         "thresholds": {
-            one: start.thresholds_of(one).model_copy(
-                update={"score": thresholds[i]} if i in thresholds else {}
-            )
-            if one in start.category_names
-            else Thresholds(score=thresholds.get(i, 0.5))
-            for i, one in enumerate(names)
+            one: _limits(start, one, thresholds.get(i), votes.get(i)) for i, one in enumerate(names)
         },
         "licence": start.licence,
         "training_data": f"{count} corrected images with {cells} cells; before that: "
         f"{start.training_data}",
-        "schedule": f"{best_step} of {config.steps} steps of {config.batch_size} crops",
+        "schedule": f"{learnt_from.steps} of {config.steps} steps of {config.batch_size} crops",
         "metrics": {"validation": learnt_from.after["validation"]}
         | (
             {"validation before": learnt_from.before["validation"]}
@@ -81,3 +94,10 @@ def finetuned_card(
         "filters": () if unknown_categories(start.filters, names) else start.filters,
     }
     return start.with_changes(**changes)
+
+
+def _limits(start: ModelCard, name: str, score: float | None, vote: float | None) -> Thresholds:
+    """Those of the start with what was found anew; a kind that it lacks has the usual ones."""
+    own = start.thresholds_of(name) if name in start.category_names else Thresholds(score=0.5)
+    news = {"score": score, "vote": vote}
+    return own.model_copy(update={key: one for key, one in news.items() if one is not None})

@@ -166,7 +166,7 @@ class Trainer:
             self.step.load(state)
             self.progress = Progress(**state["progress"])
         except BROKEN as error:
-            raise self._checkpoints.unusable(error) from error
+            raise self.group.shared(self._checkpoints.unusable(error)) from error
         self._saved = self.progress.step
         # The run may have been told to go by another figure since then.
         best = self.progress.row_of_best()
@@ -187,9 +187,7 @@ class Trainer:
                 outcome = self.step.run(progress.step, batch, targets)
                 progress.add_step(outcome.losses, time.perf_counter() - began)
                 stopped = self.group.decide(partial(self._after_step, outcome))
-        if self.group.is_first:
-            self._checkpoints.finish()
-            self._requests.forget_stop()
+        self.group.decide(self._end)
         best = self.folder / BEST_FILE
         return FitResult(best, progress.best_step, progress.best_score, progress.step, stopped)
 
@@ -206,6 +204,11 @@ class Trainer:
         elif self.config.validate_first:
             self._validate()
         return self.progress.validations_since_best >= self.config.patience
+
+    def _end(self) -> bool:
+        self._checkpoints.finish()
+        self._requests.forget_stop()
+        return True
 
     def _draw(self, step: int) -> tuple[Tensor, list[Target]]:
         """Crops of this process for a step."""

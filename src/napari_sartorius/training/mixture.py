@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +77,12 @@ class MixtureSampling:
 
 def constant_share(share: float) -> Callable[[int], float]:
     """The same share at every step."""
-    return lambda step: share
+    # No function within a function, here and below: a share is sent to other processes.
+    return partial(_constant, share)
+
+
+def _constant(share: float, step: int) -> float:
+    return share
 
 
 def linear_share(share: float, steps: int, until: float = 1.0) -> Callable[[int], float]:
@@ -91,8 +97,11 @@ def linear_share(share: float, steps: int, until: float = 1.0) -> Callable[[int]
     until
         Part of the run after which it is zero.
     """
-    end = max(1.0, steps * until)
-    return lambda step: share * max(0.0, 1 - step / end)
+    return partial(_linear, share, max(1.0, steps * until))
+
+
+def _linear(share: float, end: float, step: int) -> float:
+    return share * max(0.0, 1 - step / end)
 
 
 def image_counts(epochs: int, further: int, most: int = 800) -> list[int]:
@@ -129,13 +138,12 @@ def counted_share(
     most
         Most further images of an epoch.
     """
-    counts = image_counts(epochs, further, most)
+    return partial(_counted, image_counts(epochs, further, most), max(1, steps), own)
 
-    def share(step: int) -> float:
-        count = counts[min(epochs - 1, step * epochs // max(1, steps))]
-        return count / (count + own)
 
-    return share
+def _counted(counts: Sequence[int], steps: int, own: int, step: int) -> float:
+    count = counts[min(len(counts) - 1, step * len(counts) // steps)]
+    return count / (count + own)
 
 
 def in_categories_of(

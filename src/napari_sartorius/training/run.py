@@ -13,11 +13,11 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.nn.build import build_network, refuse_untrainable
 from napari_sartorius.training.data import pack_dataset, train_and_validation
-from napari_sartorius.training.distributed import heard
 from napari_sartorius.training.doctor.before_training import examine
-from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.images import sampling_weights
+from napari_sartorius.training.joint_trainer import joint_trainer
 from napari_sartorius.training.last_layers import without_last_layers
+from napari_sartorius.training.leading import by_the_first
 from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
 from napari_sartorius.training.recipes.fingerprint import hold_to_images
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.fit import FitResult
+    from napari_sartorius.training.fit import FitResult, Trainer
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.training.mixture import FurtherImages
     from napari_sartorius.zoo import InputSize, ModelBundle
 
 
+@by_the_first
 def train(
     data: Path | CocoDataset,
     folder: Path,
@@ -82,7 +83,7 @@ def train(
         When the data cannot be read, does not fit the configuration, the folder is taken, or its
         run began with other images.
     """
-    monitor = heard(monitor or Monitor())
+    monitor = monitor or Monitor()
     dataset = read_dataset(data) if isinstance(data, Path) else data
     config = config or default_config(dataset)
     refuse_untrainable(config.architecture)
@@ -104,7 +105,7 @@ def train(
             for images in (training, validation, *more)
         )
     initial = _initial_weights(config, dataset.category_names, monitor)
-    trainer = Trainer(
+    trainer = joint_trainer(
         config,
         [*training, *(image for images in more for image in images)],
         validation,
@@ -119,10 +120,7 @@ def train(
     made = _card(folder.name or "model", config, dataset, training, trainer, result)
     made = made.with_changes(**({"input_size": input_size} | dict(card or {})))
     weights = torch.load(result.best, map_location="cpu", weights_only=True)
-    place = folder / "model"
-    return trainer.group.first_does(
-        lambda: save_bundle(place, made, weights), lambda: find_single(str(place))
-    )
+    return save_bundle(folder / "model", made, weights)
 
 
 def _sampling(

@@ -177,7 +177,10 @@ class TrainingStep:
         self._statistics.restore()
         release(self.device.type)
         before = min(self.portion, share)
-        self.portion = smaller_portion(before, self.config.crop, str(self.device))
+        try:
+            self.portion = smaller_portion(before, self.config.crop, str(self.device))
+        except UserError as error:
+            raise self._group.shared(error) from None
         self._monitor.notice(told(step + 1, before, self.portion, share, str(self.device)))
 
     def state(self) -> dict[str, Any]:

@@ -49,12 +49,17 @@ class Thresholds(_Card):
         Largest mask IoU with a better object, 0..1.
     min_size
         Smallest area in pixels at the model's own scale, after overlap removal.
+    vote
+        Weight of its scores where the objects of an image decide on the one category that it
+        shows, above 0 to 1. A category of less than 1, one that was learnt from a few images beside
+        others, needs more evidence than those; where it loses, its objects count as the winner's.
     """
 
     score: float = Field(default=0.3, ge=0, le=1)
     mask: float = Field(default=0.5, ge=0, le=1)
     nms: float = Field(default=0.3, ge=0, le=1)
     min_size: int = Field(default=20, ge=0)
+    vote: float = Field(default=1.0, gt=0, le=1)
 
 
 class InputSize(_Card):

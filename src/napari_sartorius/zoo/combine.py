@@ -244,6 +244,7 @@ def _mean(cards: Sequence[ModelCard], category: str) -> Thresholds:
         mask=_average([t.mask for t in own]),
         nms=_average([t.nms for t in own]),
         min_size=round(_average(sizes)),
+        vote=_average([t.vote for t in own]),
     )
 
 

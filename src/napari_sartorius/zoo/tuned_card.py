@@ -38,8 +38,11 @@ def with_thresholds(card: OneCard, preset: str, news: Mapping[str, Thresholds]) 
     """The same card with other thresholds for some categories, where the preset looks for them.
 
     Those of a single model hold for all presets. Of an ensemble they go to the pass that gives the
-    objects of such images, or to the preset where it has members of its own.
+    objects of such images, or to the preset where it has members of its own. What a category needs
+    to win a vote is no threshold that is tuned: it stays.
     """
+    used = thresholds_in_use(card, preset)
+    news = {name: one.model_copy(update={"vote": used[name].vote}) for name, one in news.items()}
     plain = {name: one.model_dump() for name, one in news.items()}
     if isinstance(card, ModelCard):
         old = {name: one.model_dump() for name, one in card.thresholds.items()}

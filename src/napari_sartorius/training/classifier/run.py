@@ -21,6 +21,7 @@ from napari_sartorius.training.classifier.data import (
 )
 from napari_sartorius.training.classifier.fit import ClassifierTrainer, Judgement, judge
 from napari_sartorius.training.data import split_dataset
+from napari_sartorius.training.leading import by_the_first
 from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.run_files import LAST_FILE, MODEL_FOLDER
 from napari_sartorius.training.splitting import FEWEST_IMAGES
@@ -62,6 +63,7 @@ class TaughtClassifier:
         return confusion_text(self.judgement, self.names)
 
 
+@by_the_first
 def train_classifier(
     data: CocoDataset | None,
     folder: Path,

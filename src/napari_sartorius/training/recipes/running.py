@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.atomic import write_text
-from napari_sartorius.training.place import Place
+from napari_sartorius.training.leading import by_the_first
 from napari_sartorius.training.recipes.fingerprint import check_same_images, remember_images
 from napari_sartorius.training.recipes.folding import check_folds, run_folds
 from napari_sartorius.training.recipes.reading import recipe_of
@@ -27,6 +27,7 @@ RECIPE_FILE = "recipe.json"
 """The recipe of a run with all changes, in its folder."""
 
 
+@by_the_first
 def run_recipe(
     recipe: Recipe,
     data: RecipeData,
@@ -68,11 +69,6 @@ def run_recipe(
         divided into its folds, or a stage cannot run.
     """
     monitor = monitor or Monitor()
-    if Place.from_environment().size > 1:
-        raise UserError(
-            "a recipe runs in one process, and several were started: start it without torchrun, "
-            "with one fold per graphics card where it has folds (--fold)"
-        )
     learnt = data.few() if recipe.trial else data
     if recipe.folds > 1:
         check_folds(recipe, learnt.target)  # before the folder is taken: it can be used again

@@ -28,6 +28,7 @@ def train_config(
     classes: int,
     images: int,
     start: ModelCard | ImportedNetwork | None = None,
+    processes: int = 1,
 ) -> TrainConfig:
     """The configuration of a stage ``train``.
 
@@ -41,6 +42,8 @@ def train_config(
         Training images, which tell how long an epoch is.
     start
         Whose network is taken where the recipe names none.
+    processes
+        That share the training; each sees a batch of its own, so that an epoch is shorter.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def train_config(
     tree = settings_of(recipe, stage, start)
     tree["architecture"]["num_classes"] = classes
     if stage.epochs is not None:
-        tree |= in_steps(stage.epochs, tree, images)
+        tree |= in_steps(stage.epochs, tree, images, processes)
     return checked(TrainConfig, tree, stage.name)
 
 
@@ -83,15 +86,17 @@ def checked(kind: type[Config], settings: Mapping[str, Any], stage: str) -> Conf
         ) from error
 
 
-def steps_of_epoch(settings: Mapping[str, Any], images: int) -> float:
-    """Steps in which as many crops are seen as there are images."""
-    crops = settings.get("batch_size", 4) * settings.get("accumulate", 1)
+def steps_of_epoch(settings: Mapping[str, Any], images: int, processes: int = 1) -> float:
+    """Steps in which so many processes together see as many crops as there are images."""
+    crops = settings.get("batch_size", 4) * settings.get("accumulate", 1) * processes
     return images / float(crops)
 
 
-def in_steps(epochs: Epochs, tree: Mapping[str, Any], images: int) -> dict[str, Any]:
+def in_steps(
+    epochs: Epochs, tree: Mapping[str, Any], images: int, processes: int = 1
+) -> dict[str, Any]:
     """The settings that say how long a run is, from a schedule in passes over so many images."""
-    per_epoch = steps_of_epoch(tree, images)
+    per_epoch = steps_of_epoch(tree, images, processes)
     steps = max(1, round(epochs.total * per_epoch))
     every = max(1, min(steps, round(epochs.validate_every * per_epoch)))
     return {
@@ -104,7 +109,7 @@ def in_steps(epochs: Epochs, tree: Mapping[str, Any], images: int) -> dict[str, 
 
 
 def share_of(
-    mixture: Mixture, config: TrainConfig, own: int, further: int
+    mixture: Mixture, config: TrainConfig, own: int, further: int, processes: int = 1
 ) -> Callable[[int], float] | None:
     """The share of further images at each step; None for as many as there are.
 
@@ -116,9 +121,12 @@ def share_of(
         Of the run.
     own, further
         Images of the two sets.
+    processes
+        As for `train_config`.
     """
     if mixture.decay == "counts":
-        per_epoch = steps_of_epoch(config.model_dump(include={"batch_size", "accumulate"}), own)
+        settings = config.model_dump(include={"batch_size", "accumulate"})
+        per_epoch = steps_of_epoch(settings, own, processes)
         epochs = max(1, round(config.steps / per_epoch))
         return counted_share(epochs, config.steps, own, further, mixture.most)
     if mixture.share is None:

@@ -21,6 +21,7 @@ from napari_sartorius.training.recipes.after_training import (
 )
 from napari_sartorius.training.recipes.data import RecipeData, kinds_told_by
 from napari_sartorius.training.recipes.made import LeftOut, Made, finished
+from napari_sartorius.training.recipes.processes import processes_of
 from napari_sartorius.training.recipes.reading import merged
 from napari_sartorius.training.recipes.schema import (
     STAGE,
@@ -131,8 +132,9 @@ class StageRunner:
         told = _described(start)
         plain = train_config(self.recipe, stage, len(names), 1, told)
         images = len(split_dataset(dataset, plain, Monitor())[0])
-        config = train_config(self.recipe, stage, len(names), images, told)
-        further = self._further(stage, config, names, images, monitor)
+        processes = processes_of(folder)
+        config = train_config(self.recipe, stage, len(names), images, told, processes)
+        further = self._further(stage, config, names, images, processes, monitor)
         card: dict[str, Any] = {
             "name": f"{self.label}-{stage.name}",
             "title": f"{self.recipe.title}: {stage.name}",
@@ -169,6 +171,7 @@ class StageRunner:
         config: TrainConfig,
         names: list[str],
         own: int,
+        processes: int,
         monitor: Monitor,
     ) -> list[FurtherImages]:
         result = []
@@ -195,7 +198,7 @@ class StageRunner:
                 )
                 continue
             monitor.notice(f"{len(dataset)} further images of {mixture.images}")
-            share = share_of(mixture, config, own, len(dataset))
+            share = share_of(mixture, config, own, len(dataset), processes)
             result.append(FurtherImages(dataset, share))
         return result
 
