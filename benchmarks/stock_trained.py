@@ -17,14 +17,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.normalise import Normalisation
-from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco
 from napari_sartorius.nn.build import build_network
 from napari_sartorius.nn.stock import stock_mask_rcnn
+from napari_sartorius.samples.annotated_folder import write_annotated_folder
 from napari_sartorius.samples.phase_contrast import CATEGORIES, phase_contrast_scene
 from napari_sartorius.training.config import AugmentConfig, TrainConfig
 from napari_sartorius.training.run import train
@@ -55,18 +53,15 @@ def trained_state(depth: Depth) -> dict[str, torch.Tensor] | None:
 
 def write_scenes(folder: Path) -> Path:
     """Generated fields of cells and their truth; the last two validate."""
-    folder.mkdir(parents=True, exist_ok=True)
-    images, instances = [], {}
-    for number in range(1, _SCENES + 1):
-        picture, truth = phase_contrast_scene(seed=number, cells=TRAINED_CELLS)
-        Image.fromarray(picture).save(folder / f"{number}.png")
-        split = "val" if number > _SCENES - 2 else "train"
-        images.append(CocoImage(number, f"{number}.png", 704, 520, {"split": split}))
-        instances[number] = truth
-    path = folder / "annotations.json"
+    scenes = (
+        (
+            *phase_contrast_scene(seed=number, cells=TRAINED_CELLS),
+            "val" if number > _SCENES - 2 else "train",
+        )
+        for number in range(1, _SCENES + 1)
+    )
     kinds = [Category(n, name) for n, name in enumerate(CATEGORIES, 1)]
-    write_coco(path, CocoDataset(images, kinds, dict(instances)))
-    return path
+    return write_annotated_folder(folder, scenes, kinds)
 
 
 def configuration(depth: Depth, steps: int, initial: str | None) -> TrainConfig:

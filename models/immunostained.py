@@ -16,10 +16,10 @@ import shutil
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
+from napari_sartorius.io.coco import CocoDataset, read_coco
+from napari_sartorius.samples.annotated_folder import write_annotated_folder
 from napari_sartorius.samples.nuclei import CATEGORIES, nuclei_scene
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.mixture import FurtherImages
@@ -35,16 +35,11 @@ _PICTURES, _SIDE = 120, 384
 
 def write_pictures(folder: Path) -> CocoDataset:
     """Generated pictures and their truth, as files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    images, instances = [], {}
-    for number in range(1, _PICTURES + 1):
-        picture, truth = nuclei_scene("immunostained", (_SIDE, _SIDE), seed=number)
-        Image.fromarray(picture).save(folder / f"{number}.png")
-        images.append(CocoImage(number, f"{number}.png", _SIDE, _SIDE, {"split": "train"}))
-        instances[number] = truth
-    path = folder / "annotations.json"
-    write_coco(path, CocoDataset(images, list(CATEGORIES), instances))
-    return read_coco(path)
+    scenes = (
+        (*nuclei_scene("immunostained", (_SIDE, _SIDE), seed=number), "train")
+        for number in range(1, _PICTURES + 1)
+    )
+    return read_coco(write_annotated_folder(folder, scenes, CATEGORIES))
 
 
 def average(run: Path, start: dict[str, torch.Tensor]) -> None:

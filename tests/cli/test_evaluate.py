@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from napari_sartorius.io.coco import read_coco, write_coco
+from napari_sartorius.io.exporting import export_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,21 @@ def test_our_results_list_is_compared_with_its_own_image(
     assert json.loads(whole.stdout)["competition_score"] == pytest.approx(1 / 3)
     assert "2 of 3 images of the truth do not occur in results.json" in whole.stderr
     assert "--partial" in whole.stderr
+
+
+def test_truth_in_label_images_against_the_folder_of_a_run(
+    run: Run, truth: Path, pictures: Path, tmp_path: Path
+) -> None:
+    export_dataset(read_coco(truth), tmp_path / "pairs", ["labels"])
+    for picture in pictures.glob("field*.png"):
+        shutil.copy(picture, tmp_path / "pairs" / picture.name)
+    (truth.parent / "results.json").write_text("[]")
+    done = run("evaluate", tmp_path / "pairs", truth.parent, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["competition_score"] == 1.0
+    assert len(found["images"]) == 3
+    assert "does not tell kinds apart: all cells that were found are cell" in done.stderr
 
 
 def test_lists_of_other_images_are_refused(run: Run, truth: Path, listed: Path) -> None:

@@ -131,7 +131,7 @@ def test_recipes_are_listed_and_shown(run: Run) -> None:
     ("options", "fault"),
     [
         (("--recipe", "none"), "there is no recipe 'none'"),
-        (("--recipe", "light", "--effort", "quick"), "--config and --effort do not go"),
+        (("--recipe", "light", "--effort", "quick"), "--recipe finetune-quick instead"),
         (("--recipe", "light", "--unlabelled", "."), "no use for --unlabelled"),
         (("--recipe", "light", "--set", "steps"), "PATH=VALUE"),
         (("--recipe", "light", "--fold", "1"), "has no folds"),

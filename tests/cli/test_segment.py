@@ -240,6 +240,20 @@ def test_broken_files_are_reported_at_the_end(
     assert "cut_labels.tif" not in listing(out)
 
 
+def test_a_link_to_a_file_that_is_gone_is_a_broken_image(
+    run: Run, segmenter: ThresholdSegmenter, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "gone.png").symlink_to(tmp_path / "unmounted" / "gone.png")
+    result = run("segment", pictures, "-o", tmp_path / "out", "--model", "squares")
+    assert result.exit_code == 1
+    assert "gone.png does not exist" in result.stderr
+    assert "1 of 4 images could not be done" in result.stderr
+    (pictures / "field1.png").rename(tmp_path / "moved.png")
+    (pictures / "field1.png").symlink_to(tmp_path / "unmounted" / "field1.png")
+    again = run("segment", pictures, "-o", tmp_path / "out", "--model", "squares", "--resume")
+    assert "2 of 4 images could not be done" in again.stderr
+
+
 def test_an_unexpected_error_in_one_image_does_not_stop_the_others(
     run: Run,
     segmenter: ThresholdSegmenter,

@@ -71,6 +71,52 @@ def test_train_resume_and_start_from_a_model(run: Run, data: Path, tmp_path: Pat
     assert (tmp_path / "s" / "instances.json").is_file()
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_with_its_own_images_only(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCHEDULES, "quick", Schedule(2, 1e-4, 2, 4, 0.9))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    others = json.loads(data.read_text())
+    others["annotations"] = others["annotations"][1:]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(others))
+    model = tmp_path / "Lauf für 1" / "model"
+    for out, name, options in (
+        (tmp_path / "Lauf für 1", "Lauf-fur-1", ("--config", config)),
+        (tmp_path / "noch größer", "noch-grosser", ("--init", model, "--effort", "quick")),
+    ):
+        begun = run("train", "--data", data, "--out", out, *options)
+        assert begun.exit_code == 0, begun.output
+        assert ModelBundle.open(out / "model").card.name == name
+        done = run("train", "--data", other, "--out", out, *options, "--resume")
+        assert done.exit_code == 1
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+        assert line == (
+            f"Error: {out} holds a run that began with other images in --data (4 images with 30 "
+            "objects; now 4 images with 29 objects); give the same images to go on with it, or "
+            "choose another folder"
+        )
+        again = run("train", "--data", data, "--out", out, *options, "--resume")
+        assert again.exit_code == 0, again.output
+
+
+def test_data_that_were_refused_do_not_bind_the_folder(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    config, out = tmp_path / "config.json", tmp_path / "run"
+    config.write_text(json.dumps(CONFIG | {"crop": 64, "initial_weights": "no-such-model"}))
+    done = run("train", "--data", data, "--out", out, "--config", config)
+    assert "no-such-model" in done.stderr
+    other = tmp_path / "other.json"
+    content = json.loads(data.read_text())
+    content["annotations"] = content["annotations"][1:]
+    other.write_text(json.dumps(content))
+    again = run("train", "--data", other, "--out", out, "--config", config)
+    assert "no-such-model" in again.stderr
+
+
 def test_fine_tuning_needs_a_model(run: Run, data: Path, tmp_path: Path) -> None:
     done = run("train", "--data", data, "--out", tmp_path / "run", "--effort", "quick")
     assert done.exit_code == 1

@@ -28,6 +28,7 @@ from napari_sartorius.engine.plan_jobs import PlanJob, PreviewJob, TimeStepJob
 from napari_sartorius.engine.train_jobs import FineTuneJob, continued
 from napari_sartorius.engine.trained_model import result_of
 from napari_sartorius.io.coco import read_coco, write_coco
+from napari_sartorius.training.recipe_file import RecipeFile, read_recipe_file
 from napari_sartorius.training.recipes.reading import recipe_file
 from napari_sartorius.training.run_files import BEST_FILE, CURVE_FILE, LAST_FILE, STATE_FILE
 from napari_sartorius.training.run_state import RunState, live_runs, read_state, unfinished_runs
@@ -200,7 +201,7 @@ def test_a_run_leaves_pictures_figures_and_times(job: FineTuneJob, tmp_path: Pat
     frozen = read_coco(job.folder / "data" / "annotations.json")
     assert frozen.object_count == 48
     assert all(frozen.image_path(image).is_file() for image in frozen.images)
-    _, _, config = job.prepared(frozen)
+    _, _, config = job.prepared(frozen, job.asked())
     assert known_seconds(step_key(config, "cpu")) == pytest.approx(0.5, abs=0.5)
 
 
@@ -279,6 +280,24 @@ def test_a_recipe_of_a_fine_tuning_brings_its_effort_and_its_time(
     assert (given[0]["effort"], given[0]["budget"], given[0]["recipe_name"]) == ("quick", 900, "")
 
 
+def test_a_plan_reads_the_recipe_once(job: FineTuneJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(path: Path, copy: Path | None = None) -> RecipeFile:
+        read.append(path)
+        return read_recipe_file(path, copy)
+
+    read: list[Path] = []
+    monkeypatch.setattr("napari_sartorius.training.recipe_file.read_recipe_file", counted)
+    PlanJob(job).run(WorkerContext())
+    assert read == [job.recipe]
+
+
+def test_a_longer_fine_tuning_of_a_file_is_planned_longer(job: FineTuneJob) -> None:
+    path = job.data / "mine.yaml"
+    path.write_text("stages: [{name: a, kind: finetune, effort: quick, scale: 2}]")
+    planned = PlanJob(replace(job, recipe=path)).run(WorkerContext())
+    assert (planned.plan.steps, planned.budget) == (600, 1800)
+
+
 def test_what_of_a_recipe_is_left_out_is_told_in_the_plan_and_by_the_run(
     job: FineTuneJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +359,7 @@ def test_a_plan_says_what_becomes_of_the_models_categories(job: FineTuneJob) -> 
     write_coco(path, dataset)
     usual = replace(job, recipe=None)
     assert notes(usual).startswith("disc is new to tiny, which goes on finding big, small as well.")
-    names = usual.prepared(usual.dataset())[1].category_names
+    names = usual.prepared(usual.dataset(), None)[1].category_names
     assert names == ["big", "small", "disc"]
     assert not PlanJob(usual).run(WorkerContext()).plan.warnings
     dataset.categories[0] = Category(1, "Big")
@@ -352,7 +371,7 @@ def test_a_plan_says_what_becomes_of_the_models_categories(job: FineTuneJob) -> 
     write_coco(path, dataset)
     # the recipe says that nothing is to be kept
     assert notes(job).startswith("disc is new to tiny, which will find nothing else.")
-    _, dataset, config = job.prepared(job.dataset())
+    _, dataset, config = job.prepared(job.dataset(), job.asked())
     assert dataset.category_names == ["disc"]
     assert config.architecture.num_classes == 1
 

@@ -190,7 +190,7 @@ def _spoil(content: dict[str, Any], kind: str) -> None:
         ("box of three", "annotation 11 has the box"),
         ("box outside", "annotation 11 has the box"),
         ("box of NaN", "annotation 11 has the box"),
-        ("no segmentation", "annotation 11 lacks 'segmentation'"),
+        ("no segmentation", "annotation 11 has no outline"),
         ("no image id", "annotation 11 lacks 'image_id'"),
         ("score is text", "score is not a number"),
         ("no width", "image 1 lacks 'width'"),

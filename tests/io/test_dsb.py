@@ -106,6 +106,13 @@ def test_nothing_is_left_when_an_image_is_missing(tmp_path: Path, overlapping: I
 
 def test_two_images_of_one_name(tmp_path: Path, overlapping: Instances) -> None:
     dataset = _dataset(tmp_path, overlapping)
-    dataset.images[1] = CocoImage(2, "other/a.tif", 50, 30)
-    with pytest.raises(UserError, match="two images are called a"):
-        write_dsb(tmp_path / "out", dataset)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "b.tif").rename(tmp_path / "other" / "a.tif")
+    other = dataset.images[1]
+    dataset.images[1] = CocoImage(other.id, "other/a.tif", other.width, other.height)
+    write_dsb(tmp_path / "out", dataset)
+    back = read_dsb(tmp_path / "out")
+    assert [image.stem for image in back.images] == ["a", "a_2"]
+    for image, wanted in zip(back.images, dataset.images, strict=True):
+        found = back.instances[image.id].masks
+        np.testing.assert_array_equal(found.area(), dataset.instances[wanted.id].masks.area())

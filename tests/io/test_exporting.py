@@ -24,8 +24,9 @@ from napari_sartorius.io.dsb import read_dsb
 from napari_sartorius.io.exporting import EXPORT_FORMATS, export_dataset
 from napari_sartorius.io.geojson import read_geojson
 from napari_sartorius.io.imagej_rois import read_rois
-from napari_sartorius.io.kaggle import read_submission, read_train_csv
+from napari_sartorius.io.kaggle import read_train_csv
 from napari_sartorius.io.project import LabelEdit, create_project
+from napari_sartorius.io.submission import read_submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,10 @@ from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco, write_c
 from napari_sartorius.io.dsb import write_dsb
 from napari_sartorius.io.geojson import write_geojson
 from napari_sartorius.io.imagej_rois import write_rois
-from napari_sartorius.io.kaggle import write_submission, write_train_csv
+from napari_sartorius.io.kaggle import write_train_csv
 from napari_sartorius.io.labels_tiff import write_labels
 from napari_sartorius.io.overlay import write_overlay
+from napari_sartorius.io.submission import write_submission
 from napari_sartorius.io.table_csv import write_instances_csv
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco import read_coco
-from napari_sartorius.io.kaggle import read_submission, read_train_csv, write_submission
+from napari_sartorius.io.kaggle import read_train_csv
+from napari_sartorius.io.submission import read_submission, write_submission
 
 if TYPE_CHECKING:
     from pathlib import Path

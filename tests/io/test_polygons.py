@@ -75,5 +75,5 @@ def test_rle_and_polygons_mix() -> None:
 )
 def test_what_is_no_polygon_is_named(bad: object) -> None:
     good = [[2, 2, 8, 2, 8, 8]]
-    with pytest.raises(UserError, match=r"^second\b.*remove the annotation\.$"):
+    with pytest.raises(UserError, match=r"^second\b.*check --fix` drop (it|the annotation)\.$"):
         decode_segmentations([good, bad], ["first", "second"], (20, 20))

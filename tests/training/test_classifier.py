@@ -91,6 +91,16 @@ def test_a_classifier_learns_and_its_run_has_the_usual_files(taught: ModelBundle
     assert 12 < card.cell_diameter < 22
 
 
+def test_a_run_goes_on_with_its_own_images_only(taught: ModelBundle) -> None:
+    run = taught.path.parent
+    data = read_dataset(run.parent / "data" / "annotations.json")
+    fewer = data.select(lambda image: image.id != data.images[0].id)
+    with pytest.raises(UserError, match=r"other images in --data \(12 images.*now 11 images"):
+        train_classifier(fewer, run, SMALL)
+    with pytest.raises(UserError, match="began without --unlabelled"):
+        train_classifier(data, run, SMALL, unlabelled=data)
+
+
 def test_a_stopped_run_goes_on_as_if_it_never_had(taught: ModelBundle, tmp_path: Path) -> None:
     data = read_dataset(taught.path.parent.parent / "data" / "annotations.json")
     run = tmp_path / "run"

@@ -105,6 +105,21 @@ def test_regions_of_a_crowd_are_no_cells(tmp_path: Path) -> None:
     assert _giants(dataset) == []
 
 
+def test_masks_of_all_cells_together_are_told_where_no_image_tells_cells_apart(
+    tmp_path: Path,
+) -> None:
+    together = np.any([disc(10, 10, 4), disc(30, 30, 4), disc(50, 50, 4)], axis=0)
+    alone = dataset_of_masks(tmp_path, [[together]] * 2)
+    assert _giants(alone) == [("warning", "0.png"), ("warning", "1.png")]
+    many = np.any([disc(6 + 14 * (n % 4), 6 + 14 * (n // 4), 3) for n in range(12)], axis=0)
+    assert _giants(dataset_of_masks(tmp_path, [[many]] * 2)) == [
+        ("error", "0.png"),
+        ("error", "1.png"),
+    ]
+    # one image tells cells apart: then a cell may lie in pieces
+    assert _giants(dataset_of_masks(tmp_path, [[together], discs(4)])) == []
+
+
 def test_limits_can_be_changed(tmp_path: Path) -> None:
     dataset = dataset_of_masks(tmp_path, [[_block(0.36)], discs(3), discs(3)])
     loose = DoctorConfig(alone_share=0.4)

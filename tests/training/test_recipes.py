@@ -539,6 +539,35 @@ def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
     assert given["recipe_name"] == "finetune-thorough"
 
 
+@pytest.mark.parametrize(
+    ("changes", "steps", "budget"),
+    [([], 150, 450.0), (["crop=64"], 150, 450.0), (["steps=80"], 40, None)],
+)
+def test_a_scaled_fine_tuning_has_as_many_times_the_steps_and_the_time(
+    data: RecipeData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: list[str],
+    steps: int,
+    budget: float | None,
+) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(*args: Any, **settings: Any) -> None:
+        given.update(settings)
+        raise Begun
+
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("napari_sartorius.training.recipes.stages.finetune", begin)
+    recipe = scaled(changed(read_recipe("finetune-quick"), changes), 0.5)
+    with pytest.raises(Begun):
+        run_recipe(recipe, data, tmp_path / "run", init="nuclei")
+    assert (given["config"].steps, given["budget"]) == (steps, budget)
+    if budget is not None:  # the schedule keeps its shape
+        assert (given["config"].validate_every, given["config"].warmup_steps) == (25, 25)
+
+
 def test_fine_tuning_by_recipe_needs_a_start(data: RecipeData, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name it with --init"):
         run_recipe(read_recipe("finetune-quick"), data, tmp_path / "run")

@@ -253,6 +253,26 @@ def test_different_bit_depths_are_told(tiny_config: TrainConfig, tmp_path: Path)
     assert "different bit depths (uint16, uint8)" in listener.notices[0]
 
 
+def test_crowds_are_no_cells_to_learn(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    class Listener(Monitor):
+        def notice(self, message: str) -> None:
+            told.append(message)
+
+    told: list[str] = []
+    data = read_dataset(_write(tmp_path, 2))
+    objects = data.instances[data.images[0].id]
+    whole = pack_dataset(data, tiny_config, Listener())
+    crowd = np.arange(len(objects)) == 0
+    objects.columns["iscrowd"] = crowd.astype(np.int64)
+    packed = pack_dataset(data, tiny_config, Listener())
+    assert len(packed[0].masks) == len(packed[0].categories) == len(objects) - 1
+    np.testing.assert_array_equal(packed[0].masks.area(), whole[0].masks.area()[~crowd])
+    assert len(packed[1].masks) == len(whole[1].masks)
+    assert [one for one in told if "crowd" in one] == [
+        "regions marked as a crowd (iscrowd) are no single cells, left out: 1"
+    ]
+
+
 def test_doubled_category_names_stop_a_training(tiny_config: TrainConfig, tmp_path: Path) -> None:
     path = _write(tmp_path, 5)
     path.write_text(path.read_text().replace('"square"', '"disc"'))

@@ -123,6 +123,7 @@ def test_the_name_must_be_free_and_plain(tab: Any, project: Any, worker: Scripte
     setup = tab.setup
     for name, words in (
         ("no/slash", "Give the model a name"),
+        ("größer", "letters from a to z"),
         (setup.start.currentData(), "already: choose another name"),
     ):
         setup.name.setText(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,11 @@ def check_new_name(name: str | None) -> None:
         from napari_sartorius.zoo.manage import check_free_name
 
         check_free_name(name)
+
+
+def told_place(folder: Path, use: str = "napari-sartorius segment ... --model") -> str:
+    """Where a finished model is, and the command that takes it, ready to be copied."""
+    return f"The model is in {folder}: {use} {shlex.quote(str(folder))}"
 
 
 def add_model(folder: Path, name: str | None) -> None:

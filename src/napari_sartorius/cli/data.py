@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.data_check import check
+from napari_sartorius.cli.source import read_source, refuse_own_source
 from napari_sartorius.core.errors import UserError
-
-if TYPE_CHECKING:
-    from napari_sartorius.io.coco import CocoDataset
 
 data_app = typer.Typer(
     help="Check, convert, split and count annotated images.", no_args_is_help=True
@@ -58,17 +56,17 @@ def convert(
 ) -> None:
     """Write annotated images in another form; masks stay exact to the pixel."""
     from napari_sartorius.io.coco import write_coco
-    from napari_sartorius.io.exporting import export_dataset
+    from napari_sartorius.io.exporting import export_dataset, whole_files
     from napari_sartorius.io.rebasing import rebased
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     as_file = output.suffix.lower() == ".json"
+    refuse_own_source(source, [output] if as_file else whole_files(output, names))
     if as_file and names != ["coco"]:
         raise UserError(f"{output} is a file, which holds COCO only: name a folder for {formats}.")
     with ConsoleMonitor() as monitor:
-        dataset = rebased(_read(source, images), output.parent if as_file else output)
-        if split is not None:
-            dataset = dataset.split(split)
+        dataset = read_source(source, images, monitor, split)
+        dataset = rebased(dataset, output.parent if as_file else output)
         if as_file:
             write_coco(output, dataset)
             written = [output]
@@ -109,7 +107,8 @@ def split_data(
     from napari_sartorius.io.rebasing import rebased
     from napari_sartorius.training.splitting import split_in_folds, split_in_two
 
-    dataset = _read(source, images)
+    with ConsoleMonitor() as monitor:
+        dataset = read_source(source, images, monitor)
     fields = None if group is None else [f.strip() for f in group.split(",") if f.strip()]
     fields = [] if fields == ["none"] else fields
     options: dict[str, Any] = {"seed": seed, "group": fields, "kind": kind}
@@ -133,13 +132,12 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count images and cells, and measure areas, density and grey levels."""
+    from napari_sartorius.io.left_out import left_out_as_json
     from napari_sartorius.training.statistics import dataset_statistics
 
     with ConsoleMonitor() as monitor:
-        dataset = _read(source, images)
-        if split is not None:
-            dataset = dataset.split(split)
-        found = dataset_statistics(dataset, monitor)
+        dataset = read_source(source, images, monitor, split)
+        found = dataset_statistics(dataset, monitor) | {"left_out": left_out_as_json(dataset)}
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found)))
 
 
@@ -159,9 +157,3 @@ def _lines(found: dict[str, Any]) -> list[str]:
     # As text, for numbers of pixels and cells need no four decimals.
     table = [[str(row.get(column, "-")) for column in columns] for row in rows]
     return [*lines, "", *aligned(columns, table)] if rows else lines
-
-
-def _read(source: Path, images: Path | None) -> CocoDataset:
-    from napari_sartorius.io.sources import read_dataset
-
-    return read_dataset(source, images)

@@ -11,6 +11,7 @@ import typer
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import FAILED
+from napari_sartorius.cli.source import refuse_own_source
 from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def check(
 
     if fix is None and (fill_holes or keep_masks is not None):
         raise UserError("--fill-holes and --keep-masks repair: name a file with --fix.")
+    if fix is not None:
+        refuse_own_source(source, [fix])
     config = _config(settings)
     with ConsoleMonitor() as monitor:
         dataset, faults = read_for_check(source, images)

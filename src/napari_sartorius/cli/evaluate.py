@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH.json", help="COCO dataset.")],
+    truth: Annotated[
+        Path, typer.Argument(metavar="TRUTH", help="COCO dataset, or as for `data convert`.")
+    ],
     prediction: Annotated[
-        Path, typer.Argument(metavar="PREDICTION.json", help="COCO dataset or results list.")
+        Path,
+        typer.Argument(
+            metavar="PREDICTION", help="COCO dataset, results list, or what `segment` wrote to."
+        ),
     ],
     split: Annotated[
         str | None, typer.Option(help="Only images of the truth with this split, such as val.")
@@ -49,7 +55,7 @@ def evaluate(
         bool, typer.Option("--json", help="Print the figures as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Compare two COCO files: competition mAP, COCO AP, counts, scores, single objects.
+    """Compare two sets of annotations: competition mAP, COCO AP, counts, scores, single objects.
 
     Images are matched by file name, in stacks by plane, too; in a results list without file names
     by image id.
@@ -57,7 +63,7 @@ def evaluate(
     from napari_sartorius.evaluation.cases import collect_cases
     from napari_sartorius.evaluation.dataset import evaluate_cases
     from napari_sartorius.evaluation.result_text import as_text
-    from napari_sartorius.io.coco import read_coco
+    from napari_sartorius.io.sources import annotations_file, read_dataset
 
     counted = known_variant(variant)
     if report is not None:
@@ -67,12 +73,16 @@ def evaluate(
     with ConsoleMonitor() as monitor:
         if _is_list(truth):
             raise UserError(_no_truth(truth, prediction))
-        annotated = read_coco(truth)
+        annotated = read_dataset(truth)
+        if (prediction / "instances.json").is_file():  # the folder of a run
+            prediction = prediction / "instances.json"
         is_list = _is_list(prediction)
         if is_list:
             found = _read_list(prediction, annotated, partial, monitor)
         else:
-            found = read_coco(prediction)
+            found = read_dataset(prediction)
+        if annotations_file(truth) is None and len(annotated.categories) == 1:
+            found = _of_one_kind(found, annotated, monitor)
         cases = collect_cases(annotated, found, split=split, partial=partial)
         if cases.left_out:
             monitor.notice(f"{cases.left_out} images of the truth have no prediction, left out.")
@@ -102,6 +112,22 @@ def known_variant(name: str) -> Variant:
             found: Variant = variant
             return found
     raise UserError(f"There is no variant {name!r}: choose from {', '.join(get_args(Variant))}.")
+
+
+def _of_one_kind(found: CocoDataset, truth: CocoDataset, monitor: Monitor) -> CocoDataset:
+    """The prediction with all cells of the kind of a truth in pictures, which name no kinds."""
+    import numpy as np
+
+    if found.category_names != truth.category_names:
+        (kind,) = truth.category_names
+        monitor.notice(
+            f"The truth does not tell kinds apart: all cells that were found are {kind}."
+        )
+    instances = {}
+    for image in found.images:
+        objects = found.instances[image.id]
+        instances[image.id] = replace(objects, categories=np.zeros(len(objects), np.int64))
+    return replace(found, categories=truth.categories, instances=instances)
 
 
 def _is_list(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
+from napari_sartorius.cli.source import read_source, refuse_own_source
 
 
 def export(
@@ -37,14 +38,12 @@ def export(
     Masks stay exact to the pixel in all of them. Where cells overlap and a form can hold one cell
     per pixel only, that is said.
     """
-    from napari_sartorius.io.exporting import export_dataset
-    from napari_sartorius.io.sources import read_dataset
+    from napari_sartorius.io.exporting import export_dataset, whole_files
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
+    refuse_own_source(source, whole_files(output, names))
     with ConsoleMonitor() as monitor:
-        dataset = read_dataset(source)
-        if split is not None:
-            dataset = dataset.split(split)
+        dataset = read_source(source, None, monitor, split)
         written = export_dataset(dataset, output, names, monitor)
     shown = [str(path) for path in written[:5]]
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_sartorius.cli.adding import Add, add_model, check_new_name
+from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.train_recipe import RecipeOptions, has_recipe, train_by_recipe
@@ -128,11 +128,15 @@ def train(
     def work() -> None:
         check_new_name(add)
         if options.wanted or (resume and has_recipe(output)):
-            if config is not None or effort is not None:
+            if config is None and effort is not None:
                 raise UserError(
-                    "--config and --effort do not go with a recipe, its folds or its changes: "
-                    "change single settings with --set, or write a recipe (see `recipes show "
-                    "light`)."
+                    f"--effort {effort.value} does not go with a recipe, its folds or its changes: "
+                    f"give --recipe finetune-{effort.value} instead, which does the same."
+                )
+            if config is not None:
+                raise UserError(
+                    "--config does not go with a recipe, its folds or its changes: change single "
+                    "settings with --set, or write a recipe (see `recipes show light`)."
                 )
             train_by_recipe(_dataset(data, images), images, output, options, resume)
         elif effort is not None:
@@ -162,7 +166,7 @@ def _train(
         bundle = train(dataset, output, settings, monitor, resume=resume)
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")
-    typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
+    typer.echo(told_place(bundle.path))
 
 
 def _finetune(
@@ -197,16 +201,17 @@ def _finetune(
     typer.echo(f"Score on what was kept apart: {result.after:.4f} now")
     if not result.improved:
         typer.echo("It is no better than before: more corrected images help most.")
-    path = result.bundle.path
-    typer.echo(f"The model is in {path}: napari-sartorius segment ... --model {path}")
+    typer.echo(told_place(result.bundle.path))
 
 
 def _dataset(data: Path, images: Path | None) -> CocoDataset:
     """Annotated images of any source; of a project those that are done."""
-    from napari_sartorius.engine.train_jobs import chosen_images
+    from napari_sartorius.io.project.chosen import chosen_images
     from napari_sartorius.io.sources import read_dataset
 
     dataset = read_dataset(data, images)
+    if not dataset.images or not dataset.categories:
+        raise UserError(f"{data} holds no annotated image: choose other data.")
     is_project = data.is_dir() and isinstance(dataset.info.get("sartorius"), dict)
     return chosen_images(dataset, ("done",)) if is_project else dataset
 

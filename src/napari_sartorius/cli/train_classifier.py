@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sartorius.cli.adding import Add, add_model, check_new_name
+from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.training_run import run_training
@@ -71,6 +71,7 @@ def train_classifier(
     The result decides the cell type in an ensemble: models ensemble ... --classifier OUT/model.
     """
     from napari_sartorius.io.importing import images_in
+    from napari_sartorius.io.left_out import told_left_out
     from napari_sartorius.io.sources import read_dataset
     from napari_sartorius.training.classifier.run import train_classifier as teach
 
@@ -87,8 +88,11 @@ def train_classifier(
         check_new_name(add)
         settings = _settings(output, config, resume, options, network, size)
         with ConsoleMonitor() as monitor:
+            labelled = None if data is None else read_dataset(data, images)
+            if labelled is not None and (told := told_left_out(labelled)) is not None:
+                monitor.notice(told)
             taught = teach(
-                None if data is None else read_dataset(data, images),
+                labelled,
                 output,
                 settings,
                 monitor,
@@ -97,7 +101,7 @@ def train_classifier(
             )
         typer.echo(taught.text())
         path = taught.bundle.path
-        typer.echo(f"The model is in {path}: models ensemble ... --classifier {path}")
+        typer.echo(told_place(path, "models ensemble ... --classifier"))
         add_model(path, add)
 
     run_training(work)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_sartorius.cli.adding import told_place
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.core.errors import UserError
 
@@ -122,4 +123,4 @@ def _tell(recipe: Recipe, bundle: AnyBundle | None, output: Path) -> None:
         typer.echo("The trial went through; the model knows nothing. Leave --trial out to train.")
         return
     typer.echo(f"Licence: {bundle.card.licence}")
-    typer.echo(f"The model is in {bundle.path}: napari-sartorius segment ... --model {bundle.path}")
+    typer.echo(told_place(bundle.path))

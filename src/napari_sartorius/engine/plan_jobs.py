@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.images import AnnotatedImage
+    from napari_sartorius.zoo import ModelBundle
 
 _LOOKED_AT = 4  # images that crops are cut from, so that a large dataset is not read for them
 
@@ -61,7 +62,8 @@ class PlanJob:
         from napari_sartorius.training.step_times import known_seconds, step_key
         from napari_sartorius.training.terms import kinds_alike_in_words, kinds_in_words
 
-        start, dataset, config = self.training.prepared(self.training.dataset())
+        asked = self.training.asked()
+        start, dataset, config = self.training.prepared(self.training.dataset(), asked)
         plan = make_plan(
             dataset,
             config,
@@ -73,11 +75,15 @@ class PlanJob:
         plan = replace(
             plan,
             warnings=(*kinds_alike_in_words(dataset.category_names), *plan.warnings),
-            notes=(*self.training.left_out(start), *told, *plan.notes),
+            notes=(*self.training.left_out(start, asked), *told, *plan.notes),
         )
         device = choose_device(config.device).device
         seconds = known_seconds(step_key(config, device))
-        return PlannedTraining(plan, device, seconds, self.training.budget)
+        return PlannedTraining(plan, device, seconds, self.training.budget(asked))
+
+
+def _prepared(training: FineTuneJob) -> tuple[ModelBundle, CocoDataset, TrainConfig]:
+    return training.prepared(training.dataset(), training.asked())
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class TimeStepJob:
         from napari_sartorius.training.step_times import remember_seconds, step_key
         from napari_sartorius.training.timing import time_step
 
-        _, dataset, config = self.training.prepared(self.training.dataset())
+        _, dataset, config = _prepared(self.training)
         device = choose_device(config.device).device
         images = training_images(dataset, config, context.monitor)
         seconds = time_step(config, images, device, context.monitor)
@@ -123,7 +129,7 @@ class PreviewJob:
         from napari_sartorius.training.augment.preview import preview_crops
         from napari_sartorius.training.pictures import draw_truth
 
-        _, dataset, config = self.training.prepared(self.training.dataset())
+        _, dataset, config = _prepared(self.training)
         images = training_images(dataset, config, context.monitor, self.seed)
         crops: list[Any] = preview_crops(images, config, self.count, self.seed)
         return [draw_truth(crop.pixels, crop.labels) for crop in crops]

@@ -15,6 +15,7 @@ from napari_sartorius.engine.trained_model import TrainedModel, outcome_of
 from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.coco_writing import write_coco
+from napari_sartorius.io.project.chosen import chosen_images
 from napari_sartorius.io.rebasing import rebased
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.training.finetune_limits import BUDGETS, Effort
@@ -32,7 +33,7 @@ from napari_sartorius.zoo import find_single, list_bundles, user_models_folder
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.context import WorkerContext
-    from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.recipe_file import RecipeFile
     from napari_sartorius.zoo import ModelBundle
@@ -103,8 +104,8 @@ class FineTuneJob:
         with RunKeeper(self.folder, state, context.monitor) as keeper:
             frozen = self.frozen_dataset()
             asked = self._freeze_recipe()
-            start, dataset, config = self.prepared(frozen)
-            for sentence in self.left_out(start):
+            start, dataset, config = self.prepared(frozen, asked)
+            for sentence in self.left_out(start, asked):
                 keeper.notice(sentence)
             write_text(self._settings, config.model_dump_json(indent=1))
             keeper.state.steps = config.steps
@@ -116,7 +117,7 @@ class FineTuneJob:
                 effort=(asked and asked.effort) or self.effort,
                 name=self.name,
                 config=config,
-                budget=self.budget,
+                budget=self.budget(asked),
                 recipe_name=asked.name if asked is not None else "",
                 step_seconds=_seconds_per_step(config, _FRESH_S),
                 monitor=keeper,
@@ -158,20 +159,26 @@ class FineTuneJob:
         write_coco(self._frozen, rebased(dataset, self._frozen.parent))
         return replace(read_coco(self._frozen), left_out=dataset.left_out)
 
-    def prepared(self, dataset: CocoDataset) -> tuple[ModelBundle, CocoDataset, TrainConfig]:
+    def prepared(
+        self, dataset: CocoDataset, asked: RecipeFile | None
+    ) -> tuple[ModelBundle, CocoDataset, TrainConfig]:
         """The start, the data in its terms, and the settings. Imports torch.
+
+        Parameters
+        ----------
+        dataset, asked
+            As `dataset` and `asked` give them.
 
         Raises
         ------
         UserError
-            When there is no such model, the recipe cannot be read, or it asks for what this job
-            cannot do.
+            When there is no such model, or the recipe asks for what this job cannot do.
         """
         from napari_sartorius.training.config import TrainConfig
         from napari_sartorius.training.recipes.data import kinds_told_by
         from napari_sartorius.training.terms import in_terms_of
 
-        start, asked = find_single(self.model), self.asked()
+        start = find_single(self.model)
         if asked is not None and asked.categories_from is not None:
             dataset = kinds_told_by(dataset, asked.categories_from)
 
@@ -200,6 +207,8 @@ class FineTuneJob:
     def asked(self) -> RecipeFile | None:
         """What the recipe's file asks for, as it was when the run began; None without one.
 
+        Reads the file: it is asked for once, and what it says is handed on.
+
         Raises
         ------
         UserError
@@ -212,17 +221,14 @@ class FineTuneJob:
             return None  # a run of an earlier version kept the settings only
         return read_recipe_file(self.recipe, copy)
 
-    @property
-    def budget(self) -> float | None:
+    def budget(self, asked: RecipeFile | None) -> float | None:
         """Seconds in which all should be done; None where the recipe's steps are made."""
         if self.recipe is None:
             return BUDGETS[self.effort]
-        asked = self.asked()
         return asked.budget if asked is not None else None
 
-    def left_out(self, start: ModelBundle) -> tuple[str, ...]:
+    def left_out(self, start: ModelBundle, asked: RecipeFile | None) -> tuple[str, ...]:
         """Sentences on what of the recipe has no effect here; none without one."""
-        asked = self.asked()
         if asked is None:
             return ()
         return asked.notes(self._usual(start, start.card.category_names, asked), start.card.name)
@@ -231,8 +237,9 @@ class FineTuneJob:
         """The settings before a recipe's file changes them."""
         from napari_sartorius.training.finetune import finetune_config
 
-        effort = asked.effort if asked is not None and asked.effort is not None else self.effort
-        return finetune_config(start.card, names, effort)
+        if asked is None or asked.effort is None:
+            return finetune_config(start.card, names, self.effort)
+        return finetune_config(start.card, names, asked.effort, asked.scale)
 
     def _freeze_recipe(self) -> RecipeFile | None:
         """As `asked`, kept in the run's folder from now on."""
@@ -277,16 +284,6 @@ def continued(folder: Path, state: RunState) -> FineTuneJob:
         return FineTuneJob(folder=folder, **given)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder} holds a run of another program: discard it.") from error
-
-
-def chosen_images(dataset: CocoDataset, statuses: tuple[str, ...]) -> CocoDataset:
-    """Images of a project with one of these statuses."""
-
-    def is_chosen(image: CocoImage) -> bool:
-        noted = image.extra.get("sartorius", {})
-        return isinstance(noted, dict) and noted.get("status", "new") in statuses
-
-    return dataset.select(is_chosen)
 
 
 def _checkpoint_every(config: TrainConfig) -> int:

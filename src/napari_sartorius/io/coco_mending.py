@@ -61,13 +61,16 @@ def without_damaged(content: Any) -> tuple[Any, list[Fault]]:
     kept = []
     if not _is_dataset(content):
         return content, []
-    sizes = {record.get("id"): record for record in content["images"]}
+    images, annotations = _listed(content["images"]), _listed(content["annotations"])
+    if images is None or annotations is None:
+        return content, []
+    sizes = {_key(record.get("id")): record for record in images}
     if not all(_has_size(record) for record in sizes.values()):
         return content, []
-    for number, record in enumerate(content["annotations"], start=1):
+    for number, record in enumerate(annotations, start=1):
         image = sizes[record["image_id"]]
         try:
-            size = image["height"], image["width"]
+            size = int(image["height"]), int(image["width"])
             decode_segmentations([record["segmentation"]], ["its mask"], size)
         except UserError as error:
             text = str(error).partition(";")[0]
@@ -140,7 +143,7 @@ def _of_annotation(
 
 
 def _box_outside(box: Any, width: int, height: int) -> bool:
-    if box is None:
+    if box is None or box == []:
         return False
     try:
         x, y, w, h = (float(value) for value in box)
@@ -186,7 +189,7 @@ def _is_dataset(content: Any) -> bool:
 
 def _has_size(image: dict[str, Any]) -> bool:
     sides = image.get("width"), image.get("height")
-    return all(isinstance(side, int) and side > 0 for side in sides)
+    return all(isinstance(side, int | float) and side >= 1 for side in sides)
 
 
 def _key(value: Any) -> Any:

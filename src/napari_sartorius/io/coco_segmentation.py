@@ -50,14 +50,17 @@ def decode_segmentations(
         if not isinstance(entry, list) or not entry:
             raise UserError(
                 f"{name} has no outline: expected a 'segmentation' with polygons or a "
-                "run-length code; add it or remove the annotation."
+                "run-length code; draw it, or let `data check --fix` drop the annotation."
             )
         # Some programs forget the outer list when an object has a single polygon.
         for part in [entry] if isinstance(entry[0], int | float) else entry:
             try:
                 polygons.append(as_polygon(part))
             except (ValueError, TypeError) as error:
-                raise UserError(f"{name}: {error}; correct or remove the annotation.") from error
+                raise UserError(
+                    f"{name}: {error}; correct or remove the annotation, or let "
+                    "`data check --fix` drop it."
+                ) from error
             owners.append(i)
     if polygons:
         counts = polygons_to_counts(polygons, owners, len(codes), image_size)
@@ -78,6 +81,6 @@ def _decode(codes: list[Any], names: Sequence[str], image_size: tuple[int, int])
                 why = str(reason).partition("cannot be read: ")[2] or str(reason)
                 raise UserError(
                     f"{name} has a damaged run-length code: {why.rstrip('.')}; "
-                    "correct or remove the annotation."
+                    "correct or remove the annotation, or let `data check --fix` drop it."
                 ) from error
         raise

@@ -17,6 +17,7 @@ from napari_sartorius.io.atomic import atomic_folder
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
 from napari_sartorius.io.faults import Fault, cause_of
 from napari_sartorius.io.folder_records import record_of
+from napari_sartorius.io.image_names import unique_names
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 
 if TYPE_CHECKING:
@@ -94,29 +95,26 @@ def write_dsb(folder: str | Path, dataset: CocoDataset) -> None:
         New or empty folder; appears complete or not at all.
     dataset
         Its image files must exist; PNG files are copied, others converted. Categories and scores
-        have no place in this layout and are dropped, and so are objects without pixels.
+        have no place in this layout and are dropped, and so are objects without pixels. Names
+        are `unique_names`.
 
     Raises
     ------
     UserError
-        When `folder` is not empty or cannot be written, an image file is missing, or two images
-        have the same name.
+        When `folder` is not empty or cannot be written, or an image file is missing.
     """
-    stems = [image.stem for image in dataset.images]
-    if len(set(stems)) < len(stems):
-        double = next(stem for stem in stems if stems.count(stem) > 1)
-        raise UserError(f"{folder}: two images are called {double}; rename one of them.")
+    names = unique_names(dataset.images)
     with atomic_folder(folder) as temporary:
-        for image in dataset.images:
-            target = temporary / image.stem
+        for image, name in zip(dataset.images, names, strict=True):
+            target = temporary / name
             (target / "images").mkdir(parents=True)
             (target / "masks").mkdir()
             picture = _as_png(dataset.image_path(image))
-            (target / "images" / f"{image.stem}.png").write_bytes(picture)
+            (target / "images" / f"{name}.png").write_bytes(picture)
             masks = dataset.instances[image.id].masks
             for n, i in enumerate(np.flatnonzero(masks.area()), start=1):
                 code = imagecodecs.png_encode(masks.full(int(i)).astype(np.uint8) * np.uint8(255))
-                (target / "masks" / f"{image.stem}_{n:04d}.png").write_bytes(code)
+                (target / "masks" / f"{name}_{n:04d}.png").write_bytes(code)
 
 
 def _names(folder: Path, root: Path) -> _Names:

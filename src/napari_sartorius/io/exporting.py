@@ -15,10 +15,12 @@ from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco, write_coco_results
 from napari_sartorius.io.dsb import write_dsb
 from napari_sartorius.io.geojson import write_geojson
+from napari_sartorius.io.image_names import unique_names
 from napari_sartorius.io.imagej_rois import write_rois
-from napari_sartorius.io.kaggle import write_submission, write_train_csv
+from napari_sartorius.io.kaggle import write_train_csv
 from napari_sartorius.io.labels_tiff import write_labels
 from napari_sartorius.io.ome_zarr_labels import write_zarr_labels
+from napari_sartorius.io.submission import write_submission
 from napari_sartorius.io.table_csv import write_instances_csv
 
 if TYPE_CHECKING:
@@ -163,28 +165,24 @@ def export_dataset(
     return written
 
 
+def whole_files(folder: Path, formats: Iterable[str]) -> list[Path]:
+    """Where `export_dataset` writes the forms that hold all images in one file."""
+    known = [EXPORT_FORMATS[name] for name in formats if name in EXPORT_FORMATS]
+    return [folder / form.end for form in known if form.write_all is not None]
+
+
 def _files(dataset: CocoDataset, form: ExportFormat) -> Iterable[tuple[str, CocoImage]]:
     """File name and image record of each image."""
-    by_name = {image.id: name for image, name in zip(dataset.images, _names(dataset), strict=True)}
+    by_name = {
+        image.id: name
+        for image, name in zip(dataset.images, unique_names(dataset.images), strict=True)
+    }
     return [(by_name[image.id] + form.end, image) for image in dataset.images]
 
 
 def _named(dataset: CocoDataset) -> list[tuple[str, Instances]]:
-    names = _names(dataset)
+    names = unique_names(dataset.images)
     return [(n, dataset.instances[i.id]) for n, i in zip(names, dataset.images, strict=True)]
-
-
-def _names(dataset: CocoDataset) -> list[str]:
-    """A name for each image, no two alike: its stem, its plane in a stack, a number if need be."""
-    names: list[str] = []
-    for image in dataset.images:
-        name = image.stem + "".join(f"_{n}" for n in image.extra.get("plane", ()))
-        number = 2
-        free = name
-        while free in names:
-            free, number = f"{name}_{number}", number + 1
-        names.append(free)
-    return names
 
 
 def _tell_flattened(dataset: CocoDataset, formats: list[str], monitor: Monitor) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_sartorius.core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sartorius.io.coco_dataset import CocoImage, ImageId
 
@@ -35,6 +35,29 @@ def title_of(image: CocoImage) -> str:
 def titled(file_name: str, plane: tuple[int, ...]) -> str:
     """How to call a plane of a file; the file alone where it is no stack."""
     return f"{file_name}, plane {', '.join(map(str, plane))}" if plane else file_name
+
+
+def unique_names(images: Iterable[CocoImage], stems: Mapping[str, str] | None = None) -> list[str]:
+    """A name for each image, no two alike: its stem, its plane in a stack, a number if need be.
+
+    Parameters
+    ----------
+    images
+        In the order in which numbers are given.
+    stems
+        What the names begin with, by file name; the stems of the file names when None.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for image in images:
+        stem = image.stem if stems is None else stems[image.file_name]
+        name = free = stem + "".join(f"_{n}" for n in plane_of(image))
+        number = 2
+        while free in taken:  # a file may also be called like the plane of another
+            free, number = f"{name}_{number}", number + 1
+        taken.add(free)
+        names.append(free)
+    return names
 
 
 def match_images(

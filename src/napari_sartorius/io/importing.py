@@ -18,11 +18,12 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.io.coco import read_coco_results, read_json
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.geojson import read_geojson
+from napari_sartorius.io.image_names import match_images, plane_of, unique_names
 from napari_sartorius.io.imagej_rois import read_rois
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
-from napari_sartorius.io.kaggle import read_submission
 from napari_sartorius.io.label_objects import read_label_objects, read_zarr_objects
 from napari_sartorius.io.sources import read_dataset
+from napari_sartorius.io.submission import read_submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,10 +79,16 @@ def read_annotations(
         whole = CocoDataset(list(images), _result_kinds(source, categories), {}, {}, folder)
         return _with_objects(read_coco_results(source, whole))
     if _is_submission(source):
-        sizes = {image.stem: image.size for image in flat}
-        by_name = read_submission(source, sizes)
-        found_by_id = {one.id: by_name[one.stem] for one in flat if one.stem in by_name}
-        some = [image for image in flat if image.id in found_by_id]
+        names = unique_names(images)
+        by_name = read_submission(
+            source, {name: one.size for name, one in zip(names, images, strict=True)}
+        )
+        found_by_id = {
+            one.id: by_name[name]
+            for name, one in zip(names, images, strict=True)
+            if name in by_name
+        }
+        some = [image for image in images if image.id in found_by_id]
         return CocoDataset(some, [Category(1, "cell")], found_by_id, {}, folder)
     return _matched(read_dataset(source), images, folder, source)
 
@@ -169,15 +176,22 @@ def _matched(
     dataset: CocoDataset, images: Sequence[CocoImage], folder: Path, source: Path
 ) -> CocoDataset:
     """The objects of a dataset under the ids of other records of the same images."""
-
-    def key(image: CocoImage) -> tuple[str, tuple[int, ...]]:
-        return image.stem, tuple(image.extra.get("plane", ()))
-
-    by_name = {key(image): image for image in dataset.images}
+    at_place = {_place(dataset.image_path(one), one): one for one in dataset.images}
+    same = {
+        image.id: at_place.pop(place)
+        for image in images
+        if (place := _place(folder / image.file_name, image)) in at_place
+    }
+    same |= match_images(
+        [image for image in images if image.id not in same],
+        list(at_place.values()),
+        ours="the images",
+        theirs=str(source),
+    )
     found: dict[ImageId, Instances] = {}
     kept = []
     for image in images:
-        theirs = by_name.get(key(image))
+        theirs = same.get(image.id)
         if theirs is None:
             continue
         if theirs.size != image.size:
@@ -190,6 +204,11 @@ def _matched(
     if not kept:
         raise UserError(f"{source} is about other images: add those first, or choose another file.")
     return CocoDataset(kept, dataset.categories, found, {}, folder)
+
+
+def _place(path: Path, image: CocoImage) -> tuple[Path, tuple[int, ...]]:
+    """The file and the plane in it that a record is of."""
+    return path.resolve(), plane_of(image)
 
 
 def _with_objects(dataset: CocoDataset) -> CocoDataset:

@@ -1,10 +1,11 @@
-"""Tables of the Sartorius competition: training annotations in, submissions out and in."""
+"""The training table of the Sartorius competition, ``train.csv``, in and out."""
 
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,14 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+from napari_sartorius.io.csv_rows import csv_rows
 from napari_sartorius.io.faults import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from napari_sartorius.io.image_names import plane_of, unique_names
 
 # The order all published solutions use.
 _USUAL_ORDER = ("shsy5y", "astro", "cort")
 _PER_OBJECT = {"id", "annotation", "width", "height"}
+_OF_PLACE = {"file_name", "plane"}
 
 
 def read_train_csv(
@@ -41,8 +42,9 @@ def read_train_csv(
     Returns
     -------
     CocoDataset
-        Image ids are the competition's; every further column is kept in `CocoImage.extra`, and
-        ``sample_id`` gives ``plate``, ``well`` and ``plate_well``.
+        Image ids are the competition's. A column ``file_name`` (from the CSV's folder) says where
+        an image lies, a column ``plane`` which one of a stack it is; every further column is kept
+        in `CocoImage.extra`, and ``sample_id`` gives ``plate``, ``well`` and ``plate_well``.
         Doubled and overlapping masks stay as they are.
 
     Raises
@@ -51,8 +53,8 @@ def read_train_csv(
         When the file is no such table, or, without `faults`, when a code or a size is damaged.
     """
     path = Path(path)
-    rows = _rows(path, {"id", "annotation", "width", "height", "cell_type"}, "train.csv")
-    found = dict.fromkeys(row["cell_type"] for row in rows)
+    rows = csv_rows(path, {"id", "annotation", "width", "height", "cell_type"}, "train.csv")
+    found = dict.fromkeys(row["cell_type"] for row in rows if row["cell_type"].strip())
     names = [name for name in _USUAL_ORDER if name in found]
     names += [name for name in found if name not in _USUAL_ORDER]
     by_image: dict[str, list[tuple[int, dict[str, str]]]] = {}
@@ -61,7 +63,7 @@ def read_train_csv(
     images, instances = [], dict[ImageId, Instances]()
     for stem, lines in by_image.items():
         first = lines[0][1]
-        file_name = f"{image_folder}/{stem}.png"
+        file_name = _file_of(first, _usual_file(stem, image_folder), path.parent)
         try:
             width, height = _size(first)
         except ValueError as error:
@@ -73,8 +75,10 @@ def read_train_csv(
             text = f"has no proper size in {path.name} ({error})"
             faults.append(Fault("damaged", file_name, None, text))
             continue
-        extra = {key: value for key, value in first.items() if key not in _PER_OBJECT}
-        extra = plate_and_well(extra.get("sample_id", "")) | extra
+        extra: dict[str, Any] = {
+            key: value for key, value in first.items() if key not in _PER_OBJECT | _OF_PLACE
+        }
+        extra = plate_and_well(extra.get("sample_id", "")) | extra | _plane(first)
         image = CocoImage(stem, file_name, width, height, extra)
         masks, group = _decode_lines(lines, image, path, faults)
         categories = [names.index(row["cell_type"]) for row in group]
@@ -107,25 +111,60 @@ def write_train_csv(path: str | Path, dataset: CocoDataset) -> None:
     path
         File to make or replace, atomically.
     dataset
-        Images without objects have no row, as in the original.
+        Images without objects have no row, as in the original. Ids are `unique_names`; where such
+        an id does not tell the file as in the original (``train/<id>.png``), the column
+        ``file_name`` does, and the planes of stacks are in a column ``plane``.
 
     Raises
     ------
     UserError
         When the file cannot be written.
     """
-    extras = list(dict.fromkeys(key for image in dataset.images for key in _plain_extras(image)))
+    names = unique_names(dataset.images)
+    own = [
+        _place(image, name) | _plain_extras(image)
+        for image, name in zip(dataset.images, names, strict=True)
+    ]
+    extras = list(dict.fromkeys(key for one in own for key in one))
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "annotation", "width", "height", "cell_type", *extras])
-        for image in dataset.images:
+        for image, stem, known in zip(dataset.images, names, own, strict=True):
             instances = dataset.instances[image.id]
-            own = _plain_extras(image)
-            values = [own.get(key, "") for key in extras]
+            values = [known.get(key, "") for key in extras]
             codes = zip(instances.masks.to_kaggle_rle(), instances.categories.tolist(), strict=True)
             for code, category in codes:
                 name = dataset.category_names[category]
-                writer.writerow([image.stem, code, image.width, image.height, name, *values])
+                writer.writerow([stem, code, image.width, image.height, name, *values])
+
+
+def _place(image: CocoImage, name: str) -> dict[str, str]:
+    """Where an image is, as far as its id in the table does not tell."""
+    place = {} if image.file_name == _usual_file(name) else {"file_name": image.file_name}
+    plane = plane_of(image)
+    return place | ({"plane": json.dumps(plane)} if plane else {})
+
+
+def _usual_file(stem: str, folder: str = "train") -> str:
+    return f"{folder}/{stem}.png"
+
+
+def _file_of(row: dict[str, str], usual: str, folder: Path) -> str:
+    """Where the image of a row is: as the row says, unless it lies at the usual place only."""
+    said = row.get("file_name")
+    if not said or (not (folder / said).is_file() and (folder / usual).is_file()):
+        return usual
+    return said
+
+
+def _plane(row: dict[str, str]) -> dict[str, list[int]]:
+    """What the column ``plane`` says; nothing where it is no list of numbers."""
+    try:
+        plane = json.loads(row.get("plane", ""))
+    except ValueError:
+        return {}
+    numbers = isinstance(plane, list) and all(isinstance(n, int) for n in plane)
+    return {"plane": plane} if numbers else {}
 
 
 def _plain_extras(image: CocoImage) -> dict[str, Any]:
@@ -133,96 +172,29 @@ def _plain_extras(image: CocoImage) -> dict[str, Any]:
     return {
         key: value
         for key, value in image.extra.items()
-        if isinstance(value, str | int | float) and key not in _PER_OBJECT | {"cell_type"}
+        if isinstance(value, str | int | float)
+        and key not in _PER_OBJECT | _OF_PLACE | {"cell_type"}
     }
-
-
-def write_submission(path: str | Path, predictions: Mapping[str, Instances]) -> None:
-    """Write a competition submission: one row per object, an empty row for an empty image.
-
-    Parameters
-    ----------
-    path
-        File to make or replace, atomically.
-    predictions
-        Objects by image name without suffix. As the competition demands, objects of an image do
-        not overlap in the file: a pixel goes to the object with the highest score.
-
-    Raises
-    ------
-    UserError
-        When the file cannot be written.
-    """
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "predicted"])
-        for stem, instances in predictions.items():
-            order = np.argsort(-instances.scores, kind="stable")
-            masks = instances.masks.remove_overlap(order)
-            codes = masks[masks.area() > 0].to_kaggle_rle()
-            writer.writerows([stem, code] for code in codes or [""])
-
-
-def read_submission(path: str | Path, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Instances]:
-    """Read a submission back.
-
-    Parameters
-    ----------
-    path
-        CSV with the columns id and predicted.
-    sizes
-        Height and width of each image by its id.
-
-    Returns
-    -------
-    dict
-        Objects by image id, scores 1, categories 0; images without objects are there too.
-
-    Raises
-    ------
-    UserError
-        When the file is no submission, names an image without a size, or holds a damaged code.
-    """
-    path = Path(path)
-    codes: dict[str, list[str]] = {}
-    for row in _rows(path, {"id", "predicted"}, "a submission"):
-        group = codes.setdefault(row["id"], [])
-        if row["predicted"].strip():
-            group.append(row["predicted"])
-    if unknown := [stem for stem in codes if stem not in sizes]:
-        raise UserError(f"{path}: image {unknown[0]} is not one of the images given with it.")
-    return {
-        stem: Instances.from_masks(_decode(group, stem, sizes[stem], path))
-        for stem, group in codes.items()
-    }
-
-
-def _rows(path: Path, needed: set[str], what: str) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = sorted(needed - set(reader.fieldnames or ()))
-            if missing:
-                raise UserError(
-                    f"{path} is not {what}, it lacks the columns {', '.join(missing)}: "
-                    "choose another file."
-                )
-            rows = [{key: row[key] or "" for key in reader.fieldnames or ()} for row in reader]
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist: check the path.") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be opened ({error.strerror}): expected a file.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a CSV table ({error}): choose another file.") from error
-    return rows
 
 
 def _size(row: dict[str, str]) -> tuple[int, int]:
     """Width and height; raises ValueError where there are none."""
-    width, height = int(row["width"]), int(row["height"])
+    try:
+        width, height = (_whole(row[side]) for side in ("width", "height"))
+    except ValueError as error:
+        said = " x ".join(row[side] or "nothing" for side in ("width", "height"))
+        raise ValueError(f"{said} pixels") from error
     if width <= 0 or height <= 0:
         raise ValueError(f"{width} x {height} pixels")
     return width, height
+
+
+def _whole(text: str) -> int:
+    """A whole number, also as some tables write it: 704.0."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text} is no whole number")
+    return int(number)
 
 
 def _decode_lines(
@@ -232,6 +204,7 @@ def _decode_lines(
     faults: list[Fault] | None,
 ) -> tuple[CropMasks, list[dict[str, str]]]:
     """Masks of an image's lines, and the rows that they are of."""
+    lines = [numbered for numbered in lines if _has_kind(*numbered, image, path, faults)]
     rows = [row for _, row in lines]
     try:
         return CropMasks.from_kaggle_rle([row["annotation"] for row in rows], image.size), rows
@@ -258,6 +231,22 @@ def _decode_lines(
     return CropMasks.from_kaggle_rle([row["annotation"] for row in rows], image.size), rows
 
 
+def _has_kind(
+    line: int, row: dict[str, str], image: CocoImage, path: Path, faults: list[Fault] | None
+) -> bool:
+    if row["cell_type"].strip():
+        return True
+    if faults is None:
+        raise UserError(
+            f"{path}: line {line}, image {image.id}: it has no cell_type: correct or remove the "
+            "line, or let `data check --fix` drop it."
+        )
+    faults.append(
+        Fault("damaged", image.file_name, line, "has no cell_type", True, "line", image.id)
+    )
+    return False
+
+
 def _reaching_below(code: str, image: CocoImage) -> dict[str, Any] | None:
     """A code that leaves its image, on one of so many rows that it does not; None for others."""
     try:
@@ -268,11 +257,3 @@ def _reaching_below(code: str, image: CocoImage) -> dict[str, Any] | None:
     except ValueError:
         return None
     return {"segmentation": masks.to_rle()[0]}
-
-
-def _decode(codes: list[str], stem: str, size: tuple[int, int], path: Path) -> CropMasks:
-    try:
-        return CropMasks.from_kaggle_rle(codes, size)
-    except ValueError as error:
-        text = str(error).rstrip(".")
-        raise UserError(f"{path}: image {stem}: {text}; write the file again.") from error

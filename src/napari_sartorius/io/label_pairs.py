@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ LABEL_ENDINGS = ("_cp_masks", "_labels", "_label", "_masks", "_mask", "_seg")
 
 _PICTURE_OF_RESULTS = "_overlay"  # in the name of what `segment` draws beside an image
 
+_IMAGE_FOLDER = "images"
 _LABEL_FOLDERS = ("labels", "masks", "annotations", "groundtruth")
 
 
@@ -36,8 +38,13 @@ class _Names:
 
 
 def is_label_pairs(folder: Path) -> bool:
-    """Whether `read_label_pairs` would find something; looks at names only."""
+    """Whether `read_label_pairs` would find something in the folder itself; looks at names only."""
     return bool(_names(folder).pairs)
+
+
+def holds_label_pairs(folder: Path) -> bool:
+    """Whether `read_label_pairs` would find something in the folder or below it."""
+    return any(_names(place).pairs for place in _places(folder))
 
 
 def read_label_pairs(folder: str | Path, faults: list[Fault] | None = None) -> CocoDataset:
@@ -47,7 +54,8 @@ def read_label_pairs(folder: str | Path, faults: list[Fault] | None = None) -> C
     ----------
     folder
         Either ``a.tif`` with ``a_labels.tif`` (or another of `LABEL_ENDINGS`) beside it, or
-        ``images/a.tif`` with ``labels/a.tif`` (or ``masks/``).
+        ``images/a.tif`` with ``labels/a.tif`` (or ``masks/``); where the folder itself has no such
+        pair, all folders below it that do.
     faults
         When given, pairs that cannot be read are left out and named in this list.
 
@@ -66,6 +74,8 @@ def read_label_pairs(folder: str | Path, faults: list[Fault] | None = None) -> C
     """
     folder = Path(folder)
     names = _names(folder)
+    if not names.pairs:
+        names = _joined([_names(place) for place in _places(folder)])
     if not names.pairs:
         raise UserError(
             f"{folder} holds no images with labels, expected a.tif beside a_labels.tif, or the "
@@ -107,14 +117,41 @@ def _left_out(folder: Path, names: _Names) -> Iterable[Fault]:
         yield Fault("labels without image", name, None, "holds labels of an image that is missing")
 
 
+def _places(folder: Path) -> list[Path]:
+    """The folder and all below it, in the order of their names; links to folders are not followed.
+
+    Folders of images and labels belong to the one that they are in.
+    """
+    roles = {_IMAGE_FOLDER, *_LABEL_FOLDERS}
+    found = []
+    for place, folders, _ in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name.lower() not in roles
+        )
+        found.append(Path(place))
+    return found
+
+
+def _joined(parts: list[_Names]) -> _Names:
+    """Pairs of several folders; folders without any say nothing of their pictures."""
+    names = _Names()
+    for part in parts:
+        if part.pairs:
+            names.pairs += part.pairs
+            names.lone_images += part.lone_images
+            names.lone_labels += part.lone_labels
+    return names
+
+
 def _names(folder: Path) -> _Names:
     names = _Names()
     if not folder.is_dir():
         return names
-    below = folder / "images"
-    apart = below.is_dir()
-    if apart:
-        others = [folder / name for name in _LABEL_FOLDERS if (folder / name).is_dir()]
+    folders = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    below = folders.get(_IMAGE_FOLDER)
+    apart = below is not None
+    if below is not None:
+        others = [folders[name] for name in _LABEL_FOLDERS if name in folders]
         pictures, of_labels = _files(below), [path for other in others for path in _files(other)]
     else:
         pictures = of_labels = _files(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -18,10 +19,10 @@ from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.image_writing import ome_steps
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.placement import KEY, Placement
+from napari_sartorius.io.raster import palette_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -192,6 +193,8 @@ def read_labels(path: str | Path) -> ImageData:
         When the file cannot be read, has colours, or holds values that are no labels.
     """
     image = read_image(path, as_shown=False)
+    if "S" in image.axes and (numbers := palette_numbers(Path(path))) is not None:
+        image = replace(image, pixels=numbers, axes="YX")
     if "S" in image.axes:
         raise UserError(
             f"{path} is a colour picture, expected a label image with one whole number per pixel: "
@@ -236,7 +239,9 @@ def smallest_unsigned(labels: NDArray[Any], name: str) -> NDArray[Any]:
         When values are negative or no whole numbers; `name` says of what.
     """
     labels = np.asarray(labels)
-    whole = labels.dtype.kind in "bui" or (
+    if labels.dtype.kind == "b":
+        return labels.astype(np.uint8)
+    whole = labels.dtype.kind in "ui" or (
         labels.dtype.kind == "f" and bool(np.all(labels == np.floor(labels)))
     )
     if not whole or (labels.size and (labels.min() < 0 or labels.max() >= 2**63)):

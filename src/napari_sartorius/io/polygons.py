@@ -134,7 +134,11 @@ def as_polygon(values: Any) -> NDArray[np.float64]:
         When it has fewer than three points, an odd number of values, or values that are no numbers.
     """
     flat = np.asarray(values, dtype=np.float64)
-    if flat.ndim != 1 or flat.size < 6 or flat.size % 2:
+    if flat.ndim == 1 and flat.size % 2:
+        raise ValueError(
+            f"a polygon has {flat.size} numbers, expected pairs as [x, y, x, y, x, y, ...]"
+        )
+    if flat.ndim != 1 or flat.size < 6:
         raise ValueError("a polygon needs at least 3 points as [x, y, x, y, x, y, ...]")
     if not np.isfinite(flat).all() or np.abs(flat).max() > 1e7:
         raise ValueError("a polygon has a coordinate that is infinite, NaN or absurdly large")

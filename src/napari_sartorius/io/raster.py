@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
+from PIL import Image
 
 from napari_sartorius.core.errors import UserError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+_COLOUR_TYPE, _PALETTE = 25, 3  # place of the colour type in a PNG, and its value for a palette
 
 
 def decode_png(data: bytes, path: Path) -> NDArray[Any]:
@@ -27,6 +30,18 @@ def decode_png(data: bytes, path: Path) -> NDArray[Any]:
         return np.asarray(imagecodecs.png_decode(data))
     except (imagecodecs.PngError, ValueError, MemoryError) as error:
         raise _damaged(path, "PNG", error) from error
+
+
+def palette_numbers(path: Path) -> NDArray[np.uint8] | None:
+    """The numbers behind the colours of a PNG with a palette, (Y, X); None for other files.
+
+    Programs that draw objects in colours save labels so: the numbers are the labels.
+    """
+    head = path.read_bytes()[: _COLOUR_TYPE + 1]
+    if not head.startswith(b"\x89PNG") or head[-1] != _PALETTE:
+        return None
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 def decode_jpeg(data: bytes, path: Path) -> NDArray[Any]:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco import dataset_of, read_json
 from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
 from napari_sartorius.io.kaggle import read_train_csv
-from napari_sartorius.io.label_pairs import is_label_pairs, read_label_pairs
+from napari_sartorius.io.label_pairs import (
+    holds_label_pairs,
+    is_label_pairs,
+    read_label_pairs,
+)
 from napari_sartorius.io.project.folder import relative_name
 from napari_sartorius.io.project.opening import project_dataset
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
     from napari_sartorius.io.faults import Fault
+
+_LOADED_UP = re.compile("^[0-9a-f]{8}-")
 
 
 def read_dataset(
@@ -35,7 +44,8 @@ def read_dataset(
         label images, or a folder with one of these files in it.
     images
         Where to look for image files that are not where the annotations say, folders below it
-        included.
+        included. Of several files of one name that is taken which lies in folders as the
+        annotations say.
     faults
         When given, what cannot be read in a folder of pictures or in a ``train.csv`` is left out
         and named in this list.
@@ -84,24 +94,57 @@ def find_images(dataset: CocoDataset, folder: str | Path) -> CocoDataset:
     Raises
     ------
     UserError
-        When there is no such folder.
+        When there is no such folder, or it holds several files that an image could be.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder, expected the one that the images are in.")
-    by_name: dict[str, Path] = {}
+    by_name: dict[str, list[Path]] = {}
     for place, _, names in os.walk(folder):
         for name in names:
-            by_name.setdefault(name, Path(place, name))
+            by_name.setdefault(name, []).append(Path(place, name))
     start = dataset.folder or Path()
 
     def led(image: CocoImage) -> CocoImage:
-        there = by_name.get(Path(image.file_name).name)
-        if there is None or dataset.image_path(image).is_file():
+        if dataset.image_path(image).is_file():
             return image
-        return replace(image, file_name=relative_name(there, start))
+        there = next((by_name[name] for name in own_names(image) if name in by_name), None)
+        if there is None:
+            return image
+        return replace(image, file_name=relative_name(_likest(image, there, folder), start))
 
     return replace(dataset, images=[led(image) for image in dataset.images])
+
+
+def own_names(image: CocoImage) -> list[str]:
+    """How the file of a record may be called, without folders, likeliest first.
+
+    Programs that images were loaded up to write what they call them: as part of an address, with
+    a number in front (Label Studio).
+    """
+    said = image.file_name.replace("\\", "/")
+    names = [PurePosixPath(said).name]
+    names.append(unquote(PurePosixPath(said.rpartition("?d=")[2]).name))
+    names += [_LOADED_UP.sub("", name) for name in names]
+    return list(dict.fromkeys(names))
+
+
+def _likest(image: CocoImage, files: list[Path], folder: Path) -> Path:
+    """The file that shares most of the folders at the end of an image's path."""
+    wanted = PurePosixPath(image.file_name.replace("\\", "/")).parts
+
+    def shared(path: Path) -> int:
+        pairs = zip(reversed(wanted), reversed(path.absolute().parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    most = max(map(shared, files))
+    best = sorted(path for path in files if shared(path) == most)
+    if len(best) > 1:
+        raise UserError(
+            f"{image.file_name} could be {best[0].relative_to(folder)} or "
+            f"{best[1].relative_to(folder)} in {folder}: name the folder that holds the right one."
+        )
+    return best[0]
 
 
 def with_names_read(dataset: CocoDataset) -> CocoDataset:
@@ -119,14 +162,15 @@ def with_names_read(dataset: CocoDataset) -> CocoDataset:
 
 def _read(file: Path | None, source: Path, faults: list[Fault] | None) -> CocoDataset:
     if file is None:
-        if is_label_pairs(source):
-            return read_label_pairs(source, faults)
-        if not is_dsb_folder(source):
+        if not is_label_pairs(source) and is_dsb_folder(source):
+            return read_dsb(source, faults=faults)
+        if not holds_label_pairs(source):
             raise UserError(
-                f"{source} holds no annotated images: choose a COCO file, a project, or a folder "
-                "of pairs such as a.tif and a_labels.tif, or of <name>/images and <name>/masks."
+                f"{source} holds no annotated images, expected a COCO file, a train.csv, a.tif "
+                "beside a_labels.tif, the folders images and labels, or <name>/images and "
+                "<name>/masks with a mask per cell: choose another folder or file."
             )
-        return read_dsb(source, faults=faults)
+        return read_label_pairs(source, faults)
     if file.suffix.lower() == ".csv":
         return read_train_csv(file, faults=faults)
     if source.is_dir() and file.name == "annotations.json":

@@ -173,12 +173,16 @@ def pack_dataset(
         images = [images[i] for i in chosen]
     packed = []
     depths: set[str] = set()
+    crowds = 0
     for number, record in enumerate(images):
         monitor.check()
         monitor.progress("reading images", number / max(1, len(images)))
         plane = read_annotated(dataset, record)
         depths.add(str(plane.dtype))
         objects = dataset.instances[record.id]
+        if (crowd := objects.columns.get("iscrowd")) is not None:
+            crowds += int(np.count_nonzero(crowd))
+            objects = objects[np.asarray(crowd) == 0]
         packed.append(
             pack_image(
                 record.file_name,
@@ -189,6 +193,10 @@ def pack_dataset(
                 config.architecture.trunk.in_channels,
                 record.extra,
             )
+        )
+    if crowds:
+        monitor.notice(
+            f"regions marked as a crowd (iscrowd) are no single cells, left out: {crowds}"
         )
     if len(depths) > 1:
         monitor.notice(

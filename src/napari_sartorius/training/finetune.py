@@ -30,6 +30,7 @@ from napari_sartorius.training.leading import by_the_first
 from napari_sartorius.training.new_kind_votes import new_kind_votes
 from napari_sartorius.training.new_kinds import in_doubt, knowing_all
 from napari_sartorius.training.provenance import learnt_images, total_corrected
+from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.replay import (
     Blend,
     between,
@@ -119,7 +120,8 @@ def finetune(
     Raises
     ------
     UserError
-        When there is nothing to learn from, or an image cannot be read.
+        When there is nothing to learn from, an image cannot be read, or the folder's run began
+        with other images.
     """
     monitor = monitor or Monitor()
     if not len(dataset) or not dataset.object_count:
@@ -156,7 +158,7 @@ def finetune(
     tell_untaught(dataset, [*sides.training, *sides.old], monitor)
     network = knowing_all(names, start.card, network, config, sides.training, monitor)
     initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    hold_to_images(folder, read_plan(folder) is not None, target=dataset)
     plan = read_plan(folder) or make_plan(
         folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
     )

@@ -9,6 +9,7 @@ import numpy as np
 from napari_sartorius.core.categories import default_colour
 from napari_sartorius.postprocess.filter_config import unknown_categories
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def finetuned_card(
     diameter = float(np.sqrt(np.median(areas[areas > 0]) * 4 / np.pi))
     count, cells = len(dataset), learnt_from.cells
     changes: dict[str, Any] = {
-        "name": name,
+        "name": model_name(name),
         "title": name,
         "description": f"{start.title}, trained further on {count} corrected images.",
         "categories": _categories(start, dataset),

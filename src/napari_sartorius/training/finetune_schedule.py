@@ -33,14 +33,17 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
-def finetune_config(card: ModelCard, category_names: Sequence[str], effort: Effort) -> TrainConfig:
+def finetune_config(
+    card: ModelCard, category_names: Sequence[str], effort: Effort, scale: float = 1.0
+) -> TrainConfig:
     """Configuration for a model and an effort: the model's network with a class per category.
 
-    The steps are those of a fast computer; `napari_sartorius.training.pace.fitted` takes as many as
-    fit into the time.
+    The steps are those of a fast computer, `scale` times as many as is usual;
+    `napari_sartorius.training.pace.fitted` takes as many as fit into the time.
     """
     names = list(category_names)
     schedule = SCHEDULES[effort]
+    schedule = schedule._replace(steps=max(1, round(scale * schedule.steps)))
     architecture = card.architecture.model_copy(update={"num_classes": len(names)})
     every = max(1, schedule.steps // schedule.validations)
     return TrainConfig(

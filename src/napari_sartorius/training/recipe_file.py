@@ -31,7 +31,7 @@ OF_THE_WINDOW = ("device", "validate_first", "initial_weights")
 """Settings that the window makes itself."""
 FOR_PEOPLE = ("name", "title", "description", "source", "needs", "takes", "about", "kind")
 """Fields of a recipe that change nothing in a training."""
-HONOURED = ("settings", "stages", "effort", "epochs", "categories_from")
+HONOURED = ("settings", "stages", "effort", "scale", "epochs", "categories_from")
 """Fields that do in the window what they do on the command line."""
 LEFT_OUT = {
     "licence": "licence",
@@ -61,6 +61,8 @@ class RecipeFile:
         Fields of `TrainConfig` as a tree.
     effort
         Ready recipe that its stage ``finetune`` changes; None for others.
+    scale
+        How many times as long that one is made.
     epochs
         Length in passes over the images, instead of steps.
     categories_from
@@ -77,6 +79,7 @@ class RecipeFile:
     name: str
     settings: dict[str, Any]
     effort: Effort | None = None
+    scale: float = 1.0
     epochs: Epochs | None = None
     categories_from: str | None = None
     init: str | None = None
@@ -88,7 +91,7 @@ class RecipeFile:
         """Seconds in which all should be done; None takes the steps as they are."""
         if self.effort is None or "steps" in self.settings:
             return None
-        return BUDGETS[self.effort]
+        return BUDGETS[self.effort] * self.scale
 
     def applied(self, config: TrainConfig, dataset: CocoDataset | None = None) -> TrainConfig:
         """These settings on top of those for a model.
@@ -256,7 +259,7 @@ def _of_recipe(recipe: Recipe, path: Path) -> RecipeFile:
     settings = merged(recipe.settings, stage.settings)
     made = RecipeFile(path, recipe.name, settings, left_out=tuple(told), is_recipe=True)
     if isinstance(stage, FineTuneStage):
-        return replace(made, effort=stage.effort)
+        return replace(made, effort=stage.effort, scale=stage.scale)
     return replace(
         made, epochs=stage.epochs, categories_from=stage.categories_from, init=stage.init
     )

@@ -20,11 +20,14 @@ from napari_sartorius.training.last_layers import without_last_layers
 from napari_sartorius.training.leading import by_the_first
 from napari_sartorius.training.mixture import MixtureSampling
 from napari_sartorius.training.recipes import default_config
+from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.resizing import resized
+from napari_sartorius.training.run_files import LAST_FILE
 from napari_sartorius.training.terms import same_kinds
 from napari_sartorius.training.untaught import tell_untaught
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds, find_single, save_bundle
 from napari_sartorius.zoo.checkpoints.partial import fit_partially, is_checkpoint
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +80,8 @@ def train(
     Raises
     ------
     UserError
-        When the data cannot be read, does not fit the configuration, or the folder is taken.
+        When the data cannot be read, does not fit the configuration, the folder is taken, or its
+        run began with other images.
     """
     monitor = monitor or Monitor()
     dataset = read_dataset(data) if isinstance(data, Path) else data
@@ -88,9 +92,10 @@ def train(
             f"the data has {len(dataset.categories)} categories, the configured network "
             f"{config.architecture.num_classes} classes; set architecture.num_classes"
         )
-    if not resume and (folder / "last.pt").exists():
+    if not resume and (folder / LAST_FILE).exists():
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
     examine(dataset, monitor, sides=(config.train_split, config.validation_split))
+    hold_to_images(folder, (folder / LAST_FILE).exists(), target=dataset)
     training, validation = train_and_validation(dataset, config, monitor)
     more = [pack_dataset(one.dataset, config, monitor) for one in further]
     tell_untaught(dataset, [image for images in (training, *more) for image in images], monitor)
@@ -173,9 +178,8 @@ def _card(
         metrics["validation"] = round(best["score"], 4)
     areas = np.concatenate([image.masks.area() for image in training])
     diameter = float(np.sqrt(np.median(areas) * 4 / np.pi)) if len(areas) else 16.0
-    safe_name = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip("._-")
     return ModelCard(
-        name=safe_name or "model",
+        name=model_name(name),
         title=name,
         description=f"Trained on {len(training)} images with {len(areas)} objects.",
         categories=tuple(

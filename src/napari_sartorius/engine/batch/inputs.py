@@ -89,7 +89,9 @@ def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Path]:
 
 def _is_input(path: Path, folder: Path, output: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+    # A link to a file that is gone is an image that cannot be read, not none at all.
+    is_file = path.is_file() or (path.is_symlink() and not path.exists())
+    if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or not is_file:
         return False
     if not path.resolve().is_relative_to(output):
         return True

@@ -126,6 +126,8 @@ class Journal:
         record = self._finished.get(image.file_name)
         if record is None:
             return None
+        if not image.path.exists():  # moved since, or a link to what is gone
+            return None
         status = image.path.stat()
         if (record.size, record.modified_ns) != (status.st_size, status.st_mtime_ns):
             return None

@@ -12,21 +12,22 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.inference.result import PassRun
 from napari_sartorius.io.coco import write_coco, write_coco_results
+from napari_sartorius.io.image_names import unique_names
 from napari_sartorius.io.images import plane_axes, plane_shape
-from napari_sartorius.io.kaggle import write_submission
 from napari_sartorius.io.labels_tiff import write_label_planes
 from napari_sartorius.io.overlay import write_overlay
+from napari_sartorius.io.submission import write_submission
 from napari_sartorius.io.table_csv import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from numpy.typing import NDArray
 
     from napari_sartorius.core.categories import Category
-    from napari_sartorius.io.coco import CocoDataset, CocoImage
+    from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.io.images import ImageData
 
 
@@ -222,24 +223,13 @@ def write_run_outputs(
             write_coco_results(folder / "results.json", dataset)
             written.append("results.json")
         if Format.SUBMISSION in chosen:
-            predictions: dict[str, Instances] = {}
-            for image in dataset.images:
-                name = _submission_id(image, stems[image.file_name], predictions)
-                predictions[name] = dataset.instances[image.id]
-            write_submission(folder / "submission.csv", predictions)
+            names = unique_names(dataset.images, stems)
+            found = [dataset.instances[image.id] for image in dataset.images]
+            write_submission(folder / "submission.csv", dict(zip(names, found, strict=True)))
             written.append("submission.csv")
     except UserError as error:
         raise OutputError(str(error)) from error
     return written
-
-
-def _submission_id(image: CocoImage, stem: str, taken: Container[str]) -> str:
-    """Stem as the competition wants it, of a stack with the plane, no two alike."""
-    name = free = stem + "".join(f"_{n}" for n in image.extra.get("plane", ()))
-    number = 2
-    while free in taken:  # a file may be called like the plane of another
-        free, number = f"{name}_{number}", number + 1
-    return free
 
 
 def _write_label_stack(path: Path, picture: ImageData, found: Sequence[SegmentedPlane]) -> None:

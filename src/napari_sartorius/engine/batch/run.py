@@ -175,7 +175,12 @@ class BatchRun:
 
     def _one(self, image: InputImage, journal: Journal, monitor: Monitor) -> Finished:
         began = time.perf_counter()
-        status = image.path.stat()
+        try:
+            status = image.path.stat()
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{image.path} does not exist: it was moved, or is a link to a file that is gone."
+            ) from error
         picture = read_image(image.path)
         if self.pixel_size is not None:
             picture = replace(picture, pixel_size_yx=(self.pixel_size, self.pixel_size))

@@ -22,9 +22,11 @@ from napari_sartorius.training.classifier.data import (
 from napari_sartorius.training.classifier.fit import ClassifierTrainer, Judgement, judge
 from napari_sartorius.training.data import split_dataset
 from napari_sartorius.training.leading import by_the_first
+from napari_sartorius.training.recipes.fingerprint import hold_to_images
 from napari_sartorius.training.run_files import LAST_FILE, MODEL_FOLDER
 from napari_sartorius.training.splitting import FEWEST_IMAGES
 from napari_sartorius.zoo import CategoryCard, ModelBundle, ModelCard, find_single, save_bundle
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +96,8 @@ def train_classifier(
     Raises
     ------
     UserError
-        When fewer than two types are known, an image cannot be read, or the folder is taken.
+        When fewer than two types are known, an image cannot be read, the folder is taken, or its
+        run began with other images.
     """
     monitor = monitor or Monitor()
     config = config or ClassifierConfig()
@@ -102,6 +105,7 @@ def train_classifier(
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
     names, main, further = _images(data, unlabelled, config)
     monitor.notice(_counts(names, [main, *further], config))
+    hold_to_images(folder, (folder / LAST_FILE).exists(), target=data, unlabelled=unlabelled)
     tree = config.architecture.model_copy(update={"num_classes": len(names)})
     config = config.model_copy(update={"architecture": tree})
     training, validation = _split(main, config, monitor)
@@ -254,10 +258,9 @@ def _card(
     areas = [dataset.instances[image.id].masks.area() for image in dataset.images]
     known = np.concatenate(areas) if areas else np.zeros(0)
     diameter = float(np.sqrt(np.median(known) * 4 / np.pi)) if len(known) else 16.0
-    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip("._-")
     progress = trainer.progress
     return ModelCard(
-        name=safe or "classifier",
+        name=model_name(name, "classifier"),
         title=f"Cell types: {', '.join(names)}",
         description=text,
         categories=tuple(

@@ -11,6 +11,7 @@ import numpy as np
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.coco import dataset_of, read_json
+from napari_sartorius.io.coco_ids import with_plain_ids
 from napari_sartorius.io.coco_mending import mend, without_damaged
 from napari_sartorius.io.project.records import NAMESPACE
 from napari_sartorius.io.sources import (
@@ -62,7 +63,7 @@ def read_for_check(
     info = content.get("info") if isinstance(content, dict) else None
     if source.is_dir() and isinstance(info, dict) and NAMESPACE in info:
         return read_dataset(source, images), []  # a project, whose journal belongs to it
-    content, faults = mend(content)
+    content, faults = mend(with_plain_ids(content))
     try:
         dataset = dataset_of(content, file)
     except UserError:

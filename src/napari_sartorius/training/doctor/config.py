@@ -30,6 +30,8 @@ class DoctorConfig(BaseModel):
         Fewest objects in the other images for these to tell how large cells are.
     many_parts
         An only object of so many parts is a foreground mask, not a cell.
+    some_parts
+        It may be one from so many parts on where no image has several objects.
     scale_factor
         An image is wrongly scaled when the median diameter of its cells differs from that of the
         other images of its kind by a larger factor.
@@ -55,6 +57,7 @@ class DoctorConfig(BaseModel):
     alone_factor: float = Field(default=20.0, gt=1)
     alone_evidence: int = Field(default=3, ge=1)
     many_parts: int = Field(default=10, ge=2)
+    some_parts: int = Field(default=3, ge=2)
     scale_factor: float = Field(default=2.5, gt=1)
     scale_images: int = Field(default=5, ge=2)
     scale_objects: int = Field(default=5, ge=1)

@@ -47,11 +47,14 @@ def giant_findings(
         Cell diameter in pixels of the model that is trained further.
     """
     areas = {number: _cell_areas(dataset.instances[number], fact) for number, fact in facts.items()}
+    never_several = all(np.count_nonzero(some) <= 1 for some in areas.values())
+    fewest_parts = min(config.some_parts, config.many_parts) if never_several else config.many_parts
     found = []
     for image in dataset.images:
         if image.id in areas and areas[image.id].any():
             usual = _Usual(dataset, areas, image, config, model_diameter)
-            found += _of_image(image, dataset.instances[image.id], areas[image.id], config, usual)
+            objects = dataset.instances[image.id]
+            found += _of_image(image, objects, areas[image.id], config, usual, fewest_parts)
     return found
 
 
@@ -112,6 +115,7 @@ def _of_image(
     areas: NDArray[np.int64],
     config: DoctorConfig,
     usual: _Usual,
+    fewest_parts: int,
 ) -> list[Finding]:
     share = areas / (image.width * image.height)
     largest = float(share.max())
@@ -122,7 +126,8 @@ def _of_image(
         rows = np.flatnonzero(share > config.background_share)
         rest = " and is the only one there" if alone else ", as a labelled background does"
         text = f"one object covers {largest:.0%} of the image{rest}"
-    elif alone and (parts := _parts(objects.masks)) >= config.many_parts:
+    elif alone and (parts := _parts(objects.masks)) >= fewest_parts:
+        severity = "error" if parts >= config.many_parts else "warning"
         text = f"its only object lies in {parts} parts, like a mask of all cells together"
         largest = float(parts)
     elif alone and largest > config.alone_share:

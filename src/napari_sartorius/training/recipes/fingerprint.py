@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_text
+from napari_sartorius.training.place import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_sartorius.io.coco import CocoDataset
@@ -80,19 +82,59 @@ def fingerprint(dataset: CocoDataset) -> Fingerprint:
 
 def remember_images(folder: Path, data: RecipeData) -> None:
     """Write ``images.json`` into the folder of a run."""
-    told = {part: one.model_dump() for part, one in _prints(data).items()}
-    write_text(folder / IMAGES_FILE, json.dumps(told, indent=1))
+    hold_to_images(folder, False, **_parts(data))
 
 
 def check_same_images(folder: Path, data: RecipeData) -> None:
+    """Refuse other images than those that the run of a recipe began with.
+
+    Parameters
+    ----------
+    folder, data
+        As for `check_same_datasets`.
+
+    Raises
+    ------
+    UserError
+        As `check_same_datasets`.
+    """
+    check_same_datasets(folder, **_parts(data))
+
+
+def hold_to_images(folder: Path, began: bool, **parts: CocoDataset | None) -> None:
+    """Note which images a run begins with, or refuse to go on with others.
+
+    Parameters
+    ----------
+    folder
+        Of the run; it is made.
+    began
+        Whether the folder holds a run that would go on.
+    parts
+        As for `check_same_datasets`.
+
+    Raises
+    ------
+    UserError
+        As `check_same_datasets`, and when the folder cannot be written.
+    """
+    if began:
+        check_same_datasets(folder, **parts)
+    if Place.from_environment().rank == 0:  # of several processes one writes
+        folder.mkdir(parents=True, exist_ok=True)
+        told = {part: one.model_dump() for part, one in _prints(parts).items()}
+        write_text(folder / IMAGES_FILE, json.dumps(told, indent=1))
+
+
+def check_same_datasets(folder: Path, **parts: CocoDataset | None) -> None:
     """Refuse other images than those that the run in a folder began with.
 
     Parameters
     ----------
     folder
         Of the run; one without ``images.json`` (of an earlier version, or new) takes any.
-    data
-        What is given now.
+    parts
+        What is given now: ``target``, ``pretrain``, ``unlabelled``.
 
     Raises
     ------
@@ -106,7 +148,7 @@ def check_same_images(folder: Path, data: RecipeData) -> None:
         before = _Stored.validate_json(path.read_bytes())
     except ValidationError as error:
         raise UserError(f"{path} is damaged: begin anew in another folder") from error
-    now = _prints(data)
+    now = _prints(parts)
     for part, option in _OPTIONS.items():
         if before.get(part) == now.get(part):
             continue
@@ -124,6 +166,9 @@ def check_same_images(folder: Path, data: RecipeData) -> None:
         )
 
 
-def _prints(data: RecipeData) -> dict[str, Fingerprint]:
-    parts = {part: getattr(data, part) for part in _OPTIONS}
+def _parts(data: RecipeData) -> dict[str, CocoDataset | None]:
+    return {part: getattr(data, part) for part in _OPTIONS}
+
+
+def _prints(parts: Mapping[str, CocoDataset | None]) -> dict[str, Fingerprint]:
     return {part: fingerprint(one) for part, one in parts.items() if one is not None}

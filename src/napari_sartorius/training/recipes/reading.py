@@ -144,6 +144,8 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 def scaled(recipe: Recipe, factor: float) -> Recipe:
     """The recipe with every training so many times as long, validations and warm-up included.
 
+    A fine-tuning that states no steps gets so many times the steps and the time of its effort.
+
     Raises
     ------
     UserError
@@ -159,6 +161,8 @@ def scaled(recipe: Recipe, factor: float) -> Recipe:
         if "decay_steps" in settings:
             settings["decay_steps"] = [max(1, round(s * factor)) for s in settings["decay_steps"]]
     for stage in tree["stages"]:
+        if "scale" in stage and "steps" not in merged(recipe.settings, stage["settings"]):
+            stage["scale"] *= factor
         if stage.get("epochs"):
             epochs = stage["epochs"]
             for key in ("total", "validate_every"):

@@ -141,12 +141,16 @@ class FineTuneStage(_Stage):
     ----------
     effort
         Whose schedule is taken; see `training.finetune`.
+    scale
+        So many times its steps are the most that are made, in so many times its minutes. Without
+        effect where `settings` say the steps.
     settings
         Fields of `TrainConfig` that differ from it.
     """
 
     kind: Literal["finetune"] = "finetune"
     effort: Literal["quick", "thorough"] = "quick"
+    scale: float = Field(default=1.0, gt=0)
     settings: dict[str, Any] = {}
 
 

@@ -10,6 +10,7 @@ from napari_sartorius.training.recipes.made import copied
 from napari_sartorius.training.run_files import MODEL_FOLDER
 from napari_sartorius.zoo import open_bundle
 from napari_sartorius.zoo.bundle import ModelBundle
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +59,7 @@ def result_of(made: Sequence[Made], recipe: Recipe, folder: Path, name: str) -> 
 
 def label_of(folder: Path) -> str:
     """A name that a model may have, from that of its run folder."""
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in folder.name).strip("._-")
-    return name or "model"
+    return model_name(folder.name)
 
 
 def _is_classifier(bundle: AnyBundle) -> bool:

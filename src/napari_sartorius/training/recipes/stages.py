@@ -239,8 +239,8 @@ class StageRunner:
         dataset = in_terms_of(self.data.target, start.card.category_names)
         settings = merged(self.recipe.settings, stage.settings)
         config = None
-        if settings:
-            usual = finetune_config(start.card, dataset.category_names, stage.effort)
+        if settings or stage.scale != 1:
+            usual = finetune_config(start.card, dataset.category_names, stage.effort, stage.scale)
             config = checked(type(usual), merged(usual.model_dump(), settings), stage.name)
         result = finetune(
             start,
@@ -250,7 +250,7 @@ class StageRunner:
             name=self.label,
             config=config,
             # Whoever sets the number of steps wants those, however long they take.
-            budget=None if "steps" in settings else BUDGETS[stage.effort],
+            budget=None if "steps" in settings else BUDGETS[stage.effort] * stage.scale,
             recipe_name=self.recipe.name,
             monitor=monitor,
         )

@@ -159,9 +159,11 @@ class SetupPage(QWidget):
         self.changed.emit()
 
     def _misnamed(self) -> str | None:
+        from napari_sartorius.zoo.naming import model_name
+
         name = self.name.text().strip()
-        if not name or not all(c.isalnum() or c in "._-" for c in name) or name.startswith("."):
-            return "Give the model a name of letters, digits, dots and dashes."
+        if not name or model_name(name) != name:
+            return "Give the model a name of letters from a to z, digits, dots and dashes."
         if name in {card.name for card in self._cards()}:
             return f"There is a model called {name} already: choose another name."
         return None

@@ -22,6 +22,7 @@ from napari_sartorius.zoo.checkpoints.report import ImportReport
 from napari_sartorius.zoo.checkpoints.settings import Settings, read_settings
 from napari_sartorius.zoo.checkpoints.weights import fit_weights
 from napari_sartorius.zoo.folders import user_models_folder
+from napari_sartorius.zoo.naming import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,8 +158,7 @@ def no_usable_network(where: Path, error: ValidationError) -> UserError:
 def wished_name(path: Path, wish: str | None) -> str:
     """The wished name, or one from the file's that a card accepts."""
     if wish is None:
-        kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
-        return kept.strip("._-") or "imported"
+        return model_name(path.stem, "imported")
     plain = wish.isascii() and wish[:1].isalnum()
     if not plain or not all(c.isalnum() or c in "._-" for c in wish):
         raise UserError(
