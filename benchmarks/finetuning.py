@@ -133,7 +133,7 @@ DOMAINS = {
         "nucleus",
     ),
     "bt474": Domain(
-        "BT474 cells (LIVECell)",
+        "BT474 cells (LIVECell), called shsy5y",
         "neurons",
         "livecell",
         "sartorius",
@@ -144,7 +144,7 @@ DOMAINS = {
         (1, 76),
     ),
     "mcf7": Domain(
-        "MCF7 cells (LIVECell)",
+        "MCF7 cells (LIVECell), called shsy5y",
         "neurons",
         "livecell",
         "sartorius",
@@ -159,6 +159,9 @@ DOMAINS = {
 DOMAINS["bt474-own"] = replace(
     DOMAINS["bt474"], title="BT474 cells (LIVECell), as a kind of their own", kind="BT474"
 )
+DOMAINS["mcf7-own"] = replace(
+    DOMAINS["mcf7"], title="MCF7 cells (LIVECell), as a kind of their own", kind="MCF7"
+)
 
 _STARTS = {"fluorescence": FLUORESCENCE}
 
@@ -168,6 +171,8 @@ ALL = (
     ("smears", 5, True, 0),
     ("bt474", 1, True, 0),
     ("bt474-own", 1, True, 0),
+    ("mcf7", 1, True, 0),
+    ("mcf7-own", 1, True, 0),
     ("phase-contrast", 1, True, 0),
     ("phase-contrast", 10, True, 0),
     ("phase-contrast", 2, True, 0),
@@ -176,6 +181,7 @@ ALL = (
     ("tissue", 10, True, 0),
     ("tissue", 2, True, 0),
     ("bt474", 1, True, 24),
+    ("bt474-own", 1, True, 24),
     ("smears", 1, True, 0),
     ("smears", 10, True, 0),
     ("smears", 2, True, 0),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = DOCS / "images" / "finetuning"
 TABLE = Path(__file__).parent / "FINETUNING.md"
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 def write_report(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None:
@@ -71,7 +71,7 @@ def _against_minutes(rows: Sequence[Row], domains: Mapping[str, Domain]) -> None
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
     for number, row in enumerate(row for row in rows if row.replay and len(row.curve) > 1):
         minutes, scores = zip(*row.curve, strict=True)
-        colour = _COLOURS[list(domains).index(row.domain) % len(_COLOURS)]
+        colour = _COLOURS[list(domains).index(row.domain)]
         style = ("-", "--", ":", "-.")[number % 4]
         label = f"{domains[row.domain].title}, {row.images} image{'s' * (row.images > 1)}"
         label += f" and {row.old_images} old ones" if row.old_images else ""
