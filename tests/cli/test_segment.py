@@ -436,6 +436,24 @@ def test_outputs_beside_the_images_are_not_taken_as_inputs(
     assert len(segmenter.seen) == 6
 
 
+def test_labels_beside_their_image_are_no_images(
+    run: Run, segmenter: ThresholdSegmenter, pictures: Path, tmp_path: Path
+) -> None:
+    one = (pictures / "field1.png").read_bytes()
+    for name in ("field1_labels.png", "field1_overlay.PNG", "alone_mask.png"):
+        (pictures / name).write_bytes(one)
+    done = run("segment", pictures, "-o", tmp_path / "o", "--model", "squares")
+    assert done.exit_code == 0
+    assert len(segmenter.seen) == 4
+    assert "left out 2 pictures that are labels or overlays" in done.stderr
+    assert "field1_labels.png" in done.stderr
+    named = run(
+        "segment", pictures / "field1_labels.png", "-o", tmp_path / "p", "--model", "squares"
+    )
+    assert named.exit_code == 0
+    assert len(segmenter.seen) == 5
+
+
 def test_the_same_file_named_twice_is_done_once(
     run: Run, segmenter: ThresholdSegmenter, pictures: Path, tmp_path: Path
 ) -> None:

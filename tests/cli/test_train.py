@@ -147,6 +147,6 @@ def test_fine_tuning_on_a_project(
         *("train", "--data", project.folder, "--init", model, "--effort", "quick", "--out", out)
     )
     assert done.exit_code == 0, done.output
-    assert "1 images: a quarter of each is kept apart" in done.stderr
+    assert "1 image: a quarter of each is kept apart" in done.stderr
     assert "before" in done.stdout
     assert "1 corrected images" in ModelBundle.open(out / "model").card.description

@@ -109,7 +109,9 @@ def test_a_folder_with_one_file_and_with_several(truth: CocoDataset, tmp_path: P
 
 def test_a_folder_of_images_alone_says_what_could_be_there(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", 1)
-    with pytest.raises(UserError, match=r"no annotated images: choose a COCO file.*a_labels\.tif"):
+    with pytest.raises(
+        UserError, match=r"no annotated images, expected a COCO file.*a_labels\.tif"
+    ):
         read_dataset(tmp_path)
 
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.images import IMAGE_SUFFIXES
+from napari_sartorius.io.label_pairs import LABEL_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
 """Ends of the images that a run writes; they are not taken as inputs from the output folder."""
+_ABOUT_ANOTHER = (*LABEL_ENDINGS, "_overlay")
+"""Ends of the names of pictures that show the cells of the image beside them, without suffix."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def find_images(
     Parameters
     ----------
     inputs
-        Files, taken whatever their suffix, and folders, searched for images by suffix.
+        Files, taken whatever their suffix, and folders, searched for images by suffix; labels and
+        overlays of an image beside them are left out.
     output
         The output folder: what an earlier run wrote there is left out.
     recursive
@@ -76,15 +80,45 @@ def find_images(
     return _with_unique_names(found, known_stems or {})
 
 
+def about_others(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Pictures of a folder that are labels or an overlay of an image beside them.
+
+    Parameters
+    ----------
+    folder
+        Where to look; `find_images` leaves these out.
+    recursive
+        Whether folders inside it are searched.
+    """
+    return [path for path in _listed(folder, recursive) if _is_about_another(path)]
+
+
+def _is_about_another(path: Path) -> bool:
+    """Whether ``a_labels.tif`` lies beside an image ``a``."""
+    ending = next((one for one in _ABOUT_ANOTHER if path.stem.endswith(one)), None)
+    if ending is None or path.suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    image = path.stem.removesuffix(ending)
+    suffixes = {*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES)}
+    return bool(image) and any((path.parent / f"{image}{one}").is_file() for one in suffixes)
+
+
 def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Path]:
     output = output.resolve()
+    return [
+        path
+        for path in _listed(folder, recursive)
+        if _is_input(path, folder, output) and not _is_about_another(path)
+    ]
+
+
+def _listed(folder: Path, recursive: bool) -> list[Path]:
     try:
-        candidates = sorted(folder.rglob("*") if recursive else folder.iterdir())
+        return sorted(folder.rglob("*") if recursive else folder.iterdir())
     except OSError as error:
         raise UserError(
             f"{folder} cannot be listed ({error.strerror}): check its permissions."
         ) from error
-    return [path for path in candidates if _is_input(path, folder, output)]
 
 
 def _is_input(path: Path, folder: Path, output: Path) -> bool:
