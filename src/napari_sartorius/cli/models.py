@@ -251,6 +251,8 @@ def _shortened(names: str) -> str:
 
 def _thresholds(bundle: AnyBundle, category: str) -> str:
     found = bundle.card.thresholds_of(category)
+    vote = f", vote {found.vote:g}" if found.vote < 1 else ""
     return (
-        f"score {found.score:g}, mask {found.mask:g}, nms {found.nms:g}, min size {found.min_size}"
+        f"score {found.score:g}, mask {found.mask:g}, nms {found.nms:g}, "
+        f"min size {found.min_size}{vote}"
     )
