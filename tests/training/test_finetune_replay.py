@@ -21,6 +21,7 @@ from napari_sartorius.training.pull import Pull
 from napari_sartorius.training.replay import (
     Blend,
     between,
+    by_kind,
     choose_blend,
     mixed_sampling,
     old_images,
@@ -30,9 +31,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _old(*kinds: int) -> Any:
+    """What is read of an old image: the kinds of its cells."""
+    return SimpleNamespace(categories=np.array(kinds, np.int64))
+
+
 def test_old_images_have_their_share_of_the_crops() -> None:
-    chances = mixed_sampling(2, 4, 0.4).probabilities(7)
+    chances = mixed_sampling(2, [], 4, 0.4).probabilities(7)
     np.testing.assert_allclose(chances, [0.3, 0.3, 0.1, 0.1, 0.1, 0.1])
+    alike = mixed_sampling(2, [_old(1, 1)] * 4, 0, 0.4).probabilities(7)
+    np.testing.assert_allclose(alike, chances)
+
+
+def test_rare_old_kinds_are_shown_more_often_than_they_are_many() -> None:
+    given = by_kind([_old(2, 2, 0), _old(0), _old(0, 2, 0), _old(0), _old(0)])
+    assert [one.categories[0] for one in given] == [0, 0, 0, 0, 2]
+    chances = mixed_sampling(1, given, 5, 0.4).probabilities(0)
+    # Half of the share is for given images; of that a third is for the one image of its kind.
+    np.testing.assert_allclose(chances, [0.6, *[0.1 / 3] * 4, 0.2 / 3, *[0.04] * 5])
 
 
 @pytest.mark.parametrize(("old", "share"), [(0, 0.0), (3, 0.1), (12, 0.4), (40, 0.4)])

@@ -222,7 +222,7 @@ def _learn(
         folder,
         InTime(monitor, stopwatch, folder / STOP_FILE),
         initial,
-        mixed_sampling(len(sides.training), len(sides.old), sides.old_share(replay))
+        mixed_sampling(len(sides.training), *sides.old_parts, sides.old_share(replay))
         if replay and sides.old
         else None,
         on_validated,

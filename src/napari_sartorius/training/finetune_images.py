@@ -8,7 +8,7 @@ from napari_sartorius.training.data import pack_dataset, sides_sparing_few
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
 from napari_sartorius.training.rehearsal import rehearsal_images
-from napari_sartorius.training.replay import old_images
+from napari_sartorius.training.replay import by_kind, old_images
 from napari_sartorius.zoo.learnt_from import Kept
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class FineTuningImages(NamedTuple):
     ids
         Ids of the records that the two come from.
     old
-        Of kinds that the start knows: given by the user, then generated.
+        Of kinds that the start knows: given by the user, kind by kind, then generated.
     generated
         How many of `old` were generated.
     remembered
@@ -50,6 +50,12 @@ class FineTuningImages(NamedTuple):
     old: tuple[AnnotatedImage, ...] = ()
     generated: int = 0
     remembered: tuple[AnnotatedImage, ...] = ()
+
+    @property
+    def old_parts(self) -> tuple[tuple[AnnotatedImage, ...], int]:
+        """Old images that were given, and how many generated ones come after them."""
+        given = len(self.old) - self.generated
+        return self.old[:given], self.generated
 
     def old_share(self, replay: ReplayConfig) -> float:
         """Share of the crops, 0..1, that old images get."""
@@ -128,7 +134,7 @@ def with_old_images(
     replay = config.replay
     if replay is None:
         return images
-    given = old_images(replay, config, names, monitor)
+    given = by_kind(old_images(replay, config, names, monitor))
     generated: list[AnnotatedImage] = []
     if replay.generated and config.validate_first:
         generated = rehearsal_images(start, network, config, replay.generated, monitor)
