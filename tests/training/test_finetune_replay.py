@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.training import rehearsal
 from napari_sartorius.training.config import FreezeConfig, ReplayConfig, TrainConfig
 from napari_sartorius.training.finetune_images import FineTuningImages
 from napari_sartorius.training.freeze import Frozen
+from napari_sartorius.training.images import AnnotatedImage
 from napari_sartorius.training.pull import Pull
 from napari_sartorius.training.replay import (
     Blend,
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _old(*kinds: int) -> Any:
-    """What is read of an old image: the kinds of its cells."""
-    return SimpleNamespace(categories=np.array(kinds, np.int64))
+def _old(*kinds: int) -> AnnotatedImage:
+    """An old image of which only the kinds of its cells matter."""
+    masks = CropMasks.from_full(np.ones((len(kinds), 1, 1), bool))
+    return AnnotatedImage("old", np.zeros((1, 1, 1), np.float16), masks, np.array(kinds))
 
 
 def test_old_images_have_their_share_of_the_crops() -> None:

@@ -519,18 +519,26 @@ def test_a_classifier_joins_the_detector(data: RecipeData, tmp_path: Path) -> No
     assert bundle.card.member_names == ["run-cells", "run-types"]
 
 
-def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
-    data: RecipeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Begun(Exception):
-        pass
+class Begun(Exception):
+    """A fine-tuning was begun."""
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a fine-tuning is given; it is only begun."""
 
     def begin(*args: Any, **settings: Any) -> None:
-        given.update(settings)
+        told.update(settings)
         raise Begun
 
-    given: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     monkeypatch.setattr("napari_sartorius.training.recipes.stages.finetune", begin)
+    return told
+
+
+def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
+    data: RecipeData, tmp_path: Path, given: dict[str, Any]
+) -> None:
     recipe = changed(read_recipe("finetune-thorough"), ["steps=7", "finetune.crop=64"])
     with pytest.raises(Begun):
         run_recipe(recipe, data, tmp_path / "run", init="nuclei")
@@ -546,20 +554,11 @@ def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
 def test_a_scaled_fine_tuning_has_as_many_times_the_steps_and_the_time(
     data: RecipeData,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, Any],
     changes: list[str],
     steps: int,
     budget: float | None,
 ) -> None:
-    class Begun(Exception):
-        pass
-
-    def begin(*args: Any, **settings: Any) -> None:
-        given.update(settings)
-        raise Begun
-
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("napari_sartorius.training.recipes.stages.finetune", begin)
     recipe = scaled(changed(read_recipe("finetune-quick"), changes), 0.5)
     with pytest.raises(Begun):
         run_recipe(recipe, data, tmp_path / "run", init="nuclei")

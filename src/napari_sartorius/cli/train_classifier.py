@@ -10,6 +10,7 @@ import typer
 from napari_sartorius.cli.adding import Add, add_model, check_new_name, told_place
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
+from napari_sartorius.cli.source import read_source
 from napari_sartorius.cli.training_run import run_training
 from napari_sartorius.core.errors import UserError
 
@@ -71,8 +72,6 @@ def train_classifier(
     The result decides the cell type in an ensemble: models ensemble ... --classifier OUT/model.
     """
     from napari_sartorius.io.importing import images_in
-    from napari_sartorius.io.left_out import told_left_out
-    from napari_sartorius.io.sources import read_dataset
     from napari_sartorius.training.classifier.run import train_classifier as teach
 
     if data is None and unlabelled is None:
@@ -88,11 +87,8 @@ def train_classifier(
         check_new_name(add)
         settings = _settings(output, config, resume, options, network, size)
         with ConsoleMonitor() as monitor:
-            labelled = None if data is None else read_dataset(data, images)
-            if labelled is not None and (told := told_left_out(labelled)) is not None:
-                monitor.notice(told)
             taught = teach(
-                labelled,
+                None if data is None else read_source(data, images, monitor),
                 output,
                 settings,
                 monitor,

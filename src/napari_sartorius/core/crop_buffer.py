@@ -17,23 +17,7 @@ if TYPE_CHECKING:
 
 
 class CropBuffer:
-    """What `CropMasks` stores, and what is read off it.
-
-    Parameters
-    ----------
-    bits : (total,) uint8 or bool
-        0 or 1; the bitmaps row by row, one after the other.
-    boxes : (N, 4) int
-        xyxy in pixels, exclusive right and bottom, inside the image; tight or loose. Boxes
-        without pixels are allowed and stand for empty masks.
-    image_size : (height, width)
-        Size of the image in pixels.
-
-    Raises
-    ------
-    ValueError
-        If a box leaves the image or has a negative side, or the buffer has the wrong length.
-    """
+    """What `CropMasks` stores, and what is read off it; made as that is."""
 
     __slots__ = ("bits", "boxes", "image_size", "offsets")
 

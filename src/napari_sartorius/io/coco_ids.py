@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from napari_sartorius.io.coco_records import listed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,13 +28,13 @@ def with_plain_ids(content: Any) -> Any:
         New containers where something changed; what is no COCO dataset comes back as it is.
     """
     parts = ("images", "categories", "annotations")
-    if not isinstance(content, dict) or not all(_records(content.get(part)) for part in parts):
+    if not isinstance(content, dict) or any(listed(content.get(part)) is None for part in parts):
         return content
     changed: dict[str, Any] = {}
     for part in ("images", "categories"):
         changed[part] = _mapped(content[part], lambda record: _plain_id(record, "id"))
     changed["categories"] = _mapped(changed["categories"], _numbered)
-    known = {key: _by_spelling(_listed(changed[part])) for key, part in _REFERENCES}
+    known = {key: _by_spelling(listed(changed[part]) or ()) for key, part in _REFERENCES}
 
     def told(record: dict[str, Any]) -> dict[str, Any]:
         record = _plain_id(record, "id")
@@ -71,11 +73,3 @@ def _mapped(records: Any, change: Any) -> Any:
     if isinstance(records, dict):
         return {key: change(record) for key, record in records.items()}
     return [change(record) for record in records]
-
-
-def _listed(records: Any) -> list[dict[str, Any]]:
-    return list(records.values()) if isinstance(records, dict) else records
-
-
-def _records(part: Any) -> bool:
-    return isinstance(part, dict | list) and all(isinstance(one, dict) for one in _listed(part))

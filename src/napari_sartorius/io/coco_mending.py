@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.io.coco_records import listed
 from napari_sartorius.io.coco_segmentation import decode_segmentations
 from napari_sartorius.io.faults import Fault, FaultKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _REACH = 1.0  # outlines along pixel corners may stick out by a fraction of a pixel
 
@@ -31,7 +29,7 @@ def mend(content: Any) -> tuple[Any, list[Fault]]:
     if not _is_dataset(content):
         return content, []
     images, categories, annotations = (
-        _listed(content[key]) for key in ("images", "categories", "annotations")
+        listed(content[key]) for key in ("images", "categories", "annotations")
     )
     if images is None or categories is None or annotations is None:
         return content, []
@@ -61,7 +59,7 @@ def without_damaged(content: Any) -> tuple[Any, list[Fault]]:
     kept = []
     if not _is_dataset(content):
         return content, []
-    images, annotations = _listed(content["images"]), _listed(content["annotations"])
+    images, annotations = listed(content["images"]), listed(content["annotations"])
     if images is None or annotations is None:
         return content, []
     sizes = {_key(record.get("id")): record for record in images}
@@ -194,11 +192,3 @@ def _has_size(image: dict[str, Any]) -> bool:
 
 def _key(value: Any) -> Any:
     return value if isinstance(value, int | str) else None
-
-
-def _listed(content: Any) -> list[dict[str, Any]] | None:
-    records: Iterable[Any] = content.values() if isinstance(content, dict) else content
-    if not isinstance(content, dict | list):
-        return None
-    found = list(records)
-    return found if all(isinstance(record, dict) for record in found) else None

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def listed(part: Any) -> list[dict[str, Any]] | None:
+    """Records of one part of a COCO file, a list or a dict of them; None where it is no such."""
+    if not isinstance(part, dict | list):
+        return None
+    found = list(part.values()) if isinstance(part, dict) else part
+    return found if all(isinstance(record, dict) for record in found) else None
+
+
 def records_of(content: Any, name: str, path: Path) -> list[dict[str, Any]]:
     """Records of one part of the file, a list or a dict of them.
 
@@ -21,8 +29,8 @@ def records_of(content: Any, name: str, path: Path) -> list[dict[str, Any]]:
     UserError
         When they are something else.
     """
-    records = list(content.values()) if isinstance(content, dict) else content
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+    records = listed(content)
+    if records is None:
         raise UserError(
             f"{path}: {name!r} is not a list of records; choose a COCO annotation file."
         )

@@ -180,6 +180,14 @@ def _names(folder: Path) -> _Names:
     return names
 
 
+def stem_of_image(picture: Path) -> str | None:
+    """Stem of the image whose labels or overlay a picture is by its name; None of an image."""
+    stem = _stem_of(picture)
+    if stem == picture.stem:
+        stem = stem.removesuffix(_PICTURE_OF_RESULTS)
+    return None if stem == picture.stem else stem
+
+
 def _stem_of(labels: Path) -> str:
     ending = next((end for end in LABEL_ENDINGS if labels.stem.endswith(end)), "")
     return labels.stem.removesuffix(ending)

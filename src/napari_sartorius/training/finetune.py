@@ -158,8 +158,9 @@ def finetune(
     tell_untaught(dataset, [*sides.training, *sides.old], monitor)
     network = knowing_all(names, start.card, network, config, sides.training, monitor)
     initial = {key: value.cpu().clone() for key, value in network.state_dict().items()}
-    hold_to_images(folder, read_plan(folder) is not None, target=dataset)
-    plan = read_plan(folder) or make_plan(
+    plan = read_plan(folder)
+    hold_to_images(folder, plan is not None, target=dataset)
+    plan = plan or make_plan(
         folder, start.card, network, config, sides.training, sides.validation, stopwatch, monitor
     )
     del network

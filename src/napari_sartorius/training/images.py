@@ -44,6 +44,11 @@ class AnnotatedImage:
     categories: NDArray[np.int64]
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def main_category(self) -> int:
+        """The most frequent category, -1 where there is none."""
+        return int(np.bincount(self.categories).argmax()) if len(self.categories) else -1
+
 
 def pack_image(
     name: str,
@@ -71,11 +76,6 @@ def sampling_weights(
     if balance == "group":
         keys = [str(image.extra.get(balance_field, "")) for image in images]
     else:
-        keys = [
-            str(np.bincount(image.categories, minlength=num_classes).argmax())
-            if len(image.categories)
-            else "empty"
-            for image in images
-        ]
+        keys = [str(image.main_category) for image in images]
     names, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(names) * counts[index]), dtype=np.float64)

@@ -84,7 +84,7 @@ def new_kind_votes(
         votes = np.bincount(found.categories, found.scores, len(names))
         clear[int(kinds[0])].append(evidence(votes.tolist(), int(kinds[0]), yielding))
     return {
-        kind: round(exp(-min(seen) / 2), 4) if seen else start_vote(start, names[kind])
+        kind: round(exp(-min(seen) / 2), 4) if seen else _start_vote(start, names[kind])
         for kind, seen in clear.items()
     }
 
@@ -105,7 +105,7 @@ def evidence(votes: Sequence[float], kind: int, yielding: Sequence[int]) -> floa
     return max(0.0, log(max(votes[kind], 1e-6) / max(best, votes[kind] / _MOST, 1e-6)))
 
 
-def start_vote(start: ModelCard, name: str) -> float:
+def _start_vote(start: ModelCard, name: str) -> float:
     """The vote that a kind had, 1 where it is new."""
     return start.thresholds_of(name).vote if name in start.category_names else 1.0
 

@@ -76,7 +76,7 @@ def old_images(
 
 def by_kind(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
     """The images of each kind of cells after each other; most cells of an image tell its kind."""
-    return sorted(images, key=_kind)
+    return sorted(images, key=lambda image: image.main_category)
 
 
 def mixed_sampling(
@@ -97,7 +97,7 @@ def mixed_sampling(
         Of all old images, 0..1.
     """
     each = share / max(1, len(given) + generated)
-    counts = [len(list(group)) for _, group in groupby(given, _kind)]
+    counts = [len(list(group)) for _, group in groupby(image.main_category for image in given)]
     roots = np.sqrt(counts) / max(1.0, np.sqrt(counts).sum())
     sets = [
         (count, constant_share(each * len(given) * root))
@@ -106,10 +106,6 @@ def mixed_sampling(
     if generated:
         sets.append((generated, constant_share(each * generated)))
     return MixtureSampling(np.ones(new), sets)
-
-
-def _kind(image: AnnotatedImage) -> int:
-    return int(np.bincount(image.categories).argmax()) if len(image.categories) else -1
 
 
 def between(

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.progress import Monitor
 from napari_sartorius.io.images import IMAGE_SUFFIXES
-from napari_sartorius.io.label_pairs import LABEL_ENDINGS
+from napari_sartorius.io.label_pairs import stem_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
 """Ends of the images that a run writes; they are not taken as inputs from the output folder."""
-_ABOUT_ANOTHER = (*LABEL_ENDINGS, "_overlay")
-"""Ends of the names of pictures that show the cells of the image beside them, without suffix."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ def find_images(
     *,
     recursive: bool = False,
     known_stems: Mapping[str, str] | None = None,
+    monitor: Monitor | None = None,
 ) -> list[InputImage]:
     """List the images of files and folders in a stable order.
 
@@ -52,13 +52,15 @@ def find_images(
     ----------
     inputs
         Files, taken whatever their suffix, and folders, searched for images by suffix; labels and
-        overlays of an image beside them are left out.
+        overlays of an image beside them are left out, which is told.
     output
         The output folder: what an earlier run wrote there is left out.
     recursive
         Whether folders inside folders are searched.
     known_stems
         Stems of an earlier run by file name, which are kept.
+    monitor
+        Hears of what is left out.
 
     Raises
     ------
@@ -66,59 +68,46 @@ def find_images(
         When an input does not exist or nothing is found.
     """
     found: list[tuple[Path, str, Path]] = []
+    left: list[Path] = []
     seen: set[Path] = set()
     for source in inputs:
         if not source.exists():
             raise UserError(f"{source} does not exist: check the path.")
         root = source if source.is_dir() else source.parent
-        for path in _in_folder(source, output, recursive) if source.is_dir() else [source]:
+        paths = [source]
+        if source.is_dir():
+            paths, others = _in_folder(source, output, recursive)
+            left += others
+        for path in paths:
             if path.resolve() not in seen:
                 seen.add(path.resolve())
                 found.append((path, path.relative_to(root).as_posix(), root))
     if not found:
         raise UserError(_nothing_found(inputs, output, recursive))
+    if left:
+        what = f"{len(left)} pictures that are" if len(left) > 1 else "1 picture that is"
+        (monitor or Monitor()).notice(
+            f"left out {what} labels or overlays of an image, such as {left[0].name}"
+        )
     return _with_unique_names(found, known_stems or {})
 
 
-def about_others(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """Pictures of a folder that are labels or an overlay of an image beside them.
-
-    Parameters
-    ----------
-    folder
-        Where to look; `find_images` leaves these out.
-    recursive
-        Whether folders inside it are searched.
-    """
-    return [path for path in _listed(folder, recursive) if _is_about_another(path)]
-
-
-def _is_about_another(path: Path) -> bool:
-    """Whether ``a_labels.tif`` lies beside an image ``a``."""
-    ending = next((one for one in _ABOUT_ANOTHER if path.stem.endswith(one)), None)
-    if ending is None or path.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    image = path.stem.removesuffix(ending)
-    suffixes = {*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES)}
-    return bool(image) and any((path.parent / f"{image}{one}").is_file() for one in suffixes)
-
-
-def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Path]:
+def _in_folder(folder: Path, output: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+    """Images, and labels and overlays of an image beside them that no run has written."""
     output = output.resolve()
-    return [
-        path
-        for path in _listed(folder, recursive)
-        if _is_input(path, folder, output) and not _is_about_another(path)
-    ]
-
-
-def _listed(folder: Path, recursive: bool) -> list[Path]:
     try:
-        return sorted(folder.rglob("*") if recursive else folder.iterdir())
+        candidates = sorted(folder.rglob("*") if recursive else folder.iterdir())
     except OSError as error:
         raise UserError(
             f"{folder} cannot be listed ({error.strerror}): check its permissions."
         ) from error
+    pictures = [path for path in candidates if _is_input(path, folder, output)]
+    there = {(path.parent, path.stem) for path in pictures}
+    others = {path for path in pictures if (path.parent, stem_of_image(path)) in there}
+    return (
+        [path for path in pictures if path not in others],
+        [path for path in sorted(others) if not path.resolve().is_relative_to(output)],
+    )
 
 
 def _is_input(path: Path, folder: Path, output: Path) -> bool:
@@ -137,7 +126,7 @@ def _nothing_found(inputs: Iterable[Path], output: Path, recursive: bool) -> str
     where = ", ".join(str(path) for path in inputs)
     kinds = ", ".join(IMAGE_SUFFIXES)
     deeper = not recursive and any(
-        _in_folder(path, output, recursive=True) for path in inputs if path.is_dir()
+        _in_folder(path, output, recursive=True)[0] for path in inputs if path.is_dir()
     )
     remedy = "add --recursive to search its subfolders" if deeper else "choose another folder"
     return f"{where} holds no image (a file ending in {kinds}): {remedy}."

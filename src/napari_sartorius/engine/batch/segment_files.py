@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sartorius import __version__
 from napari_sartorius.core.categories import Category
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.engine.batch.inputs import about_others, find_images
+from napari_sartorius.engine.batch.inputs import find_images
 from napari_sartorius.engine.batch.journal import Journal
 from napari_sartorius.engine.batch.outputs import Format, OutputError
 from napari_sartorius.engine.batch.run import BatchRun, BatchSummary
@@ -70,10 +70,9 @@ def segment_files(
     journal = Journal(output, settings)
     if resume:
         journal.resume()
-    images = find_images(inputs, output, recursive=recursive, known_stems=journal.stems())
-    if left := _about_others(inputs, output, recursive):
-        what = f"{len(left)} pictures that are" if len(left) > 1 else "1 picture that is"
-        monitor.notice(f"left out {what} labels or overlays of an image, such as {left[0].name}")
+    images = find_images(
+        inputs, output, recursive=recursive, known_stems=journal.stems(), monitor=monitor
+    )
     categories = [
         Category(number, category.name, category.colour)
         for number, category in enumerate(bundle.card.categories, start=1)
@@ -96,13 +95,6 @@ def segment_files(
         for place in (output, *journal.folders):
             remove_leftovers(place, _ABANDONED)
         return run.run(images, journal, monitor)
-
-
-def _about_others(inputs: Sequence[Path], output: Path, recursive: bool) -> list[Path]:
-    """Labels and overlays that lie beside the images, but those that a run has written itself."""
-    folders = [path for path in inputs if path.is_dir()]
-    found = [path for folder in folders for path in about_others(folder, recursive=recursive)]
-    return [path for path in found if not path.resolve().is_relative_to(output.resolve())]
 
 
 class _Nothing:

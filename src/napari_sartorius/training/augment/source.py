@@ -29,7 +29,7 @@ class PieceSource:
     def __init__(self, images: Sequence[AnnotatedImage]) -> None:
         self.images = images
         self._areas: dict[int, NDArray[np.int64]] = {}
-        self._category = np.array([_main_category(image.categories) for image in images])
+        self._category = np.array([image.main_category for image in images])
 
     def partner(self, rng: np.random.Generator, index: int, chances: NDArray[np.float64]) -> int:
         """Another image whose objects are mostly of the same category; it may be the same one."""
@@ -92,8 +92,3 @@ def window_start(rng: np.random.Generator, length: int, side: int) -> int:
         return 0
     margin = side // 8
     return int(np.clip(rng.integers(-margin, length - side + margin + 1), 0, length - side))
-
-
-def _main_category(categories: NDArray[np.int64]) -> int:
-    """The most frequent category, -1 where there is none."""
-    return int(np.bincount(categories).argmax()) if len(categories) else -1

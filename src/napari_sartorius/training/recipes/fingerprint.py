@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import write_text
-from napari_sartorius.training.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,10 +119,9 @@ def hold_to_images(folder: Path, began: bool, **parts: CocoDataset | None) -> No
     """
     if began:
         check_same_datasets(folder, **parts)
-    if Place.from_environment().rank == 0:  # of several processes one writes
-        folder.mkdir(parents=True, exist_ok=True)
-        told = {part: one.model_dump() for part, one in _prints(parts).items()}
-        write_text(folder / IMAGES_FILE, json.dumps(told, indent=1))
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {part: one.model_dump() for part, one in _prints(parts).items()}
+    write_text(folder / IMAGES_FILE, json.dumps(told, indent=1))
 
 
 def check_same_datasets(folder: Path, **parts: CocoDataset | None) -> None:
