@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SENDING = 0.01  # seconds, less than a frame of the window
+
 
 class EngineClient(Protocol):
     """The part of `engine.client.WorkerClient` that the dock uses."""
@@ -66,6 +68,7 @@ class EngineBridge(QObject):
         super().__init__(parent)
         self._client = client
         self._lock = threading.RLock()
+        self._sent = threading.Event()
         self._ticket = 0
         self._handle: Any = None
         self._running = False
@@ -77,7 +80,7 @@ class EngineBridge(QObject):
         return self._running
 
     def run(self, request: SegmentRequest) -> None:
-        """Start a segmentation; returns at once, and must not be called while one runs."""
+        """Start a segmentation; returns soon, and must not be called while one runs."""
         if self._running:
             raise RuntimeError("a segmentation is running already")
         self._running = True
@@ -85,12 +88,16 @@ class EngineBridge(QObject):
             self._ticket += 1
             ticket = self._ticket
             self._handle = None
+        self._sent.clear()
         threading.Thread(
             target=self._read_and_submit,
             args=(request, ticket),
             name="sartorius-read-image",
             daemon=True,
         ).start()
+        # Next the window is drawn, and no other thread runs meanwhile: an image that is in memory
+        # is on its way before that.
+        self._sent.wait(_SENDING)
 
     def cancel(self) -> None:
         """Stop the running segmentation; `cancelled` follows, and never `finished`."""
@@ -156,6 +163,7 @@ class EngineBridge(QObject):
         # imported here, in the engine's thread: the dock opens sooner without
         from napari_sartorius.engine import messages
 
+        self._sent.set()
         if ticket != self._ticket:
             return
         if isinstance(message, messages.ProgressMessage):

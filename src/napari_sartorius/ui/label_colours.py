@@ -79,7 +79,7 @@ def colour_table(
         Another seed, another assignment of palette colours.
     """
     palette = object_palette(seed)
-    table = palette[np.arange(size) % len(palette)]
+    table = np.tile(palette, (-(-size // len(palette)), 1))[:size]
     inside = (index > 0) & (index < size)
     if colours is not None:
         table[index[inside]] = colours[inside]

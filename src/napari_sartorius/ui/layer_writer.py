@@ -131,22 +131,30 @@ def transform_of(image: Image, choice: PlaneChoice) -> dict[str, Any]:
     return arguments
 
 
+def arguments_of(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> dict[str, Any]:
+    """Return what a layer of the composed result has beside its pixels and colours, by name."""
+    import pandas as pd
+
+    return {
+        "name": f"{image.name} cells",
+        "features": pd.DataFrame(composed.features),
+        "metadata": {METADATA_KEY: composed.metadata},
+        **transform_of(image, choice),
+    }
+
+
 def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Labels:
     """Return a `Labels` layer (not yet in the viewer) for the composed result.
 
     It has the colours of a result from the start: changed after it was added, they would make
     napari slice, upload and draw the whole layer a second time.
     """
-    import pandas as pd
     from napari.layers import Labels
 
     layer = Labels(
         composed.labels,
-        name=f"{image.name} cells",
-        features=pd.DataFrame(composed.features),
-        metadata={METADATA_KEY: composed.metadata},
         opacity=OPACITY,
         colormap=first_colormap(composed.labels.dtype, composed.features["index"]),
-        **transform_of(image, choice),
+        **arguments_of(composed, image, choice),
     )
     return make_overlays_late(layer)

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.result_panel import ResultPanel
     from napari_sartorius.ui.result_view import ResultView
     from napari_sartorius.ui.segment_request import SegmentRequest
+    from napari_sartorius.ui.spare_layer import SpareLayer
 
 _COPIED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 def add_result(
-    viewer: ViewerModel, panel: ResultPanel, request: SegmentRequest, composed: ComposedLabels
+    viewer: ViewerModel,
+    panel: ResultPanel,
+    spare: SpareLayer,
+    request: SegmentRequest,
+    composed: ComposedLabels,
 ) -> Labels:
     """Add what a run found, select it in the panel, and return the new layer.
 
@@ -30,11 +35,13 @@ def add_result(
     """
     from napari_sartorius.ui.result_view import provenance
 
-    layer = to_layer(composed, request.layer, request.choice)
     earlier = panel.layers.layer
     if earlier is not None and provenance(earlier).get("image") == request.layer.name:
         earlier.visible = False
-    viewer.add_layer(layer)
+    layer = spare.add(composed, request.layer, request.choice)
+    if layer is None:
+        layer = to_layer(composed, request.layer, request.choice)
+        viewer.add_layer(layer)
     panel.show_layer(layer)
     return layer
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from napari_sartorius.inference.cost import preset_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.ui.layer_writer import ComposedLabels
+    from napari_sartorius.ui.segment_request import SegmentRequest
     from napari_sartorius.zoo.summary import CardSummary
 
 
@@ -18,6 +20,19 @@ class RunTimes:
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[str, str], float] = {}
+
+    def note_result(
+        self,
+        offered: Sequence[CardSummary],
+        request: SegmentRequest,
+        composed: ComposedLabels,
+    ) -> None:
+        """Remember what a result took, as long as its model is among those that are offered."""
+        card = next((one for one in offered if one.name == request.config.model), None)
+        if card is not None:
+            facts = composed.metadata
+            pixels = facts.get("pixels_seen", 0)
+            self.note(card, request.config, facts.get("timings", {}), pixels)
 
     def note(
         self, card: CardSummary, config: SegmentConfig, timings: Mapping[str, float], pixels: int

@@ -19,16 +19,19 @@ from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import RunPanel, Tone
 from napari_sartorius.ui.run_times import RunTimes
 from napari_sartorius.ui.segment_run import SegmentRun
+from napari_sartorius.ui.spare_layer import SpareLayer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
+    from napari.layers import Image
 
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.ui.advanced_panel import AdvancedPanel
     from napari_sartorius.ui.engine_bridge import EngineBridge
     from napari_sartorius.ui.guide_switch import GuideSwitch
+    from napari_sartorius.ui.image_source import PlaneChoice
     from napari_sartorius.ui.layer_writer import ComposedLabels
     from napari_sartorius.ui.result_panel import ResultPanel
     from napari_sartorius.ui.result_view import ResultView
@@ -77,6 +80,7 @@ class SegmentTab(QWidget):
         self._guide: GuideSwitch | None = None
         self.run_panel = RunPanel()
         self._running = SegmentRun(viewer, bridge, self.run_panel, self)
+        self._spare = SpareLayer(viewer, self._next_image, self)
         self._build()
         self._connect()
         self.advanced_section.set_card(self.model.chosen)
@@ -224,6 +228,7 @@ class SegmentTab(QWidget):
 
     def stop(self) -> None:
         """Stop following the viewer; the tab is going away."""
+        self._spare.stop()
         self._running.forget()
         self._viewer.layers.events.inserted.disconnect(self._on_labels)
         if self._guide is not None:
@@ -260,23 +265,24 @@ class SegmentTab(QWidget):
         if not self._warmed and self.obstacle() is None:
             self._warmed = True  # load the model now, while the user is still looking around
             self._bridge.warm_up(self.config())
+            self._spare.prepare_soon()
         self.run_panel.show_device(reason, Tone.WARNING if fallback else Tone.QUIET)
 
     def _on_found(self, request: SegmentRequest, composed: ComposedLabels) -> None:
         from napari_sartorius.ui.result_layers import add_result
 
-        add_result(self._viewer, self.result, request, composed)
-        self._remember_time(request, composed)
-        QTimer.singleShot(0, self._reveal_result)
-
-    def _remember_time(self, request: SegmentRequest, composed: ComposedLabels) -> None:
-        """Tell from now on what runs of this model take."""
-        card = next((one for one in self.model.offered if one.name == request.config.model), None)
-        if card is not None:
-            facts = composed.metadata
-            pixels = facts.get("pixels_seen", 0)
-            self.times.note(card, request.config, facts.get("timings", {}), pixels)
+        add_result(self._viewer, self.result, self._spare, request, composed)
+        self.times.note_result(self.model.offered, request, composed)
         self.model.show_cost()
+        QTimer.singleShot(0, self._reveal_result)
+        self._spare.prepare_soon()
+
+    def _next_image(self) -> tuple[Image, PlaneChoice] | None:
+        """What Run would segment now; None while it could not, or while a run goes on."""
+        layer = self.image.layer
+        if layer is None or self._running.is_active or self.obstacle():
+            return None
+        return layer, self.image.plane_choice()
 
     def _reveal_result(self) -> None:
         self.scroll.ensureWidgetVisible(self.result, 0, 0)
