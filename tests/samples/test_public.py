@@ -54,6 +54,7 @@ def test_truth_layer_has_a_row_for_every_label(sample):
     assert next(iter(features)) == "index"
     np.testing.assert_array_equal(features["index"], np.unique(truth[0])[1:])
     assert set(features["category"]) == {"cort"}
+    assert "score" not in features  # with scores it would be offered as what a model found
 
 
 def test_layers_open_in_napari():

@@ -25,6 +25,7 @@ from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE, PAUSE_FI
 from napari_sartorius.training.run_state import RunState, write_state
 from napari_sartorius.ui.close_guard import TRAINING, TRAINING_UNSAVED
 from napari_sartorius.ui.train import questions
+from napari_sartorius.ui.train.data_choice import LAYERS
 
 from .train_hand import CURVE, Scripted, plan
 
@@ -93,6 +94,16 @@ def test_the_plan_says_what_is_learnt_from(
     assert "The masks are hollow." in tab.plan.text()
     assert setup.name.text() == f"{setup.start.currentData()}-my-work"
     assert setup.run_button.isEnabled()
+
+
+def test_the_name_proposed_for_layers_is_allowed(tab: Any, viewer: Any) -> None:
+    viewer.add_image(np.zeros((60, 80)), name="Größe (generated)")
+    viewer.add_labels(np.ones((60, 80), np.uint16), name="cells")
+    setup = tab.setup
+    setup.data.kind.select_data(LAYERS)
+    tab.refresh()
+    assert setup.name.text() == f"{setup.start.currentData()}-Grosse--generated"
+    assert setup.obstacle() is None
 
 
 def test_few_cells_are_told(tab: Any) -> None:

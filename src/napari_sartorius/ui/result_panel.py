@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
@@ -44,7 +43,8 @@ class ResultPanel(QWidget):
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._views: WeakKeyDictionary[Labels, ResultView] = WeakKeyDictionary()
+        self._viewer = viewer
+        self._views: dict[Labels, ResultView] = {}
         self._connected: Labels | None = None
         self.layers = LayerChoice(viewer, is_result, "no result yet")
         self.score = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -68,6 +68,7 @@ class ResultPanel(QWidget):
         self._redraw = single_shot(self, _REDRAW_MS, self._apply)
         self._build()
         self.layers.layer_changed.connect(self._on_layer)
+        viewer.layers.events.removed.connect(self._on_removed)
         self.score.valueChanged.connect(self._on_filter)
         self.colour_by.currentIndexChanged.connect(self._on_filter)
         self.contour.toggled.connect(self._on_contour)
@@ -107,8 +108,15 @@ class ResultPanel(QWidget):
         """Stop following the viewer and the layers."""
         self._redraw.stop()
         self._connect(None)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.layers.stop()
         for view in self._views.values():
+            view.stop()
+
+    def _on_removed(self, event: Any) -> None:
+        """Let go of a layer, whose pixels would stay in memory as long as the dock."""
+        view = self._views.pop(event.value, None)
+        if view is not None:
             view.stop()
 
     def _on_layer(self, layer: Labels | None) -> None:

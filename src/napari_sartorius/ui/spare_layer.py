@@ -88,13 +88,14 @@ class SpareLayer(QObject):
         spare, self._spare = self._spare, None
         if spare is None:
             return None
-        if not _fits(spare.layer, composed):
+        try:
+            if not _fits(spare.layer, composed):
+                return None
+            _fill(spare.layer, composed, image, choice)
+            with _answering(spare):
+                self._viewer.add_layer(spare.layer)
+        finally:  # also where somebody who listens for layers fails
             _discard(spare)
-            return None
-        _fill(spare.layer, composed, image, choice)
-        with _answering(spare):
-            self._viewer.add_layer(spare.layer)
-        _discard(spare)
         return spare.layer
 
     def stop(self) -> None:

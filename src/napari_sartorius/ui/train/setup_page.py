@@ -177,7 +177,9 @@ def _can_learn(card: AnyCard) -> bool:
 
 
 def _free_name(wish: str, cards: Sequence[AnyCard]) -> str:
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in wish)
+    from napari_sartorius.zoo.naming import model_name
+
+    plain = model_name(wish)
     taken, name, number = {card.name for card in cards}, plain, 2
     while name in taken:
         name, number = f"{plain}-{number}", number + 1
