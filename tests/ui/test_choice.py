@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QComboBox, QListView, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.choice import Choice
+from napari_sartorius.ui.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,3 +118,16 @@ def test_height_is_that_of_qt(qtbot):
         box.addItem("a")
     assert ours.sizeHint().height() == usual.sizeHint().height()
     assert ours.minimumSizeHint() == ours.sizeHint()
+
+
+def test_layers_whose_names_differ_at_the_end_look_different(qtbot, viewer):
+    looks = []
+    for number in (1, 2):
+        viewer.layers.clear()
+        viewer.add_image(np.zeros((9, 9)), name=f"crowded phase contrast (generated) [{number}]")
+        box = LayerChoice(viewer, lambda layer: True, "")
+        qtbot.addWidget(box)
+        box.resize(150, box.sizeHint().height())
+        looks.append(box.grab().toImage())
+        box.stop()
+    assert looks[0] != looks[1]

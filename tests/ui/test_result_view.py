@@ -149,6 +149,16 @@ def test_each_layer_keeps_its_own_filter(shown, segment, make_result):
     assert visible(second) == [1, 2, 3]
 
 
+def test_a_copy_of_outlines_is_outlines(shown, viewer):
+    dock, layer = shown
+    dock.segment.result.contour.setChecked(True)
+    dock.segment.result.copy_button.click()
+    copy = viewer.layers[-1]
+    assert copy is not layer
+    assert (copy.contour, copy.opacity) == (layer.contour, layer.opacity) == (1, 1.0)
+    assert dock.segment.result.contour.isChecked()
+
+
 def test_copy_of_shown_cells_is_a_filtered_layer_with_the_same_numbers(shown, dock, viewer):
     _, layer = shown
     slide(dock, 0.5)

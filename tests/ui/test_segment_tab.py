@@ -7,6 +7,9 @@ import pytest
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.messages import CrashedMessage, FailedMessage, NoticeMessage
+from napari_sartorius.io.dataset_from_layers import dataset_from_layers
+from napari_sartorius.ui.correct.image_below import image_below
+from napari_sartorius.ui.train.layer_pairs import pairs_of
 
 
 @pytest.fixture
@@ -334,6 +337,24 @@ def test_network_view_shows_what_the_network_sees(dock, viewer):
     assert seen.data.dtype == np.float32
     assert -2.5 < seen.data.min() < -1.9 < 1.9 < seen.data.max() < 2.5
     np.testing.assert_allclose(seen.scale, (2, 3))
+
+
+def test_what_the_network_sees_is_no_image_to_work_on(dock, viewer, tmp_path):
+    plate = viewer.add_image(np.tile(np.arange(80, dtype=np.uint16) * 100, (60, 1)), name="plate")
+    dock.segment.image.network_view.click()
+    seen = viewer.layers[-1]
+    cells = viewer.add_labels(np.ones((60, 80), np.uint8), name="drawn")
+    tab = dock.segment
+    assert seen.data.shape == plate.data.shape
+    assert tab.image.layer is plate
+    assert [tab.image.layers.itemText(n) for n in range(tab.image.layers.count())] == ["plate"]
+    assert image_below(viewer, cells) is plate
+    ((_, images),), _ = pairs_of(viewer.layers)
+    assert images == [plate]
+    layers = [one.as_layer_data_tuple() for one in (cells, seen)]
+    dataset = dataset_from_layers(tmp_path / "a.json", layers)
+    assert len(dataset.images) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_network_view_has_the_networks_pixels_where_the_image_lies(dock, viewer):

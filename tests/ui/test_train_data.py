@@ -56,14 +56,37 @@ def test_layers_are_paired_by_origin_then_by_order_then_by_nearness(
     assert "other" not in {labels for labels, _ in pairs}
     viewer.layers["cells a"].metadata["sartorius"] = {"image": "b"}
     choice.pairs.refresh()
-    assert ("cells a", "b") in _named(choice)
-    row = next(row for row in choice.pairs.rows if row.tick.toolTip() == "cells b")
+    rows = {row.tick.toolTip(): row for row in choice.pairs.rows}
+    assert rows["cells a"].image.currentText() == "b"
+    row = rows["cells b"]
     row.image.setCurrentIndex(1 - row.image.currentIndex())
     changed = row.pair.image.name
     choice.pairs.refresh()  # what the user chose stays
     assert ("cells b", changed) in _named(choice)
+    assert ("cells a", "b") in _named(choice)
     choice.pairs.rows[0].tick.setChecked(False)
     assert "cells a" not in {labels for labels, _ in _named(choice)}
+
+
+def test_of_several_labels_of_an_image_the_topmost_shown_is_ticked(
+    choice: DataChoice, viewer: ViewerModel
+) -> None:
+    viewer.add_image(np.zeros((40, 50)), name="a")
+    viewer.add_image(np.zeros((60, 70)), name="b")
+    viewer.add_labels(_labels((60, 70), (5, 5)), name="hidden", visible=False)
+    truth = viewer.add_labels(_labels((40, 50), (5, 5)), name="truth", visible=False)
+    older = viewer.add_labels(_labels((40, 50), (5, 5)), name="older")
+    newer = viewer.add_labels(_labels((40, 50), (5, 5)), name="newer")
+    choice.kind.select_data("layers")
+    assert _named(choice) == [("hidden", "b"), ("newer", "a")]
+    newer.visible = False
+    choice.pairs.refresh()
+    assert _named(choice) == [("hidden", "b"), ("older", "a")]
+    for row in choice.pairs.rows:
+        if row.pair.labels in (truth, older):
+            row.tick.toggle()
+    viewer.add_labels(_labels((40, 50), (5, 5)), name="newest")
+    assert _named(choice) == [("hidden", "b"), ("truth", "a"), ("newest", "a")]
 
 
 def test_what_is_missing_of_layers_is_one_sentence(choice: DataChoice, viewer: ViewerModel) -> None:

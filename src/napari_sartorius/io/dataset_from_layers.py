@@ -52,8 +52,9 @@ def dataset_from_layers(path: Path, layers: Sequence[LayerData]) -> CocoDataset:
     UserError
         When there is no labels layer, values are no labels, or an image cannot be saved.
     """
+    layers = [layer for layer in layers if not _is_overlay(layer)]
     images = [layer for layer in layers if layer[2] == "image"]
-    labelled = [layer for layer in layers if layer[2] == "labels" and not _is_overlay(layer)]
+    labelled = [layer for layer in layers if layer[2] == "labels"]
     if not labelled:
         raise UserError(f"{path} needs at least one labels layer: select one and save again.")
     tables = [LayerTable(layer[1]) for layer in labelled]

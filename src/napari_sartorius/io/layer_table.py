@@ -20,7 +20,7 @@ METADATA_KEY = "sartorius"
 """Key in ``layer.metadata`` under which a labels layer keeps where it comes from."""
 
 OVERLAY_KEY = "sartorius_overlay"
-"""Key in ``layer.metadata`` of a layer that only shows what is selected; it is never saved."""
+"""Key in ``layer.metadata`` of a layer that only shows something of another one; never saved."""
 
 NO_CELL_KEY = "sartorius_no_cell"
 """Key in ``layer.metadata`` of places where a person said that there is no cell: a list of

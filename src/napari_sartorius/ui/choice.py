@@ -42,6 +42,9 @@ class Choice(QComboBox):
     or the keyboard comes to the box, and are Qt's from then on.
     """
 
+    cut = Qt.TextElideMode.ElideRight
+    """Where a long entry is shortened in the closed box."""
+
     _entries: list[tuple[str, Any]] | None = None
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -213,7 +216,7 @@ class Choice(QComboBox):
             self,
         )
         option.currentText = self.fontMetrics().elidedText(
-            self.currentText(), Qt.TextElideMode.ElideRight, field.width() - _TEXT_MARGIN
+            self.currentText(), self.cut, field.width() - _TEXT_MARGIN
         )
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)

@@ -41,10 +41,14 @@ _SLICES = (("The slice shown now", "current"), ("All slices", "all"))
 
 
 def is_image(layer: Layer) -> bool:
-    """Whether a layer is an image (a label layer, which napari derives alike, is not)."""
+    """Whether a layer is an image, neither labels nor a view of ours of another image."""
     from napari.layers import Image
 
-    return isinstance(layer, Image)
+    if not isinstance(layer, Image):
+        return False
+    from napari_sartorius.io.layer_table import OVERLAY_KEY  # late: the dock opens sooner
+
+    return not layer.metadata.get(OVERLAY_KEY)
 
 
 class ImagePanel(QWidget):

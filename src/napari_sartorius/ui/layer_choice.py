@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 
 from napari_sartorius.ui.choice import Choice
 
@@ -31,6 +31,8 @@ class LayerChoice(Choice):
     empty_text : str
         Shown while there is none.
     """
+
+    cut = Qt.TextElideMode.ElideMiddle  # results of one image differ in their last letters
 
     layer_changed = Signal(object)
     """Emitted with the chosen layer or None when another one is chosen."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.inference.prepare import network_view
+from napari_sartorius.io.layer_table import OVERLAY_KEY
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.image_source import PlaneChoice
 from napari_sartorius.ui.layer_writer import transform_of
@@ -70,7 +71,13 @@ def add_network_view(
     moved = PlaneChoice(choice.indices, whole=not choice.indices[0])
     placed = _stretched(transform_of(layer, moved), layer, plane.shape[:2], pixels.shape[:2])
     pixels = pixels[(np.newaxis,) * len(choice.indices[0])]
-    return viewer.add_image(pixels, name=f"{layer.name} {NAME}", rgb=colour, **placed)
+    return viewer.add_image(
+        pixels,
+        name=f"{layer.name} {NAME}",
+        rgb=colour,
+        metadata={OVERLAY_KEY: True},  # to look at: a run on it would prepare it a second time
+        **placed,
+    )
 
 
 def _stretched(

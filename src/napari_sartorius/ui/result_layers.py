@@ -53,7 +53,7 @@ def add_shown_copy(viewer: ViewerModel, view: ResultView) -> Labels:
     source = view.layer
     features = {name: source.features[name].to_numpy() for name in source.features}
     labels, table = shown_copy(np.asarray(source.data), features, view.hidden())
-    return viewer.add_labels(
+    copy = viewer.add_labels(
         labels,
         name=f"{source.name} shown",
         features=pd.DataFrame(table),
@@ -61,3 +61,5 @@ def add_shown_copy(viewer: ViewerModel, view: ResultView) -> Labels:
         opacity=source.opacity,
         **{name: getattr(source, name) for name in _COPIED if hasattr(source, name)},
     )
+    copy.contour = source.contour  # the opacity of outlines would make filled cells hide the image
+    return copy

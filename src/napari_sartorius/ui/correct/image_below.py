@@ -19,10 +19,10 @@ def image_below(viewer: ViewerModel, layer: Labels) -> Image | None:
 
     None when there is none.
     """
-    from napari.layers import Image
+    from napari_sartorius.ui.image_panel import is_image
 
-    def fits(one: object) -> bool:
-        if not isinstance(one, Image) or one.multiscale:
+    def fits(one: Any) -> bool:
+        if not is_image(one) or one.multiscale:
             return False
         shape = one.data.shape[:-1] if one.rgb else one.data.shape
         return bool(tuple(shape)[-layer.ndim :] == layer.data.shape)

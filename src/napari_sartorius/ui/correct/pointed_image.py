@@ -120,9 +120,9 @@ class PointedImage:
         return self._window
 
     def _candidates(self, labels: Labels, preferred: Image | None) -> Iterator[Image]:
-        from napari.layers import Image
+        from napari_sartorius.ui.image_panel import is_image
 
-        images = [one for one in reversed(list(self._viewer.layers)) if isinstance(one, Image)]
+        images = [one for one in reversed(list(self._viewer.layers)) if is_image(one)]
         made_from = (labels.metadata.get(METADATA_KEY) or {}).get("image")
         yield from (one for one in images if one.name == made_from)
         if preferred is not None and any(preferred is one for one in images):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
@@ -56,7 +57,7 @@ class LayerPairs(QWidget):
         self._viewer = viewer
         self.rows: list[_Row] = []
         self._lonely: list[Labels] = []
-        self._unticked: set[int] = set()
+        self._ticks: dict[int, bool] = {}  # of the user
         self._wanted: dict[int, Image] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -79,11 +80,12 @@ class LayerPairs(QWidget):
                 widget.hide()
                 widget.deleteLater()
         self.rows = []
-        for labels, images in pairs:
-            wanted = self._wanted.get(id(labels))
-            if wanted is None or not any(wanted is one for one in images):
-                wanted = images[0]
-            row = _Row(labels, images, wanted, ticked=id(labels) not in self._unticked)
+        wishes = [self._wish(labels, images) for labels, images in pairs]
+        meant = _meant([Pair(image, pair[0]) for image, pair in zip(wishes, pairs, strict=True)])
+        for (labels, images), wanted in zip(pairs, wishes, strict=True):
+            ticked = self._ticks.get(id(labels), any(labels is one for one in meant))
+            row = _Row(labels, images, wanted, ticked=ticked)
+            row.tick.toggled.connect(partial(self._ticks.__setitem__, id(labels)))
             row.changed.connect(self._on_row)
             self._layout.addWidget(row)
             self.rows.append(row)
@@ -111,8 +113,12 @@ class LayerPairs(QWidget):
         for event in (events.inserted, events.removed, events.reordered):
             event.disconnect(self.refresh)
 
+    def _wish(self, labels: Labels, images: Sequence[Image]) -> Image:
+        """The image that the user has chosen for labels, else the likeliest."""
+        wanted = self._wanted.get(id(labels))
+        return next((one for one in images if one is wanted), images[0])
+
     def _on_row(self) -> None:
-        self._unticked = {id(row.pair.labels) for row in self.rows if not row.tick.isChecked()}
         self._wanted = {id(row.pair.labels): row.pair.image for row in self.rows}
         self.changed.emit()
 
@@ -142,6 +148,7 @@ class _Row(QWidget):
         row.setSpacing(4)
         row.addWidget(self.tick)
         row.addWidget(self.image, 1)
+        self.image.cut = _MIDDLE
         self.tick.toggled.connect(self.changed)
         self.image.currentIndexChanged.connect(self.changed)
 
@@ -149,6 +156,20 @@ class _Row(QWidget):
     def pair(self) -> Pair:
         """The labels and the chosen image."""
         return Pair(self._images[max(self.image.currentIndex(), 0)], self._labels)
+
+
+def _meant(pairs: Sequence[Pair]) -> list[Labels]:
+    """Of the labels of one image those that are likeliest meant: the topmost that is shown.
+
+    An image that is learnt from twice, with other cells each time, teaches what is wrong in one of
+    them, and checks the model on what it has learnt.
+    """
+    best: dict[int, Labels] = {}
+    for pair in pairs:  # from the bottom to the top
+        before = best.get(id(pair.image))
+        if before is None or pair.labels.visible or not before.visible:
+            best[id(pair.image)] = pair.labels
+    return list(best.values())
 
 
 def pairs_of(layers: Sequence[Any]) -> tuple[list[tuple[Labels, list[Image]]], list[Labels]]:

@@ -155,6 +155,7 @@ class SetupPage(QWidget):
         if card is not None and self.name.text() in {"", self._named}:
             self._named = _free_name(f"{card}-{title}" if title else f"{card}-2", self._cards())
             self.name.setText(self._named)
+            self.name.setCursorPosition(0)  # so that a long one is seen from its start
         self.preview.hide()
         self.changed.emit()
 
