@@ -498,3 +498,19 @@ def test_outlines_of_a_selection_are_not_saved(plugins: PluginManager, tmp_path:
     dataset = read_coco(tmp_path / "out.json")
     assert len(dataset) == 1
     assert dataset.object_count == 3
+
+
+@pytest.mark.parametrize(("highest", "dtype"), [(250, np.uint16), (65_000, np.uint32)])
+def test_opened_labels_have_room_for_more_cells(
+    plugins: PluginManager, tmp_path: Path, highest: int, dtype: type
+) -> None:
+    labels = np.zeros((30, 50), np.uint32)
+    labels[3:9, 4:9] = highest
+    path = tmp_path / "a_labels.tif"
+    _save(plugins, path, (labels, {"name": "a"}, "labels"))
+    assert tifffile.imread(path).dtype.itemsize < np.dtype(dtype).itemsize
+    layers = _open(plugins, path)
+    assert layers is not None
+    opened = layers[0][0]
+    assert opened.dtype == dtype
+    np.testing.assert_array_equal(opened, labels)

@@ -9,10 +9,10 @@ from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 
+from napari_sartorius.io.label_room import dtype_with_room
 from napari_sartorius.io.napari_hooks import get_coco_reader, write_coco_file
 from napari_sartorius.ui.dock import SartoriusDock
 from napari_sartorius.ui.label_colours import build_colormap, hex_to_rgba, object_palette
-from napari_sartorius.ui.layer_writer import label_dtype
 from napari_sartorius.ui.result_view import ResultView, is_result
 from napari_sartorius.ui.settings import Preferences
 
@@ -284,7 +284,7 @@ def test_more_labels_than_napari_can_hide_is_said_and_copying_still_works(dock, 
     ("count", "dtype"), [(0, "uint16"), (60_000, "uint16"), (65_000, "uint32")]
 )
 def test_label_type_leaves_room_for_painted_cells(count, dtype):
-    assert label_dtype(count) == dtype
+    assert dtype_with_room(count) == dtype
 
 
 def test_palette_is_bright_and_distinct():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.images import ImageData, plane_shape, read_image, read_plane
+from napari_sartorius.io.label_room import dtype_with_room
 from napari_sartorius.io.layer_table import METADATA_KEY
 from napari_sartorius.io.placement import KEY as PLACEMENT_KEY
 from napari_sartorius.io.placement import Placement, keywords_of_sizes
@@ -31,7 +32,6 @@ LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 LARGEST_IN_MEMORY = 1 << 30
 """Stacks of more bytes than this are loaded slice by slice when shown, and cannot be painted on."""
 
-_ROOM = 5_000  # label values that stay free for cells painted by hand
 
 _Load: TypeAlias = Callable[[], NDArray[Any]]
 
@@ -188,7 +188,7 @@ def _image_layer(group: _Group, source: _Source) -> LayerData:
 def _labels_layer(group: _Group, dataset: CocoDataset) -> LayerData:
     objects = [dataset.instances[image.id] for image in group.images]
     firsts = np.cumsum([1, *(len(o) for o in objects)])
-    dtype = np.dtype(np.uint16 if firsts[-1] + _ROOM <= 65_535 else np.uint32)
+    dtype = dtype_with_room(int(firsts[-1]))
 
     def paint(n: int) -> NDArray[Any]:
         ids = np.arange(firsts[n], firsts[n + 1])

@@ -29,6 +29,7 @@ from napari_sartorius.io.images import read_image
 from napari_sartorius.io.importing import image_beside, is_roi_zip
 from napari_sartorius.io.kaggle import read_train_csv
 from napari_sartorius.io.label_features import labels_with_features
+from napari_sartorius.io.label_room import with_room
 from napari_sartorius.io.labels_tiff import (
     is_marked,
     label_placement,
@@ -128,7 +129,7 @@ def read_zarr_layers(path: Paths) -> list[LayerData]:
         if spacing is not None:
             keywords["scale"] = (1.0,) * lead + spacing
             keywords["units"] = ("pixel",) * lead + ("um", "um")
-        layers.append((labels, keywords, "labels"))
+        layers.append((with_room(labels), keywords, "labels"))
     return layers
 
 
@@ -156,7 +157,7 @@ def read_label_layers(path: Paths) -> list[LayerData]:
         place = label_placement(file, len(image.axes))
         sizes = keywords_of_sizes(image.axes, image.pixel_size_yx, image.steps)
         keywords |= place.keywords() if place is not None else sizes
-        layers.append((labels, keywords, "labels"))
+        layers.append((with_room(labels), keywords, "labels"))
     return layers
 
 

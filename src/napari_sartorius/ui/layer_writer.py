@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sartorius.io.label_room import dtype_with_room
 from napari_sartorius.ui.label_colours import first_colormap
 from napari_sartorius.ui.late_overlays import make_overlays_late
 
@@ -29,7 +30,6 @@ METADATA_KEY = "sartorius"
 OPACITY = 0.6
 """Of filled labels, so that the cell remains visible below them."""
 
-_ROOM = 5_000  # label values that stay free for cells painted by hand
 _COPIED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -85,7 +85,7 @@ def compose(
     total = sum(len(one) for one in instances)
     height, width = instances[0].image_size
     grid = leading if choice.whole else (1,) * len(leading)
-    labels = np.zeros((*grid, height, width), dtype=label_dtype(total))
+    labels = np.zeros((*grid, height, width), dtype=dtype_with_room(total))
     tables = []
     offset = 0
     for one, index in zip(instances, choice.indices, strict=True):
@@ -102,14 +102,6 @@ def compose(
     tables = [table for table in tables if len(table["index"])] or tables[:1]
     features = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     return ComposedLabels(labels, features, dict(metadata))
-
-
-def label_dtype(count: int) -> np.dtype[Any]:
-    """Return the smallest unsigned type that leaves room for cells the user will add.
-
-    8 bits are never enough: with 250 cells found, only a few more could be painted.
-    """
-    return np.dtype(np.uint16 if count + _ROOM <= np.iinfo(np.uint16).max else np.uint32)
 
 
 def transform_of(image: Image, choice: PlaneChoice) -> dict[str, Any]:

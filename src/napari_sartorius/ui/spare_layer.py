@@ -128,11 +128,12 @@ def _make(window: Any, image: Image, choice: PlaneChoice) -> _Spare:
     from napari.layers import Labels
     from qtpy.QtWidgets import QWidget
 
+    from napari_sartorius.io.label_room import dtype_with_room
     from napari_sartorius.ui.label_colours import first_colormap
     from napari_sartorius.ui.late_overlays import make_overlays_late
-    from napari_sartorius.ui.layer_writer import OPACITY, label_dtype, transform_of
+    from napari_sartorius.ui.layer_writer import OPACITY, transform_of
 
-    dtype = label_dtype(0)
+    dtype = dtype_with_room(0)
     layer = Labels(
         np.zeros((1,) * image.ndim, dtype),
         opacity=OPACITY,

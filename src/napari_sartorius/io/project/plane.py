@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.io.label_room import dtype_with_room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.io.project.edit import LabelEdit, Row
-
-_ROOM = 5_000  # label values that stay free for cells drawn by hand
 
 
 class AnnotatedPlane:
@@ -55,8 +54,7 @@ class AnnotatedPlane:
         numbers: Sequence[int | None],
     ) -> None:
         ids = np.asarray(labels, np.int64)
-        largest = int(ids.max(initial=0))
-        kind = np.uint16 if largest + _ROOM <= np.iinfo(np.uint16).max else np.uint32
+        kind = dtype_with_room(int(ids.max(initial=0)))
         self.values: NDArray[Any] = masks.to_labels(ids, dtype=kind)
         self.rows: dict[int, Row] = {
             int(label): dict(row) for label, row in zip(labels, rows, strict=True)
