@@ -117,6 +117,8 @@ def test_a_timed_run_tells_what_the_next_one_takes(dock, viewer, segment, make_r
     assert panel.preset_text.text().endswith("about 4 x the time of Fast, 12 s here.")
     viewer.add_image(np.zeros((120, 80)), name="twice")
     assert panel.preset_text.text().endswith("24 s here.")
+    viewer.add_image(np.zeros((6, 8)), name="small")
+    assert panel.preset_text.text().endswith("about 4 x the time of Fast, less than 1 s here.")
     panel.models.setCurrentIndex(0)
     assert "here" not in panel.preset_text.text()
 
@@ -258,6 +260,23 @@ def test_notices_reach_the_user_once(dock, viewer, client, notes, qtbot, make_re
     qtbot.waitUntil(lambda: len(viewer.layers) == 2)
     assert notes == [("show_warning", "The limit of 1000 objects was reached.")]
     assert "limit of 1000" in dock.segment.run_panel.notices.text()
+
+
+def test_what_a_run_said_goes_with_its_image(dock, viewer, client, qtbot, segment, make_result):
+    segment(make_result(notices=["the limit of 1000 objects was reached"]))
+    panel = dock.segment.run_panel
+    assert panel.message.text().startswith("3 cells")
+    assert panel.notices.text()
+    viewer.layers["plate"].scale = (2, 2)  # still the same image
+    assert panel.notices.text()
+    viewer.add_image(np.zeros((60, 80)), name="other")
+    assert (panel.message.text(), panel.notices.text()) == ("", "")
+    start(dock, client)
+    client.say(NoticeMessage(1, "the processor is used"))
+    qtbot.waitUntil(lambda: bool(panel.notices.text()))
+    dock.segment.image.layers.choose(viewer.layers["plate"])  # of a run that goes on it is kept
+    assert panel.notices.text()
+    dock.segment.cancel()
 
 
 def test_image_removed_during_the_run_discards_the_result(

@@ -45,7 +45,9 @@ def preset_text(preset: str, cost: PresetCost | None, seconds: float | None = No
     seconds : float, optional
         What the chosen image will take here, when that can be told.
     """
-    here = f", {duration(seconds)} here" if seconds is not None else ""
+    here = ""
+    if seconds is not None:
+        here = f", {duration(seconds) if seconds >= 1.0 else 'less than 1 s'} here"
     if cost is None or cost.looks <= 1:
         return f"Looks at the image once: quickest{here}."
     gain = "most thorough" if preset == "best" else "steadier"

@@ -77,6 +77,12 @@ class SegmentRun(QObject):
         """Let what still comes of the run come to nothing; the tab is going away."""
         self._active = None
 
+    def clear(self, *_: object) -> None:
+        """Say no more of a run that has ended: another image is chosen."""
+        if self._active is None:
+            self._panel.say("")
+            self._panel.warn(())
+
     def would_be_lost(self) -> bool:
         """Whether a run goes on whose result the user still can get.
 

@@ -121,6 +121,7 @@ class SegmentTab(QWidget):
 
     def _connect(self) -> None:
         self.image.changed.connect(self._on_image)
+        self.image.layers.layer_changed.connect(self._running.clear)
         self.image.network_view_asked.connect(self._on_network_view)
         self.model.model_changed.connect(self._on_model)
         self._viewer.layers.events.inserted.connect(self._on_labels)
