@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _OF_FILES = {"image_path", "images"}
 _MIDDLE = Qt.TextElideMode.ElideMiddle
 _HALF = 104  # pixels; as wide as the menu beside it
+_TICK = 32  # pixels of the box and what is around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,7 @@ class _Row(QWidget):
         super().__init__()
         self._labels, self._images = labels, list(images)
         self.tick = QCheckBox()
-        self.tick.setText(self.tick.fontMetrics().elidedText(labels.name, _MIDDLE, _HALF - 24))
+        self.tick.setText(self.tick.fontMetrics().elidedText(labels.name, _MIDDLE, _HALF - _TICK))
         self.tick.setToolTip(labels.name)
         self.tick.setChecked(ticked)
         self.tick.setFixedWidth(_HALF)
