@@ -17,10 +17,26 @@ from window_hand import Canvas
 
 NAMES = ["round", "long"]
 PLACED = {"scale": (0.5, 0.25), "translate": (3.0, -2.0), "units": ("um", "um")}
-COMPARED = (
-    "scale translate rotate shear units axis_labels opacity blending contour mode editable visible "
-    "selected_label show_selected_label ndim brush_size contiguous n_edit_dimensions"
-).split()
+COMPARED = [
+    "scale",
+    "translate",
+    "rotate",
+    "shear",
+    "units",
+    "axis_labels",
+    "opacity",
+    "blending",
+    "contour",
+    "mode",
+    "editable",
+    "visible",
+    "selected_label",
+    "show_selected_label",
+    "ndim",
+    "brush_size",
+    "contiguous",
+    "n_edit_dimensions",
+]
 
 
 @pytest.fixture
@@ -171,6 +187,24 @@ def test_labels_of_more_bits_do_without(make_napari_viewer, qtbot, image, cells)
     assert not spare.is_ready
 
 
+def test_what_cannot_be_filled_costs_no_result(
+    make_napari_viewer, qtbot, image, cells, monkeypatch, caplog
+):
+    viewer = make_napari_viewer()
+    choice = PlaneChoice.everything(image)
+    spare = SpareLayer(viewer, lambda: (image, choice))
+    wait_for_spare(qtbot, spare)
+
+    def fail(one, other):
+        raise ValueError("two transforms that cannot be compared")
+
+    monkeypatch.setattr(spare_layer, "_same", fail)
+    assert spare.add(composed_of(cells, image), image, choice) is None
+    assert "cannot be used" in caplog.text
+    assert not spare.is_ready
+    assert len(viewer.layers) == 0
+
+
 def test_without_a_window_or_with_another_napari_there_is_none(
     make_napari_viewer, qtbot, image, viewer, monkeypatch
 ):
@@ -197,6 +231,23 @@ def test_nothing_is_made_while_it_is_not_wanted(make_napari_viewer, qtbot):
     spare.prepare_soon()
     qtbot.waitUntil(lambda: len(asked) == 1, timeout=20 * IDLE_MS)
     assert not spare.is_ready
+
+
+def test_waiting_controls_are_not_seen_when_the_window_is_shown_again(
+    make_napari_viewer, qtbot, image, cells
+):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_layer(image)
+    choice = PlaneChoice.everything(image)
+    spare = SpareLayer(viewer, lambda: (image, choice))
+    viewer.window._qt_window.hide()
+    wait_for_spare(qtbot, spare)
+    viewer.window._qt_window.show()
+    waiting = spare._spare.controls
+    qtbot.wait(50)
+    assert not waiting.isVisible()
+    spare.add(composed_of(cells, image), image, choice)
+    assert waiting.isVisible()
 
 
 def test_what_is_dropped_goes_away(make_napari_viewer, qtbot, image):

@@ -88,10 +88,14 @@ class SpareLayer(QObject):
         spare, self._spare = self._spare, None
         if spare is None:
             return None
-        if not _fits(spare.layer, composed):
+        try:
+            filled = _fill(spare.layer, composed, image, choice)
+        except Exception:  # what only saves time must not cost a result
+            logger.exception("The layer that was made beforehand cannot be used")
+            filled = False
+        if not filled:
             _discard(spare)
             return None
-        _fill(spare.layer, composed, image, choice)
         with _answering(spare):
             self._viewer.add_layer(spare.layer)
         _discard(spare)
@@ -143,24 +147,24 @@ def _make(window: Any, image: Image, choice: PlaneChoice) -> _Spare:
     fonts = getattr(window.canvas, "font_info", None)
     nodes = create_vispy_layer(layer, **({"font_info": fonts()} if fonts is not None else {}))
     controls = create_qt_layer_controls(layer)
+    controls.hide()  # said here, it stays so when what is around it is hidden and shown again
     controls.setParent(window.controls)  # whose style it has from now on
     for widget in (controls, *controls.findChildren(QWidget)):
         widget.ensurePolished()
     return _Spare(layer, nodes, controls)
 
 
-def _fits(layer: Labels, composed: ComposedLabels) -> bool:
-    labels = composed.labels
-    return bool(layer.ndim == labels.ndim and layer.data.dtype == labels.dtype)
-
-
-def _fill(layer: Labels, composed: ComposedLabels, image: Image, choice: PlaneChoice) -> None:
+def _fill(layer: Labels, composed: ComposedLabels, image: Image, choice: PlaneChoice) -> bool:
+    """Put a result into a layer that has none; False where it is made for another kind."""
     from napari_sartorius.ui.layer_writer import arguments_of
 
+    if layer.ndim != composed.labels.ndim or layer.data.dtype != composed.labels.dtype:
+        return False
     layer.data = composed.labels
     for name, value in arguments_of(composed, image, choice).items():
         if name in ("features", "metadata") or not _same(getattr(layer, name), value):
             setattr(layer, name, value)
+    return True
 
 
 def _same(one: Any, other: Any) -> bool:
