@@ -148,15 +148,20 @@ def _left_border(
     `mask`, `row` and `x` list the leftmost pixel of each row that has one, in order. The hull's
     left border is the lower convex envelope of x over y.
     """
-    # Each pixel brings the midpoints of its upper, left and lower edge, in half pixels.
-    y = np.stack([2 * row - 1, 2 * row, 2 * row + 1], axis=1).reshape(-1)
-    x = np.stack([2 * x, 2 * x - 1, 2 * x], axis=1).reshape(-1)
-    mask = np.repeat(mask, 3)
-    order = np.lexsort((x, y, mask))
-    mask, y, x = mask[order], y[order], x[order]
-    single = np.ones(len(y), np.bool_)
-    single[1:] = (y[1:] != y[:-1]) | (mask[1:] != mask[:-1])
-    mask, y, x = mask[single], y[single], x[single]
+    # Each pixel brings the midpoints of its upper, left and lower edge, in half pixels; where the
+    # next row follows, the lower edge of one is the upper edge of the other, and the left one of
+    # both midpoints counts.
+    follows = np.zeros(len(row), np.bool_)
+    follows[1:] = (row[1:] == row[:-1] + 1) & (mask[1:] == mask[:-1])
+    points = np.empty((len(row), 3, 2), np.int64)
+    points[:, :, 0] = 2 * row[:, None] + (-1, 0, 1)
+    points[:, :, 1] = 2 * x[:, None] - (0, 1, 0)
+    shared = np.flatnonzero(follows)
+    points[shared - 1, 2, 1] = 2 * np.minimum(x[shared - 1], x[shared])
+    kept = np.ones((len(row), 3), np.bool_)
+    kept[shared, 0] = False
+    y, x = points[kept].T
+    mask = np.repeat(mask, 3 - follows)
     # A point on or above the line between its neighbours is no corner, whatever else is dropped
     # in the same round, so all masks are worked on at once until nothing changes.
     while True:

@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 IDLE_MS = 500
 """So long after the last result, which the user looks at, the next layer is made."""
 
-_UNKNOWN = (ImportError, AttributeError, KeyError, TypeError)  # another napari than we know
-
 
 @dataclass
 class _Spare:
@@ -89,14 +87,22 @@ class SpareLayer(QObject):
         if spare is None:
             return None
         try:
-            if not _fits(spare.layer, composed):
+            if not self._is_filled(spare, composed, image, choice):
                 return None
-            _fill(spare.layer, composed, image, choice)
             with _answering(spare):
                 self._viewer.add_layer(spare.layer)
         finally:  # also where somebody who listens for layers fails
             _discard(spare)
         return spare.layer
+
+    def _is_filled(
+        self, spare: _Spare, composed: ComposedLabels, image: Image, choice: PlaneChoice
+    ) -> bool:
+        try:
+            return _fill(spare.layer, composed, image, choice)
+        except Exception:  # what only saves time must not cost a result
+            logger.exception("The layer that was made beforehand cannot be used")
+            return False
 
     def stop(self) -> None:
         """Do without what was made, and make no more."""
@@ -117,7 +123,7 @@ class SpareLayer(QObject):
         self.stop()
         try:
             self._spare = _make(window._qt_viewer, image, choice)
-        except _UNKNOWN:
+        except Exception:  # another napari than we know; nobody asked for it, so nobody is told
             logger.debug("No labels layer can be made beforehand", exc_info=True)
 
 
@@ -145,24 +151,24 @@ def _make(window: Any, image: Image, choice: PlaneChoice) -> _Spare:
     fonts = getattr(window.canvas, "font_info", None)
     nodes = create_vispy_layer(layer, **({"font_info": fonts()} if fonts is not None else {}))
     controls = create_qt_layer_controls(layer)
+    controls.hide()  # said here, it stays so when what is around it is hidden and shown again
     controls.setParent(window.controls)  # whose style it has from now on
     for widget in (controls, *controls.findChildren(QWidget)):
         widget.ensurePolished()
     return _Spare(layer, nodes, controls)
 
 
-def _fits(layer: Labels, composed: ComposedLabels) -> bool:
-    labels = composed.labels
-    return bool(layer.ndim == labels.ndim and layer.data.dtype == labels.dtype)
-
-
-def _fill(layer: Labels, composed: ComposedLabels, image: Image, choice: PlaneChoice) -> None:
+def _fill(layer: Labels, composed: ComposedLabels, image: Image, choice: PlaneChoice) -> bool:
+    """Put a result into a layer that has none; False where it is made for another kind."""
     from napari_sartorius.ui.layer_writer import arguments_of
 
+    if layer.ndim != composed.labels.ndim or layer.data.dtype != composed.labels.dtype:
+        return False
     layer.data = composed.labels
     for name, value in arguments_of(composed, image, choice).items():
         if name in ("features", "metadata") or not _same(getattr(layer, name), value):
             setattr(layer, name, value)
+    return True
 
 
 def _same(one: Any, other: Any) -> bool:
