@@ -100,7 +100,7 @@ def test_the_installed_package_is_this_one():
     assert installed.version == napari_sartorius.__version__
     groups = {point.group: point.value for point in installed.entry_points}
     assert groups["napari.manifest"] == "napari_sartorius:napari.yaml"
-    assert groups["console_scripts"] == "napari_sartorius.cli.main:app"
+    assert groups["console_scripts"] == project()["scripts"]["napari-sartorius"]
 
 
 def test_no_window_toolkit_in_the_base_dependencies():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -51,6 +52,35 @@ def test_light_commands_load_neither_torch_nor_qt(arguments: list[str]) -> None:
 
 def test_version(run: Run) -> None:
     assert run("--version").stdout.strip() == f"napari-sartorius {__version__}"
+
+
+def test_the_package_can_be_run(tmp_path: Path) -> None:
+    for module in ("napari_sartorius", "napari_sartorius.__main__"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "segment", "nothing.tif", "-o", "out"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert done.returncode == 1
+        assert done.stderr.endswith("Error: nothing.tif does not exist: check the path.\n")
+
+
+def test_ctrl_c_while_the_program_starts_is_a_stop() -> None:
+    code = (
+        f"import sys\nsys.path[:] = {sys.path!r}\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *others):\n"
+        "        if name == 'napari_sartorius.cli.segment':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from napari_sartorius.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (130, "Stopped.\n")
 
 
 def test_every_verb_is_there(run: Run) -> None:
