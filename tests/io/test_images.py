@@ -345,3 +345,34 @@ def test_every_real_image_opens(shared_data: Path) -> None:
 def test_array_from_a_layer_is_not_copied() -> None:
     pixels = _noise((7, 20, 30))
     assert image_from_array(pixels).pixels is pixels
+
+
+class _Tensor:
+    """Has a shape and a type that is not numpy's, as torch's tensors."""
+
+    shape = (8, 9)
+    dtype = "torch.uint8"
+
+    def __init__(self, refusal: str = "") -> None:
+        self._refusal = refusal
+
+    def __getitem__(self, key: object) -> object:
+        raise AssertionError("it is turned into an array first")
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        if self._refusal:
+            raise RuntimeError(self._refusal)
+        return _noise((8, 9))
+
+
+def test_a_tensor_becomes_an_array() -> None:
+    image = image_from_array(_Tensor())
+    np.testing.assert_array_equal(image.pixels, _noise((8, 9)))
+
+
+@pytest.mark.parametrize("given", [_Tensor("it requires grad"), [[1, 2], [3]]])
+def test_what_cannot_become_an_array_is_one_sentence(given: object) -> None:
+    with pytest.raises(
+        UserError, match=r"^my picture is a \w+ that cannot become an array \(.*: give"
+    ):
+        image_from_array(given, name="my picture")

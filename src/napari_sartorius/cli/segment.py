@@ -160,7 +160,8 @@ def _report(summary: BatchSummary, output: Path, json: bool) -> None:
         typer.echo(f"Error: {failure.sentence}", err=True)
     if summary.failed:
         total = len(summary.failed) + len(summary.done)
-        typer.echo(f"{len(summary.failed)} of {total} images could not be done.", err=True)
+        noun = "image" if total == 1 else "images"
+        typer.echo(f"{len(summary.failed)} of {total} {noun} could not be done.", err=True)
 
 
 def in_words(counts: dict[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,16 @@ from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.label_pairs import stem_of_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
 """Ends of the images that a run writes; they are not taken as inputs from the output folder."""
+
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)  # one letter is a drive
+
+_PLANE = re.compile(r"_[a-z][0-9]+$")  # what `outputs` adds to the stem for a plane of a stack
+_LONGEST_STEM = 200  # bytes, of 255 that a name may have
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,7 @@ def find_images(
     left: list[Path] = []
     seen: set[Path] = set()
     for source in inputs:
-        if not source.exists():
-            raise UserError(f"{source} does not exist: check the path.")
+        _check_exists(source)
         root = source if source.is_dir() else source.parent
         paths = [source]
         if source.is_dir():
@@ -90,6 +96,19 @@ def find_images(
             f"left out {what} labels or overlays of an image, such as {left[0].name}"
         )
     return _with_unique_names(found, known_stems or {})
+
+
+def _check_exists(source: Path) -> None:
+    try:
+        if source.exists():
+            return
+    except OSError as error:  # a folder that may not be looked into, a name without end
+        raise UserError(
+            f"{source} cannot be opened ({error.strerror}): check the path and its permissions."
+        ) from error
+    if _ADDRESS.match(str(source)):
+        raise UserError(f"{source} is an address, expected a file: download the image first.")
+    raise UserError(f"{source} does not exist: check the path.")
 
 
 def _in_folder(folder: Path, output: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
@@ -150,9 +169,11 @@ def _with_unique_names(
     for image in images:
         stem = known.get(image.file_name)
         if stem is None:
-            alone = clashes[image.stem.casefold()] == 1
+            stem = image.stem.casefold()
+            # One like a plane of a stack that is there, too, would share the name of its overlay.
+            alone = clashes[stem] == 1 and not any(clashes[stack] for stack in _stacks(stem))
             stem = image.stem if alone else image.file_name.replace("/", "_").replace(".", "_")
-            stem = _free(stem, taken)
+            stem = _free(_short(stem), taken)
             taken.add(stem.casefold())
         named.append(replace(image, stem=stem))
     return named
@@ -162,6 +183,19 @@ def _stem(path: Path) -> str:
     """File name without its suffix; of ``a.ome.tif`` without both."""
     stem = path.stem
     return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
+
+
+def _stacks(stem: str) -> Iterator[str]:
+    """Stems of which this one could be a plane: of ``a_t0_z1`` ``a_t0`` and ``a``."""
+    while plane := _PLANE.search(stem):
+        stem = stem[: plane.start()]
+        yield stem
+
+
+def _short(stem: str) -> str:
+    """So much of a stem that file systems, which count bytes, take it with what is added."""
+    name = stem.encode(errors="surrogateescape")
+    return stem if len(name) <= _LONGEST_STEM else name[:_LONGEST_STEM].decode(errors="ignore")
 
 
 def _numbered(names: list[str]) -> list[str]:

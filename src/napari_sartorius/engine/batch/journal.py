@@ -7,6 +7,7 @@ without such a file is done again; the final dataset is put together from them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -111,6 +112,13 @@ class Journal:
         """Forget an earlier run of this folder; its outputs stay until they are replaced."""
         self._finished.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # else the first record says what is wrong
+            self._folder.mkdir(exist_ok=True)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a run has written to the output folder."""
+        return self._folder.is_dir()
 
     @property
     def folders(self) -> tuple[Path, ...]:
