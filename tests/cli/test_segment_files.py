@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,6 @@ from napari_sartorius.io.submission import read_submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from typer.testing import Result
 
@@ -172,3 +172,63 @@ def test_what_a_run_wrote_is_written_again(
     save(tmp_path / "in" / "a.png", 2)
     assert run(*arguments).exit_code == 0
     assert tifffile.imread(tmp_path / "in" / "a_labels.tif").max() == 2
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, folder: Path) -> None:
+    """Let a function of `os` fail for a folder, as for a user who has no rights to it."""
+    real = getattr(os, name)
+
+    def checked(path: str | Path | int, *others: object, **options: object) -> object:
+        if not isinstance(path, int) and Path(path).is_relative_to(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *others, **options)
+
+    monkeypatch.setattr(os, name, checked)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in"
+    save(folder / "a.png")
+    save(folder / "secret" / "b.png")
+    refuse(monkeypatch, "scandir", folder / "secret")
+    result = run("segment", folder, "-o", tmp_path / "out", "--recursive", *ALL)
+    assert result.exit_code == 0, result.output
+    assert f"Note: {folder / 'secret'} cannot be listed (Permission denied) and was left out" in (
+        result.stderr
+    )
+    result = run("segment", folder / "secret", "-o", tmp_path / "other", *ALL)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: {folder / 'secret'} cannot be listed (Permission denied): check its permissions."
+    )
+
+
+def test_hidden_folders_are_not_searched(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "in" / "a.png")
+    save(tmp_path / "in" / ".trash" / "b.png")
+    refuse(monkeypatch, "scandir", tmp_path / "in" / ".trash")
+    result = run("segment", tmp_path / "in", "-o", tmp_path / "out", "--recursive", *ALL)
+    assert result.stdout.startswith("a.png: 1 object")
+    assert "left out" not in result.stderr
+
+
+def test_a_journal_that_cannot_be_written_is_one_sentence(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    arguments = ("segment", tmp_path / "a.png", "-o", out, *ALL)
+    assert run(*arguments).exit_code == 0
+    refuse(monkeypatch, "open", out / FOLDER)
+    refuse(monkeypatch, "unlink", out / FOLDER)
+    monkeypatch.setattr("shutil.rmtree", lambda *others, **options: None)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: {out / FOLDER} cannot be written to (Permission denied): choose another output "
+        "folder or change its permissions."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ def find_images(
     UserError
         When an input does not exist or nothing is found.
     """
+    monitor = monitor or Monitor()
     found: list[tuple[Path, str, Path]] = []
     left: list[Path] = []
     seen: set[Path] = set()
@@ -82,7 +84,7 @@ def find_images(
         root = source if source.is_dir() else source.parent
         paths = [source]
         if source.is_dir():
-            paths, others = _in_folder(source, output, recursive)
+            paths, others = _in_folder(source, output, recursive, monitor)
             left += others
         for path in paths:
             if path.resolve() not in seen:
@@ -92,9 +94,7 @@ def find_images(
         raise UserError(_nothing_found(inputs, output, recursive))
     if left:
         what = f"{len(left)} pictures that are" if len(left) > 1 else "1 picture that is"
-        (monitor or Monitor()).notice(
-            f"left out {what} labels or overlays of an image, such as {left[0].name}"
-        )
+        monitor.notice(f"left out {what} labels or overlays of an image, such as {left[0].name}")
     return _with_unique_names(found, known_stems or {})
 
 
@@ -111,22 +111,34 @@ def _check_exists(source: Path) -> None:
     raise UserError(f"{source} does not exist: check the path.")
 
 
-def _in_folder(folder: Path, output: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+def _in_folder(
+    folder: Path, output: Path, recursive: bool, monitor: Monitor
+) -> tuple[list[Path], list[Path]]:
     """Images, and labels and overlays of an image beside them that no run has written."""
     output = output.resolve()
-    try:
-        candidates = sorted(folder.rglob("*") if recursive else folder.iterdir())
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be listed ({error.strerror}): check its permissions."
-        ) from error
-    pictures = [path for path in candidates if _is_input(path, folder, output)]
+    pictures = sorted(
+        path for path in _entries(folder, recursive, monitor) if _is_input(path, folder, output)
+    )
     there = {(path.parent, path.stem) for path in pictures}
     others = {path for path in pictures if (path.parent, stem_of_image(path)) in there}
     return (
         [path for path in pictures if path not in others],
         [path for path in sorted(others) if not path.resolve().is_relative_to(output)],
     )
+
+
+def _entries(folder: Path, recursive: bool, monitor: Monitor) -> Iterator[Path]:
+    """Files of a folder; of those below it that may not be looked into the monitor hears."""
+
+    def tell(error: OSError) -> None:
+        sentence = f"{error.filename} cannot be listed ({error.strerror})"
+        if Path(error.filename) == folder:
+            raise UserError(f"{sentence}: check its permissions.") from error
+        monitor.notice(f"{sentence} and was left out")
+
+    for place, folders, files in os.walk(folder, onerror=tell):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        yield from (Path(place, name) for name in files)
 
 
 def _is_input(path: Path, folder: Path, output: Path) -> bool:
@@ -145,7 +157,7 @@ def _nothing_found(inputs: Iterable[Path], output: Path, recursive: bool) -> str
     where = ", ".join(str(path) for path in inputs)
     kinds = ", ".join(IMAGE_SUFFIXES)
     deeper = not recursive and any(
-        _in_folder(path, output, recursive=True)[0] for path in inputs if path.is_dir()
+        _in_folder(path, output, True, Monitor())[0] for path in inputs if path.is_dir()
     )
     remedy = "add --recursive to search its subfolders" if deeper else "choose another folder"
     return f"{where} holds no image (a file ending in {kinds}): {remedy}."

@@ -113,7 +113,7 @@ class Journal:
         self._finished.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # else the first record says what is wrong
-            self._folder.mkdir(exist_ok=True)
+            self.folders[-1].mkdir(parents=True, exist_ok=True)
 
     @property
     def is_there(self) -> bool:

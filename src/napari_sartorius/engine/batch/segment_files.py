@@ -80,7 +80,7 @@ def segment_files(
     ]
     if not journal.is_there:
         _check_nothing_is_lost(output, images, chosen)
-    with _usable_folder(journal.folders[0]):
+    with _usable_folders(output, *journal.folders):
         todo = [image for image in images if journal.find(image) is None]
         if todo:
             monitor.progress(f"loading {bundle.card.name}", 0.0)
@@ -123,21 +123,22 @@ def _check_nothing_is_lost(
 
 
 @contextlib.contextmanager
-def _usable_folder(journal: Path) -> Iterator[None]:
+def _usable_folders(output: Path, *journal: Path) -> Iterator[None]:
     """Fail early on a folder that cannot be written to; leave none behind that stayed empty.
 
-    The journal's folder is there from the start: whatever a kill leaves behind is known as ours.
+    The journal's folders are there from the start: what a kill leaves behind is known as ours.
     """
-    folder = journal.parent
+    folder = output
     made: list[Path] = []
     try:
-        missing = [path for path in (journal, *journal.parents) if not path.exists()]
-        for path in reversed(missing):
-            path.mkdir()
-            made.append(path)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
+        for path in (*reversed(output.parents), output, *journal):
+            if not path.exists():
+                path.mkdir()
+                made.append(path)
+        for folder in (output, *journal):
+            probe = folder / f".probe-{secrets.token_hex(4)}"
+            probe.touch()
+            probe.unlink()
     except OSError as error:
         _remove_empty(made)
         raise OutputError(
