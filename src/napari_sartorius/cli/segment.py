@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.errors import FAILED, INTERRUPTED
+from napari_sartorius.cli.errors import FAILED, Stopped
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
 
@@ -111,11 +111,9 @@ def segment(
                 inputs, output, config, chosen, recursive=recursive, resume=resume, monitor=monitor
             )
     except (KeyboardInterrupt, Cancelled):
-        typer.echo(
-            "Stopped: what was finished is kept, run the same command with --resume to go on.",
-            err=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
+        raise Stopped(
+            "Stopped: what was finished is kept, run the same command with --resume to go on."
+        ) from None
     _report(summary, output, json)
     if summary.failed:
         raise typer.Exit(FAILED)
