@@ -71,6 +71,26 @@ def test_planar_colours_come_last(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.to_array(), np.moveaxis(pixels, 0, -1))
 
 
+def test_ink_is_not_taken_for_light(tmp_path: Path) -> None:
+    ink = _noise((20, 30, 4))
+    tifffile.imwrite(tmp_path / "ink.tif", ink, photometric="separated")
+    with pytest.raises(UserError, match=r"ink.tif is a CMYK picture .* convert it to RGB"):
+        read_image(tmp_path / "ink.tif")
+
+
+@pytest.mark.parametrize("limit", [1 << 30, 0])
+def test_many_greys_of_a_pixel_are_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(tiff_reading, "EAGER_BYTES", limit)
+    greys = _noise((20, 30, 5))
+    tifffile.imwrite(tmp_path / "a.tif", greys, photometric="minisblack", planarconfig="contig")
+    image = read_image(tmp_path / "a.tif")
+    for channel, number in (("auto", 0), (3, 3)):
+        ((_, plane),) = planes(image, channel)
+        np.testing.assert_array_equal(plane, greys[..., number])
+
+
 def test_palette_becomes_colour(tmp_path: Path) -> None:
     indices = _noise((20, 30))
     colours = np.stack([np.arange(256) << 8, np.arange(255, -1, -1) << 8, np.full(256, 0x8000)])
