@@ -14,7 +14,7 @@ import tifffile
 from cli_fakes import ThresholdSegmenter, squares
 from PIL import Image
 
-from napari_sartorius.engine.batch.journal import FOLDER
+from napari_sartorius.engine.batch.inputs import JOURNAL
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.submission import read_submission
 
@@ -159,9 +159,9 @@ def test_what_a_run_wrote_is_written_again(
     arguments = ("segment", tmp_path / "in", "-o", tmp_path / "in", *ALL)
     assert run(*arguments).exit_code == 0
     # Whatever a kill before the first record leaves: outputs, and the journal's folder.
-    for record in (tmp_path / "in" / FOLDER / "images").iterdir():
+    for record in (tmp_path / "in" / JOURNAL / "images").iterdir():
         record.unlink()
-    (tmp_path / "in" / FOLDER / "run.json").unlink()
+    (tmp_path / "in" / JOURNAL / "run.json").unlink()
     save(tmp_path / "in" / "a.png", 3)
     for more in ((), ("--resume",)):
         assert run(*arguments, *more).exit_code == 0
@@ -223,12 +223,28 @@ def test_a_journal_that_cannot_be_written_is_one_sentence(
     out = tmp_path / "out"
     arguments = ("segment", tmp_path / "a.png", "-o", out, *ALL)
     assert run(*arguments).exit_code == 0
-    refuse(monkeypatch, "open", out / FOLDER)
-    refuse(monkeypatch, "unlink", out / FOLDER)
+    refuse(monkeypatch, "open", out / JOURNAL)
+    refuse(monkeypatch, "unlink", out / JOURNAL)
     monkeypatch.setattr("shutil.rmtree", lambda *others, **options: None)
     result = run(*arguments)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        f"Error: {out / FOLDER} cannot be written to (Permission denied): choose another output "
+        f"Error: {out / JOURNAL} cannot be written to (Permission denied): choose another output "
         "folder or change its permissions."
     )
+
+
+def test_results_of_another_run_are_no_images(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    save(folder / "a.png")
+    assert run("segment", folder, "-o", folder / "first", *ALL).exit_code == 0
+    result = run("segment", folder, "-o", folder / "second", "--recursive", *ALL)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("a.png: 1 object")
+    assert "left out 2 pictures that are labels or overlays of an image" in result.stderr
+    assert len(read_coco(folder / "second" / "instances.json").images) == 1
+    alone = run("segment", folder / "first", "-o", tmp_path / "third", *ALL)
+    assert alone.exit_code == 1
+    assert "holds no image" in alone.stderr

@@ -17,6 +17,9 @@ from napari_sartorius.io.label_pairs import stem_of_image
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+JOURNAL = ".sartorius-run"
+"""Hidden folder in the output folder of a run; what it holds is `journal`'s matter."""
+
 OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
 """Ends of the images that a run writes; they are not taken as inputs from the output folder."""
 
@@ -60,7 +63,8 @@ def find_images(
     ----------
     inputs
         Files, taken whatever their suffix, and folders, searched for images by suffix; labels and
-        overlays of an image beside them are left out, which is told.
+        overlays of an image beside them, or in the output folder of another run, are left out,
+        which is told.
     output
         The output folder: what an earlier run wrote there is left out.
     recursive
@@ -120,7 +124,11 @@ def _in_folder(
         path for path in _entries(folder, recursive, monitor) if _is_input(path, folder, output)
     )
     there = {(path.parent, path.stem) for path in pictures}
-    others = {path for path in pictures if (path.parent, stem_of_image(path)) in there}
+    others = {
+        path
+        for path in pictures
+        if (path.parent, stem_of_image(path)) in there or _is_of_another_run(path)
+    }
     return (
         [path for path in pictures if path not in others],
         [path for path in sorted(others) if not path.resolve().is_relative_to(output)],
@@ -151,6 +159,10 @@ def _is_input(path: Path, folder: Path, output: Path) -> bool:
         return True
     # Inside the output folder: all of it is ours, unless images and outputs share one folder.
     return folder.resolve().is_relative_to(output) and not path.name.endswith(OWN_SUFFIXES)
+
+
+def _is_of_another_run(path: Path) -> bool:
+    return path.name.endswith(OWN_SUFFIXES) and (path.parent / JOURNAL).is_dir()
 
 
 def _nothing_found(inputs: Iterable[Path], output: Path, recursive: bool) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.engine.batch.inputs import JOURNAL
 from napari_sartorius.io.atomic import is_leftover, write_text
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from napari_sartorius.core.categories import Category
     from napari_sartorius.engine.batch.inputs import InputImage
 
-FOLDER = ".sartorius-run"
 _RECORDS = "images"
 _SETTINGS = "run.json"
 
@@ -76,7 +76,7 @@ class Journal:
 
     def __init__(self, output: Path, settings: Mapping[str, Any]) -> None:
         self._output = output
-        self._folder = output / FOLDER
+        self._folder = output / JOURNAL
         self._settings = dict(settings)
         self._finished: dict[str, Finished] = {}
 
