@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -248,3 +248,35 @@ def test_results_of_another_run_are_no_images(
     alone = run("segment", folder / "first", "-o", tmp_path / "third", *ALL)
     assert alone.exit_code == 1
     assert "holds no image" in alone.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--resume",)])
+def test_two_runs_do_not_write_to_one_folder(
+    run: Run,
+    segmenter: ThresholdSegmenter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+) -> None:
+    save(tmp_path / "a.png", 1)
+    save(tmp_path / "b.png", 2)
+    out = tmp_path / "out"
+    second: list[Result] = []
+    look = segmenter.segment
+
+    def start_another(*others: Any, **options: Any) -> object:
+        if not second:
+            second.append(run("segment", tmp_path / "b.png", "-o", out, *ALL, *more))
+        return look(*others, **options)
+
+    monkeypatch.setattr(segmenter, "segment", start_another)
+    first = run("segment", tmp_path / "a.png", "-o", out, *ALL)
+    assert first.exit_code == 0, first.output
+    assert second[0].exit_code == 1
+    assert second[0].stderr.splitlines()[-1] == (
+        f"Error: {out} is being written to by another run: wait for its end, or choose another "
+        "output folder."
+    )
+    assert [image.file_name for image in read_coco(out / "instances.json").images] == ["a.png"]
+    # The next run is free to.
+    assert run("segment", tmp_path / "b.png", "-o", out, *ALL, *more).exit_code == 0

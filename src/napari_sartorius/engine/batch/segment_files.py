@@ -80,7 +80,7 @@ def segment_files(
     ]
     if not journal.is_there:
         _check_nothing_is_lost(output, images, chosen)
-    with _usable_folders(output, *journal.folders):
+    with _usable_folders(output, *journal.folders), journal.alone():
         todo = [image for image in images if journal.find(image) is None]
         if todo:
             monitor.progress(f"loading {bundle.card.name}", 0.0)
