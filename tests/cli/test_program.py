@@ -129,6 +129,8 @@ def test_debug_shows_the_traceback(run: Run, model: ModelCard, pictures: Path) -
         (UserError("a.tif is\nempty"), "a.tif is empty"),
         (MemoryError(), "--tile"),
         (RuntimeError("CUDA out of memory"), "--tile"),
+        (OSError(12, "Cannot allocate memory"), "--tile"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "--tile"),
         (ModuleNotFoundError("x", name="timm"), "timm is missing"),
         (KeyError("k"), "unexpected KeyError"),
     ],

@@ -14,6 +14,7 @@ import tifffile
 from cli_fakes import ThresholdSegmenter, squares
 from PIL import Image
 
+from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.batch.inputs import JOURNAL
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.io.submission import read_submission
@@ -280,3 +281,19 @@ def test_two_runs_do_not_write_to_one_folder(
     assert [image.file_name for image in read_coco(out / "instances.json").images] == ["a.png"]
     # The next run is free to.
     assert run("segment", tmp_path / "b.png", "-o", out, *ALL, *more).exit_code == 0
+
+
+def test_whatever_fails_names_its_file(
+    run: Run, segmenter: ThresholdSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*others: object, **options: object) -> object:
+        raise UserError("memory does not suffice to segment this image; close other programs")
+
+    monkeypatch.setattr(segmenter, "segment", full)
+    save(tmp_path / "a.png")
+    result = run("segment", tmp_path / "a.png", "-o", tmp_path / "out", *ALL)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-2] == (
+        f"Error: {tmp_path / 'a.png'}: memory does not suffice to segment this image; close other "
+        "programs"
+    )

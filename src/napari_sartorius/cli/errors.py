@@ -20,6 +20,8 @@ from napari_sartorius.core.progress import Cancelled
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 _JSON = "napari_sartorius.json"
+# How torch, the system, and the system when it loads torch say it.
+_NO_MEMORY = ("out of memory", "cannot allocate memory", "failed to map segment")
 
 
 class Stopped(Exception):
@@ -80,7 +82,7 @@ def one_sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         return text
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+    if isinstance(error, MemoryError) or any(one in text.lower() for one in _NO_MEMORY):
         return "The memory was not enough: choose a smaller --tile or close other programs."
     if isinstance(error, ModuleNotFoundError):
         return f"The Python package {error.name} is missing: install napari-sartorius again."
