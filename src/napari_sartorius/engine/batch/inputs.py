@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.io.image_names import short_stem
 from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.label_pairs import stem_of_image
 
@@ -27,7 +28,6 @@ OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)  # one letter is a drive
 
 _PLANE = re.compile(r"_[a-z][0-9]+$")  # what `outputs` adds to the stem for a plane of a stack
-_LONGEST_STEM = 200  # bytes, of 255 that a name may have
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _with_unique_names(
             # One like a plane of a stack that is there, too, would share the name of its overlay.
             alone = clashes[stem] == 1 and not any(clashes[stack] for stack in _stacks(stem))
             stem = image.stem if alone else image.file_name.replace("/", "_").replace(".", "_")
-            stem = _free(_short(stem), taken)
+            stem = _free(short_stem(stem), taken)
             taken.add(stem.casefold())
         named.append(replace(image, stem=stem))
     return named
@@ -214,12 +214,6 @@ def _stacks(stem: str) -> Iterator[str]:
     while plane := _PLANE.search(stem):
         stem = stem[: plane.start()]
         yield stem
-
-
-def _short(stem: str) -> str:
-    """So much of a stem that file systems, which count bytes, take it with what is added."""
-    name = stem.encode(errors="surrogateescape")
-    return stem if len(name) <= _LONGEST_STEM else name[:_LONGEST_STEM].decode(errors="ignore")
 
 
 def _numbered(names: list[str]) -> list[str]:
