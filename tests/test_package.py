@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -97,10 +98,13 @@ def test_the_installed_package_is_this_one():
         installed = importlib.metadata.distribution("napari-sartorius")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("run from the source tree, not installed")
+    origin = json.loads(installed.read_text("direct_url.json") or "{}").get("url")
+    if origin not in (None, ROOT.as_uri()):
+        pytest.skip(f"another tree is installed, {origin}")
     assert installed.version == napari_sartorius.__version__
     groups = {point.group: point.value for point in installed.entry_points}
     assert groups["napari.manifest"] == "napari_sartorius:napari.yaml"
-    assert groups["console_scripts"] == "napari_sartorius.cli.main:app"
+    assert groups["console_scripts"] == project()["scripts"]["napari-sartorius"]
 
 
 def test_no_window_toolkit_in_the_base_dependencies():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_sartorius.core.progress import Cancelled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -43,3 +45,53 @@ def test_errors_are_json_where_json_was_asked_for(
 
 def test_a_file_called_json_is_no_option(run: Run) -> None:
     assert run("evaluate", "--", "--json", "nothing.json").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("segment", "x.png"), "--output"),
+        (("segment", "x.png", "-o", "out", "--min-score", "much"), "--min-score"),
+        (("segment", "x.png", "-o", "out", "--sooner"), "--sooner"),
+        (("evaluate", "truth.json"), "PREDICTION"),
+        (("doctor",), "--json"),
+    ],
+)
+def test_wrong_options_are_json_too(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 2
+    assert words in json.loads(result.stdout)["error"]
+    assert "Usage:" in result.stderr
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Cancelled])
+@pytest.mark.parametrize(
+    ("place", "verb", "words"),
+    [
+        ("napari_sartorius.engine.batch.segment_files.segment_files", "segment", "--resume"),
+        ("napari_sartorius.io.sources.read_dataset", "evaluate", "Stopped."),
+    ],
+)
+def test_a_stop_is_json_too(
+    run: Run,
+    segmenter: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: type[BaseException],
+    place: str,
+    verb: str,
+    words: str,
+) -> None:
+    def stopped(*others: object, **options: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(place, stopped)
+    arguments = {
+        "segment": ("x.png", "-o", tmp_path / "out", "--model", "squares"),
+        "evaluate": (tmp_path, tmp_path),
+    }[verb]
+    result = run(verb, *arguments, "--json")
+    assert result.exit_code == 130
+    sentence = json.loads(result.stdout)["error"]
+    assert words in sentence
+    assert result.stderr.splitlines()[-1] == sentence

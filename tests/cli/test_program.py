@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -53,6 +54,35 @@ def test_version(run: Run) -> None:
     assert run("--version").stdout.strip() == f"napari-sartorius {__version__}"
 
 
+def test_the_package_can_be_run(tmp_path: Path) -> None:
+    for module in ("napari_sartorius", "napari_sartorius.__main__"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "segment", "nothing.tif", "-o", "out"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert done.returncode == 1
+        assert done.stderr.endswith("Error: nothing.tif does not exist: check the path.\n")
+
+
+def test_ctrl_c_while_the_program_starts_is_a_stop() -> None:
+    code = (
+        f"import sys\nsys.path[:] = {sys.path!r}\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *others):\n"
+        "        if name == 'napari_sartorius.cli.segment':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from napari_sartorius.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (130, "Stopped.\n")
+
+
 def test_every_verb_is_there(run: Run) -> None:
     text = run("--help").stdout
     for verb in ("segment", "evaluate", "train", "models", "doctor", "demo"):
@@ -99,6 +129,8 @@ def test_debug_shows_the_traceback(run: Run, model: ModelCard, pictures: Path) -
         (UserError("a.tif is\nempty"), "a.tif is empty"),
         (MemoryError(), "--tile"),
         (RuntimeError("CUDA out of memory"), "--tile"),
+        (OSError(12, "Cannot allocate memory"), "--tile"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "--tile"),
         (ModuleNotFoundError("x", name="timm"), "timm is missing"),
         (KeyError("k"), "unexpected KeyError"),
     ],

@@ -357,6 +357,8 @@ def test_other_errors_are_not_blamed_on_memory(card: Any, disc_detector: Any, sc
         (torch.OutOfMemoryError("x"), True),
         (RuntimeError("MPS backend out of memory (allocated 9 GB)"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("could not create a primitive descriptor for a convolution"), False),
         (RuntimeError("mat1 and mat2 shapes"), False),
         (ValueError("out of memory"), False),
     ],

@@ -154,3 +154,8 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path) -> Non
     assert set(atomic.remove_leftovers(tmp_path)) == set(stale[1:])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
     assert atomic.remove_leftovers(tmp_path / "nowhere") == []
+
+
+def test_names_that_are_no_text_are_written_nonetheless(tmp_path: Path) -> None:
+    atomic.write_text(tmp_path / "a.html", "of lat\udce4in.png, 細胞")
+    assert (tmp_path / "a.html").read_text("utf-8") == r"of lat\udce4in.png, 細胞"

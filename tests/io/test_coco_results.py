@@ -157,6 +157,17 @@ def test_lists_without_names_go_by_ids_that_must_be_known(listed: Path) -> None:
         read_coco_results(listed, dataset({"x.png": cells()}))
 
 
+@pytest.mark.parametrize("spell", [str, float])
+def test_ids_may_be_spelt_otherwise(listed: Path, spell: Any) -> None:
+    records = json.loads(listed.read_text())
+    for record in records:
+        del record["file_name"], record["category_name"]
+        record |= {key: spell(record[key]) for key in ("image_id", "category_id")}
+    listed.write_text(json.dumps(records))
+    truth = dataset({"x.png": cells(), "y.png": cells()})
+    assert areas(read_coco_results(listed, truth)) == {"x.png": [9], "y.png": [16, 25]}
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_sizes_must_agree(listed: Path, named: bool) -> None:
     if not named:

@@ -71,6 +71,26 @@ def test_planar_colours_come_last(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.to_array(), np.moveaxis(pixels, 0, -1))
 
 
+def test_ink_is_not_taken_for_light(tmp_path: Path) -> None:
+    ink = _noise((20, 30, 4))
+    tifffile.imwrite(tmp_path / "ink.tif", ink, photometric="separated")
+    with pytest.raises(UserError, match=r"ink.tif is a CMYK picture .* convert it to RGB"):
+        read_image(tmp_path / "ink.tif")
+
+
+@pytest.mark.parametrize("limit", [1 << 30, 0])
+def test_many_greys_of_a_pixel_are_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(tiff_reading, "EAGER_BYTES", limit)
+    greys = _noise((20, 30, 5))
+    tifffile.imwrite(tmp_path / "a.tif", greys, photometric="minisblack", planarconfig="contig")
+    image = read_image(tmp_path / "a.tif")
+    for channel, number in (("auto", 0), (3, 3)):
+        ((_, plane),) = planes(image, channel)
+        np.testing.assert_array_equal(plane, greys[..., number])
+
+
 def test_palette_becomes_colour(tmp_path: Path) -> None:
     indices = _noise((20, 30))
     colours = np.stack([np.arange(256) << 8, np.arange(255, -1, -1) << 8, np.full(256, 0x8000)])
@@ -345,3 +365,34 @@ def test_every_real_image_opens(shared_data: Path) -> None:
 def test_array_from_a_layer_is_not_copied() -> None:
     pixels = _noise((7, 20, 30))
     assert image_from_array(pixels).pixels is pixels
+
+
+class _Tensor:
+    """Has a shape and a type that is not numpy's, as torch's tensors."""
+
+    shape = (8, 9)
+    dtype = "torch.uint8"
+
+    def __init__(self, refusal: str = "") -> None:
+        self._refusal = refusal
+
+    def __getitem__(self, key: object) -> object:
+        raise AssertionError("it is turned into an array first")
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        if self._refusal:
+            raise RuntimeError(self._refusal)
+        return _noise((8, 9))
+
+
+def test_a_tensor_becomes_an_array() -> None:
+    image = image_from_array(_Tensor())
+    np.testing.assert_array_equal(image.pixels, _noise((8, 9)))
+
+
+@pytest.mark.parametrize("given", [_Tensor("it requires grad"), [[1, 2], [3]]])
+def test_what_cannot_become_an_array_is_one_sentence(given: object) -> None:
+    with pytest.raises(
+        UserError, match=r"^my picture is a \w+ that cannot become an array \(.*: give"
+    ):
+        image_from_array(given, name="my picture")

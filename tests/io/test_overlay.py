@@ -108,6 +108,14 @@ def test_contrast_ignores_a_few_hot_pixels() -> None:
     assert (stretch_contrast(np.zeros((9, 9))) == 128).all()
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(1e-20, 0.0), (1e300, 0.0), (1.0, 1e12)])
+def test_contrast_of_numbers_that_float32_cannot_tell_apart(factor: float, offset: float) -> None:
+    scene = np.arange(256.0).reshape(16, 16)
+    np.testing.assert_allclose(
+        stretch_contrast(scene * factor + offset), stretch_contrast(scene), atol=1
+    )
+
+
 def test_sizes_must_agree(overlapping: Instances) -> None:
     with pytest.raises(ValueError, match="objects lie on"):
         draw_overlay(_grey((50, 30)), overlapping)

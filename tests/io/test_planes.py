@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dask.array
 import numpy as np
 import pytest
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.images import channel_count, image_from_array, plane_shape, planes
+
+if TYPE_CHECKING:
+    from napari_sartorius.core.channels import ChannelChoice
 
 _RANDOM = np.random.default_rng(1)
 
@@ -117,6 +122,20 @@ def test_unusable_pixels_are_refused(array: np.ndarray, words: str) -> None:
 def test_what_is_no_image_is_refused(array: np.ndarray, words: str) -> None:
     with pytest.raises(UserError, match=words):
         image_from_array(array, name="my layer")
+
+
+@pytest.mark.parametrize("channel", ["auto", "luminance"])
+@pytest.mark.parametrize("axes", ["YX", "YXS", "CYX"])
+def test_numbers_that_float32_cannot_tell_apart_are_made_smaller(
+    axes: str, channel: ChannelChoice
+) -> None:
+    scene = np.arange(256, dtype=np.uint32).reshape(16, 16)
+    grey = {"YX": scene, "YXS": np.dstack([scene] * 3), "CYX": np.stack([scene] * 3)}[axes]
+    image = image_from_array(grey + np.uint32(4_000_000_000), axes=axes)
+    ((_, plane),) = planes(image, channel)
+    assert plane.dtype == np.float32
+    seen = plane[..., 0] if plane.ndim == 3 else plane
+    np.testing.assert_allclose(seen * 255, scene, atol=1e-3)
 
 
 def test_the_place_of_a_nan_is_named() -> None:

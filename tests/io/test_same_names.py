@@ -149,3 +149,16 @@ def test_the_original_form_stays_as_it_was(tmp_path: Path) -> None:
     assert json.dumps(read_train_csv(tmp_path / "train.csv").images[0].extra) == (
         '{"cell_type": "cort"}'
     )
+
+
+def test_names_of_exported_files_suit_any_file_system(tmp_path: Path) -> None:
+    names = ["x/A.png", "y/a.png", "m" * 245 + "1.png", "m" * 245 + "2.png", "細胞" * 41 + ".png"]
+    images = [CocoImage(number, name, 30, 20) for number, name in enumerate(names, start=1)]
+    found = {image.id: _square((20, 30), 2 * int(image.id)) for image in images}
+    dataset = CocoDataset(images, [Category(1, "cell")], dict(found), {}, tmp_path)
+    made = export_dataset(dataset, tmp_path / "out", ["labels", "table", "rois", "geojson"])
+    assert len({path.name.casefold() for path in made}) == len(made) == 20
+    assert all(path.is_file() for path in made)
+    export_dataset(dataset, tmp_path / "out", ["train-csv"])
+    back = read_train_csv(tmp_path / "out" / "train.csv")
+    assert [image.file_name for image in back.images] == names

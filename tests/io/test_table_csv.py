@@ -81,3 +81,12 @@ def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.csv"):
         read_table(tmp_path / "a.csv")
+
+
+def test_names_that_are_no_text_are_written_nonetheless(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", {"image": np.array(["lat\udce4in.png", "b.png"])})
+    assert (tmp_path / "a.csv").read_text("utf-8").splitlines() == [
+        "image",
+        r"lat\udce4in.png",
+        "b.png",
+    ]

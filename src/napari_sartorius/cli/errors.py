@@ -20,6 +20,12 @@ from napari_sartorius.core.progress import Cancelled
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 _JSON = "napari_sartorius.json"
+# How torch, the system, and the system when it loads torch say it.
+_NO_MEMORY = ("out of memory", "cannot allocate memory", "failed to map segment")
+
+
+class Stopped(Exception):
+    """A run that was stopped; the message says what is kept and how it goes on."""
 
 
 class SentenceGroup(TyperGroup):
@@ -42,17 +48,27 @@ class SentenceGroup(TyperGroup):
         )
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, Cancelled):
-            typer.echo("Stopped.", err=True)
+        except (KeyboardInterrupt, Cancelled, Stopped) as stop:
+            sentence = str(stop) if isinstance(stop, Stopped) else "Stopped."
+            _print_json(ctx, sentence)
+            typer.echo(sentence, err=True)
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
-            if debug or _belongs_to_typer(error) or _nobody_reads(error):
+            if _belongs_to_typer(error):
+                if hasattr(error, "format_message"):  # a wrong or missing option
+                    _print_json(ctx, error.format_message())
+                raise
+            if debug or _nobody_reads(error):
                 raise  # Typer itself ends quietly, with exit code 1, when nobody reads
             sentence = one_sentence(error)
-            if ctx.meta[_JSON]:
-                typer.echo(json.dumps({"error": sentence}, indent=1))
+            _print_json(ctx, sentence)
             typer.echo(f"Error: {sentence}", err=True)
             raise typer.Exit(FAILED) from None
+
+
+def _print_json(ctx: Any, sentence: str) -> None:
+    if ctx.meta[_JSON]:
+        typer.echo(json.dumps({"error": sentence}, indent=1))
 
 
 def _asks_for_json(arguments: list[str]) -> bool:
@@ -66,7 +82,7 @@ def one_sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         return text
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+    if isinstance(error, MemoryError) or any(one in text.lower() for one in _NO_MEMORY):
         return "The memory was not enough: choose a smaller --tile or close other programs."
     if isinstance(error, ModuleNotFoundError):
         return f"The Python package {error.name} is missing: install napari-sartorius again."

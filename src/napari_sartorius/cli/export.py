@@ -9,6 +9,7 @@ import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.source import read_source, refuse_own_source
+from napari_sartorius.core.words import counted
 
 
 def export(
@@ -47,4 +48,5 @@ def export(
         written = export_dataset(dataset, output, names, monitor)
     shown = [str(path) for path in written[:5]]
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""
-    typer.echo(f"{dataset.object_count} objects of {len(dataset)} images: {', '.join(shown)}{more}")
+    count = f"{counted(dataset.object_count, 'object')} of {counted(len(dataset), 'image')}"
+    typer.echo(f"{count}: {', '.join(shown)}{more}")

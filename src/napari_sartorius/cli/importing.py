@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sartorius.core.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -65,7 +67,8 @@ def _to_coco(sources: list[Path], output: Path, images: Path | None) -> None:
         for image in joined.images
     ]
     write_coco(output, replace(joined, images=records, folder=output.parent))
-    typer.echo(f"{joined.object_count} objects of {len(joined)} images: {output}")
+    count = f"{counted(joined.object_count, 'object')} of {counted(len(joined), 'image')}"
+    typer.echo(f"{count}: {output}")
 
 
 def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:

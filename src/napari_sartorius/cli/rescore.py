@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.errors import INTERRUPTED
+from napari_sartorius.cli.errors import Stopped
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
 
@@ -99,8 +99,7 @@ def fit(
             result = job.run(WorkerContext(monitor))
     except (KeyboardInterrupt, Cancelled):
         kept = "nothing was written" if run is None else f"give --run {run} again to go on"
-        typer.echo(f"Stopped: {kept}.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise Stopped(f"Stopped: {kept}.") from None
     figures = result.figures
     typer.echo(jsonlib.dumps(figures.to_dict(), indent=1) if json else figures.to_text(rank.value))
     typer.echo(

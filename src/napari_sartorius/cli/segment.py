@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.errors import FAILED, INTERRUPTED
+from napari_sartorius.cli.errors import FAILED, Stopped
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
+from napari_sartorius.core.words import counted
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.batch.run import BatchSummary
@@ -111,11 +112,9 @@ def segment(
                 inputs, output, config, chosen, recursive=recursive, resume=resume, monitor=monitor
             )
     except (KeyboardInterrupt, Cancelled):
-        typer.echo(
-            "Stopped: what was finished is kept, run the same command with --resume to go on.",
-            err=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
+        raise Stopped(
+            "Stopped: what was finished is kept, run the same command with --resume to go on."
+        ) from None
     _report(summary, output, json)
     if summary.failed:
         raise typer.Exit(FAILED)
@@ -151,21 +150,19 @@ def _report(summary: BatchSummary, output: Path, json: bool) -> None:
             again = " (done before)" if record.file_name in summary.skipped else ""
             typer.echo(f"{record.file_name}: {in_words(record.counts)}{again}")
         if summary.done:
-            count = len(summary.done)
-            typer.echo(
-                f"{count} image{'s' if count != 1 else ''}, {in_words(summary.counts)}; "
-                f"results in {output}"
-            )
+            count = counted(len(summary.done), "image")
+            typer.echo(f"{count}, {in_words(summary.counts)}; results in {output}")
     for failure in summary.failed:
         typer.echo(f"Error: {failure.sentence}", err=True)
     if summary.failed:
         total = len(summary.failed) + len(summary.done)
-        typer.echo(f"{len(summary.failed)} of {total} images could not be done.", err=True)
+        count = f"{len(summary.failed)} of {counted(total, 'image')}"
+        typer.echo(f"{count} could not be done.", err=True)
 
 
 def in_words(counts: dict[str, int]) -> str:
     """Total and parts, for example ``12 objects (10 cort, 2 astro)``."""
     total = sum(counts.values())
     parts = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-    noun = "object" if total == 1 else "objects"
-    return f"{total} {noun} ({parts})" if parts and len(counts) > 1 else f"{total} {noun}"
+    words = counted(total, "object")
+    return f"{words} ({parts})" if parts and len(counts) > 1 else words

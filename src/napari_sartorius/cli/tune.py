@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.errors import INTERRUPTED
+from napari_sartorius.cli.errors import Stopped
 from napari_sartorius.cli.evaluate import known_variant
 from napari_sartorius.cli.rescore import PresetChoice
 from napari_sartorius.core.progress import Cancelled
@@ -78,8 +78,7 @@ def tune(
         with ConsoleMonitor() as monitor:
             result = job.run(WorkerContext(monitor))
     except (KeyboardInterrupt, Cancelled):
-        typer.echo("Stopped: nothing was written but what networks found so far.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise Stopped("Stopped: nothing was written but what networks found so far.") from None
     figures = result.figures
     typer.echo(jsonlib.dumps(figures.to_dict(), indent=1) if json else figures.to_text())
     if result.path is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.sampling import thinned
+from napari_sartorius.core.wide_numbers import for_float32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def choose_colours(pixels: NDArray[Any], choice: ChannelChoice) -> NDArray[Any]:
     if pixels.shape[-1] < 3:
         return np.ascontiguousarray(pixels[..., 0])
     pixels = pixels[..., :3]
-    return pixels.astype(np.float32) @ LUMINANCE if choice == "luminance" else pixels
+    return for_float32(pixels).astype(np.float32) @ LUMINANCE if choice == "luminance" else pixels
 
 
 def hematoxylin(rgb: NDArray[Any]) -> NDArray[np.float32]:

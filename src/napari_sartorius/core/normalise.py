@@ -115,7 +115,7 @@ def measure(image: NDArray[Any], normalisation: Normalisation) -> Scaling:
         )
     low, high = _percentiles(thinned(image, _SAMPLE), normalisation.low, normalisation.high)
     spread = high - low
-    gain = 4.0 / spread if spread > 1e-12 * max(1.0, abs(high)) else 0.0
+    gain = 4.0 / spread if spread > 1e-12 * max(abs(low), abs(high)) else 0.0
     return Scaling((low + high) / 2, gain, 4.0, swap)
 
 

@@ -151,6 +151,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         or "allocate memory" in text
         or "not enough memory" in text
         or "ALLOC_FAILED" in text
+        # oneDNN, when nothing is left for the code that it makes; with "descriptor" behind it it
+        # means that it does not know how.
+        or text == "could not create a primitive"
     )
 
 

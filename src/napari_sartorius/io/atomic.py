@@ -104,8 +104,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8 with Unix line ends to `path`, atomically; errors as `atomic_write`."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Write `text` as UTF-8 with Unix line ends to `path`, atomically; errors as `atomic_write`.
+
+    Names of files from old disks may hold bytes that are no text; these are written as ``\udce4``.
+    """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco_dataset import CocoImage
+from napari_sartorius.io.coco_ids import with_plain_ids
 from napari_sartorius.io.image_names import match_images, plane_of, title_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _by_name(
 
 def _by_id(records: Sequence[Record], dataset: CocoDataset, path: Path) -> list[tuple[int, Record]]:
     known = {image.id for image in dataset.images}
+    records = _spelt_alike(records, dataset)
     for number, record in enumerate(records, start=1):
         image = record.get("image_id")
         if isinstance(image, int | str) and image not in known:
@@ -125,6 +127,17 @@ def _by_id(records: Sequence[Record], dataset: CocoDataset, path: Path) -> list[
                 "dataset with the same objects."
             )
     return list(enumerate(records, start=1))
+
+
+def _spelt_alike(records: Sequence[Record], dataset: CocoDataset) -> list[Record]:
+    """Records whose ids are the dataset's, as those of its own annotations: "7" or 7.0 for 7."""
+    content = {
+        "images": [{"id": image.id} for image in dataset.images],
+        "categories": [{"id": category.id} for category in dataset.categories],
+        "annotations": list(records),
+    }
+    spelt: list[Record] = with_plain_ids(content)["annotations"]
+    return spelt
 
 
 def _check_sizes(numbered: Sequence[tuple[int, Record]], dataset: CocoDataset, path: Path) -> None:

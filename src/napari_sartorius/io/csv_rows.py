@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from napari_sartorius.core.errors import UserError
 
@@ -54,6 +54,14 @@ def csv_rows(path: Path, needed: set[str], what: str) -> list[dict[str, str]]:
         ) from error
     except csv.Error as error:
         raise UserError(f"{path} is not a CSV table ({error}): choose another file.") from error
+
+
+def new_table(path: Path) -> TextIO:
+    r"""Open a file to write a table to that names files.
+
+    Names of files from old disks may hold bytes that are no text; these are written as ``\udce4``.
+    """
+    return path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
 
 
 def _separator(head: str, needed: set[str]) -> str:

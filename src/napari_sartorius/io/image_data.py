@@ -134,8 +134,8 @@ def image_from_array(
         When `array` is no array of numbers, is empty, has fewer than two dimensions, or has so
         many that the axes must be named.
     """
-    if not isinstance(array, PixelSource):
-        array = np.asarray(array)
+    if not isinstance(array, PixelSource) or not isinstance(array.dtype, np.dtype):
+        array = _as_numpy(array, name)
     if array.dtype.kind not in "buifc":
         raise UserError(
             f"{name} holds {array.dtype} values, expected numbers: convert the image first."
@@ -146,6 +146,18 @@ def image_from_array(
     if isinstance(pixel_size, int | float):
         pixel_size = (float(pixel_size), float(pixel_size))
     return ImageData(array, axes, pixel_size, None, name)
+
+
+def _as_numpy(array: Any, name: str) -> NDArray[Any]:
+    """Array of a list, a table or a tensor; each refuses in its own way, in words of its own."""
+    try:
+        return np.asarray(array)
+    except Exception as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise UserError(
+            f"{name} is a {type(array).__name__} that cannot become an array ({why}): give a numpy "
+            "array of numbers, (y, x) or (y, x, colours)."
+        ) from error
 
 
 def _guess_axes(shape: tuple[int, ...], rgb: bool | None, name: str) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.io.coco_dataset import CocoImage, ImageId
 
+_LONGEST_STEM = 200  # bytes, of 255 that a name may have
 _FORMS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     lambda name: PurePosixPath(name).name,
@@ -37,8 +38,16 @@ def titled(file_name: str, plane: tuple[int, ...]) -> str:
     return f"{file_name}, plane {', '.join(map(str, plane))}" if plane else file_name
 
 
+def short_stem(stem: str) -> str:
+    """So much of a stem that file systems, which count bytes, take it with what is added."""
+    name = stem.encode(errors="surrogateescape")
+    return stem if len(name) <= _LONGEST_STEM else name[:_LONGEST_STEM].decode(errors="ignore")
+
+
 def unique_names(images: Iterable[CocoImage], stems: Mapping[str, str] | None = None) -> list[str]:
     """A name for each image, no two alike: its stem, its plane in a stack, a number if need be.
+
+    Files may be called so: very long ones are cut, and capitals alone make no difference.
 
     Parameters
     ----------
@@ -50,12 +59,12 @@ def unique_names(images: Iterable[CocoImage], stems: Mapping[str, str] | None = 
     names: list[str] = []
     taken: set[str] = set()
     for image in images:
-        stem = image.stem if stems is None else stems[image.file_name]
+        stem = short_stem(image.stem if stems is None else stems[image.file_name])
         name = free = stem + "".join(f"_{n}" for n in plane_of(image))
         number = 2
-        while free in taken:  # a file may also be called like the plane of another
+        while free.casefold() in taken:  # a file may also be called like the plane of another
             free, number = f"{name}_{number}", number + 1
-        taken.add(free)
+        taken.add(free.casefold())
         names.append(free)
     return names
 

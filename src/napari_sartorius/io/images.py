@@ -76,6 +76,9 @@ def read_image(path: str | Path, *, as_shown: bool = True) -> ImageData:
 
 def _first_bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe would have to be read twice; one that nobody writes to would never answer.
+            raise UserError(f"{path} is a pipe or a device, expected a file: save the image first.")
         with path.open("rb") as file:
             head = file.read(8)
     except FileNotFoundError as error:

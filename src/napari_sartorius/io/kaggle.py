@@ -15,7 +15,7 @@ from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_write
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
-from napari_sartorius.io.csv_rows import csv_rows
+from napari_sartorius.io.csv_rows import csv_rows, new_table
 from napari_sartorius.io.faults import Fault
 from napari_sartorius.io.image_names import plane_of, unique_names
 
@@ -126,7 +126,7 @@ def write_train_csv(path: str | Path, dataset: CocoDataset) -> None:
         for image, name in zip(dataset.images, names, strict=True)
     ]
     extras = list(dict.fromkeys(key for one in own for key in one))
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, new_table(temporary) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "annotation", "width", "height", "cell_type", *extras])
         for image, stem, known in zip(dataset.images, names, own, strict=True):

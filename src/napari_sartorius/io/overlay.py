@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from napari_sartorius.core.categories import default_colour
 from napari_sartorius.core.sampling import thinned
+from napari_sartorius.core.wide_numbers import for_float32
 from napari_sartorius.io.atomic import write_bytes
 from napari_sartorius.io.outlines import smooth_outlines
 from napari_sartorius.io.overlay_legend import draw_legend, draw_scale_bar
@@ -115,6 +116,7 @@ def stretch_contrast(image: NDArray[Any]) -> NDArray[np.uint8]:
     image
         (Y, X) or (Y, X, 3), any real dtype; colours are stretched together.
     """
+    image = for_float32(image)
     low, high = np.percentile(thinned(image, 1_000_000).astype(np.float32), [0.3, 99.7])
     if not high > low:
         low, high = float(image.min()), float(image.max())

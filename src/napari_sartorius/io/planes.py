@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sartorius.core.channels import ChannelChoice, choose_colours
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wide_numbers import for_float32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,8 @@ def planes(
         Position along `plane_axes`; ``()`` for a single picture.
     plane : ndarray
         (Y, X) or (Y, X, 3), without transparency. The image's own dtype, except for
-        ``"luminance"``, which gives float32, and bool, which becomes uint8.
+        ``"luminance"``, which gives float32, bool, which becomes uint8, and numbers that float32
+        cannot tell apart, which are brought to 0 to 1 (`core.wide_numbers`).
 
     Raises
     ------
@@ -82,7 +84,7 @@ def planes(
                 f"{image.where} is blank, every pixel is {plane.flat[0]}: "
                 "check the exposure, or choose another channel."
             )
-        yield index, plane
+        yield index, for_float32(plane)
 
 
 def _check(image: ImageData, channel: ChannelChoice) -> None:
@@ -147,7 +149,7 @@ def read_plane(
     if plane.dtype.kind == "b":
         plane = plane.astype(np.uint8)
     if "C" in kept:
-        plane = plane.mean(axis=-1, dtype=np.float32)
+        plane = for_float32(plane).mean(axis=-1, dtype=np.float32)
     if "S" not in kept:
         return plane
     # With both, the number chose the channel and says nothing about colours.

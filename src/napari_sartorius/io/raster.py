@@ -61,11 +61,16 @@ def decode_jpeg(data: bytes, path: Path) -> NDArray[Any]:
     except (imagecodecs.JpegError, imagecodecs.Jpeg8Error, ValueError, MemoryError) as error:
         raise _damaged(path, "JPEG", error) from error
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
-        raise UserError(
-            f"{path} is a CMYK picture made for printing, expected grey or RGB: "
-            "convert it to RGB, better export the original image as TIFF."
-        )
+        raise cmyk(path)
     return pixels
+
+
+def cmyk(path: Path) -> UserError:
+    """What to say of amounts of ink, which are dark where light is bright."""
+    return UserError(
+        f"{path} is a CMYK picture made for printing, expected grey or RGB: "
+        "convert it to RGB, better export the original image as TIFF."
+    )
 
 
 def _damaged(path: Path, kind: str, error: object) -> UserError:

@@ -12,7 +12,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
 from napari_sartorius.io.atomic import atomic_write
-from napari_sartorius.io.csv_rows import csv_rows
+from napari_sartorius.io.csv_rows import csv_rows, new_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def write_submission(path: str | Path, predictions: Mapping[str, Instances]) -> 
     UserError
         When the file cannot be written.
     """
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, new_table(temporary) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "predicted"])
         for stem, instances in predictions.items():

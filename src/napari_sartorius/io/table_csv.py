@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.atomic import atomic_write
+from napari_sartorius.io.csv_rows import new_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def write_table(path: str | Path, table: Mapping[str, NDArray[Any]]) -> None:
     if len(set(lengths.values())) > 1:
         raise UserError(f"{path}: columns of the table differ in length ({lengths}).")
     columns = [_cells(np.asarray(column)) for column in table.values()]
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, new_table(temporary) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*columns, strict=True))

@@ -17,6 +17,7 @@ import tifffile
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.image_data import ImageData, PixelSource
 from napari_sartorius.io.pixel_size import tiff_pixel_size, tiff_steps
+from napari_sartorius.io.raster import cmyk
 from napari_sartorius.io.turned_over import TurnedOver
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ EAGER_BYTES = 128 * 1024 * 1024
 
 # Bits of the tag NewSubfileType, and what slide scanners put beside the slide.
 _REDUCED, _MASK = 1, 4
+_COLOURS = 4  # most numbers that a pixel has for its colour: red, green, blue, alpha
 _BESIDE = frozenset({"Thumbnail", "Label", "Macro", "Map"})
 
 
@@ -155,7 +157,11 @@ def _read_series(tif: tifffile.TiffFile, path: Path, as_shown: bool) -> ImageDat
     page = series.keyframe
     if series.dtype is None or series.size == 0:
         raise UserError(f"{path} has no pixels (shape {series.shape}): choose another image.")
+    if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+        raise cmyk(path)
     axes = series.axes
+    if page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and page.samplesperpixel > _COLOURS:
+        axes = axes.replace("S", "C")  # as many greys, and none of them red
     pixels: PixelSource
     if series.nbytes > EAGER_BYTES and series.dataoffset is not None:
         _check_length(tif, series.dataoffset + series.nbytes, path)

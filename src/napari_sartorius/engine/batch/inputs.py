@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +11,23 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.io.image_names import short_stem
 from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.label_pairs import stem_of_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+JOURNAL = ".sartorius-run"
+"""Hidden folder in the output folder of a run; what it holds is `journal`'s matter."""
 
 OWN_SUFFIXES = ("_labels.tif", "_overlay.png")
 """Ends of the images that a run writes; they are not taken as inputs from the output folder."""
+
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)  # one letter is a drive
+
+_PLANE = re.compile(r"_[a-z][0-9]+$")  # what `outputs` adds to the stem for a plane of a stack
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,8 @@ def find_images(
     ----------
     inputs
         Files, taken whatever their suffix, and folders, searched for images by suffix; labels and
-        overlays of an image beside them are left out, which is told.
+        overlays of an image beside them, or in the output folder of another run, are left out,
+        which is told.
     output
         The output folder: what an earlier run wrote there is left out.
     recursive
@@ -67,16 +79,16 @@ def find_images(
     UserError
         When an input does not exist or nothing is found.
     """
+    monitor = monitor or Monitor()
     found: list[tuple[Path, str, Path]] = []
     left: list[Path] = []
     seen: set[Path] = set()
     for source in inputs:
-        if not source.exists():
-            raise UserError(f"{source} does not exist: check the path.")
+        _check_exists(source)
         root = source if source.is_dir() else source.parent
         paths = [source]
         if source.is_dir():
-            paths, others = _in_folder(source, output, recursive)
+            paths, others = _in_folder(source, output, recursive, monitor)
             left += others
         for path in paths:
             if path.resolve() not in seen:
@@ -86,28 +98,55 @@ def find_images(
         raise UserError(_nothing_found(inputs, output, recursive))
     if left:
         what = f"{len(left)} pictures that are" if len(left) > 1 else "1 picture that is"
-        (monitor or Monitor()).notice(
-            f"left out {what} labels or overlays of an image, such as {left[0].name}"
-        )
+        monitor.notice(f"left out {what} labels or overlays of an image, such as {left[0].name}")
     return _with_unique_names(found, known_stems or {})
 
 
-def _in_folder(folder: Path, output: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+def _check_exists(source: Path) -> None:
+    try:
+        if source.exists():
+            return
+    except OSError as error:  # a folder that may not be looked into, a name without end
+        raise UserError(
+            f"{source} cannot be opened ({error.strerror}): check the path and its permissions."
+        ) from error
+    if _ADDRESS.match(str(source)):
+        raise UserError(f"{source} is an address, expected a file: download the image first.")
+    raise UserError(f"{source} does not exist: check the path.")
+
+
+def _in_folder(
+    folder: Path, output: Path, recursive: bool, monitor: Monitor
+) -> tuple[list[Path], list[Path]]:
     """Images, and labels and overlays of an image beside them that no run has written."""
     output = output.resolve()
-    try:
-        candidates = sorted(folder.rglob("*") if recursive else folder.iterdir())
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be listed ({error.strerror}): check its permissions."
-        ) from error
-    pictures = [path for path in candidates if _is_input(path, folder, output)]
+    pictures = sorted(
+        path for path in _entries(folder, recursive, monitor) if _is_input(path, folder, output)
+    )
     there = {(path.parent, path.stem) for path in pictures}
-    others = {path for path in pictures if (path.parent, stem_of_image(path)) in there}
+    others = {
+        path
+        for path in pictures
+        if (path.parent, stem_of_image(path)) in there or _is_of_another_run(path)
+    }
     return (
         [path for path in pictures if path not in others],
         [path for path in sorted(others) if not path.resolve().is_relative_to(output)],
     )
+
+
+def _entries(folder: Path, recursive: bool, monitor: Monitor) -> Iterator[Path]:
+    """Files of a folder; of those below it that may not be looked into the monitor hears."""
+
+    def tell(error: OSError) -> None:
+        sentence = f"{error.filename} cannot be listed ({error.strerror})"
+        if Path(error.filename) == folder:
+            raise UserError(f"{sentence}: check its permissions.") from error
+        monitor.notice(f"{sentence} and was left out")
+
+    for place, folders, files in os.walk(folder, onerror=tell):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        yield from (Path(place, name) for name in files)
 
 
 def _is_input(path: Path, folder: Path, output: Path) -> bool:
@@ -122,11 +161,15 @@ def _is_input(path: Path, folder: Path, output: Path) -> bool:
     return folder.resolve().is_relative_to(output) and not path.name.endswith(OWN_SUFFIXES)
 
 
+def _is_of_another_run(path: Path) -> bool:
+    return path.name.endswith(OWN_SUFFIXES) and (path.parent / JOURNAL).is_dir()
+
+
 def _nothing_found(inputs: Iterable[Path], output: Path, recursive: bool) -> str:
     where = ", ".join(str(path) for path in inputs)
     kinds = ", ".join(IMAGE_SUFFIXES)
     deeper = not recursive and any(
-        _in_folder(path, output, recursive=True)[0] for path in inputs if path.is_dir()
+        _in_folder(path, output, True, Monitor())[0] for path in inputs if path.is_dir()
     )
     remedy = "add --recursive to search its subfolders" if deeper else "choose another folder"
     return f"{where} holds no image (a file ending in {kinds}): {remedy}."
@@ -150,9 +193,11 @@ def _with_unique_names(
     for image in images:
         stem = known.get(image.file_name)
         if stem is None:
-            alone = clashes[image.stem.casefold()] == 1
+            stem = image.stem.casefold()
+            # One like a plane of a stack that is there, too, would share the name of its overlay.
+            alone = clashes[stem] == 1 and not any(clashes[stack] for stack in _stacks(stem))
             stem = image.stem if alone else image.file_name.replace("/", "_").replace(".", "_")
-            stem = _free(stem, taken)
+            stem = _free(short_stem(stem), taken)
             taken.add(stem.casefold())
         named.append(replace(image, stem=stem))
     return named
@@ -162,6 +207,13 @@ def _stem(path: Path) -> str:
     """File name without its suffix; of ``a.ome.tif`` without both."""
     stem = path.stem
     return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
+
+
+def _stacks(stem: str) -> Iterator[str]:
+    """Stems of which this one could be a plane: of ``a_t0_z1`` ``a_t0`` and ``a``."""
+    while plane := _PLANE.search(stem):
+        stem = stem[: plane.start()]
+        yield stem
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -7,24 +7,27 @@ without such a file is done again; the final dataset is put together from them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.engine.batch.inputs import JOURNAL
 from napari_sartorius.io.atomic import is_leftover, write_text
 from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
     from napari_sartorius.core.categories import Category
     from napari_sartorius.engine.batch.inputs import InputImage
 
-FOLDER = ".sartorius-run"
 _RECORDS = "images"
 _SETTINGS = "run.json"
 
@@ -75,7 +78,7 @@ class Journal:
 
     def __init__(self, output: Path, settings: Mapping[str, Any]) -> None:
         self._output = output
-        self._folder = output / FOLDER
+        self._folder = output / JOURNAL
         self._settings = dict(settings)
         self._finished: dict[str, Finished] = {}
 
@@ -110,7 +113,42 @@ class Journal:
     def start_afresh(self) -> None:
         """Forget an earlier run of this folder; its outputs stay until they are replaced."""
         self._finished.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder / _RECORDS, ignore_errors=True)
+        with contextlib.suppress(OSError):  # else the first record says what is wrong
+            (self._folder / _SETTINGS).unlink(missing_ok=True)
+            (self._folder / _RECORDS).mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs from this output folder; they would forget what this one records.
+
+        Raises
+        ------
+        UserError
+            When another run is writing to it.
+        """
+        lock = FileLock(self._folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"{self._output} is being written to by another run: wait for its end, or choose "
+                "another output folder."
+            ) from None
+        except (OSError, NotImplementedError):  # a disk on the network that knows no locks
+            yield
+            return
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                Path(lock.lock_file).unlink()
+            lock.release()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a run has written to the output folder."""
+        return self._folder.is_dir()
 
     @property
     def folders(self) -> tuple[Path, ...]:

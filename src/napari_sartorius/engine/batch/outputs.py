@@ -92,6 +92,28 @@ def parse_formats(text: str) -> frozenset[Format]:
     return frozenset(Format(name) for name in names)
 
 
+_OF_RUN = {
+    Format.COCO: "instances.json",
+    Format.RESULTS: "results.json",
+    Format.SUBMISSION: "submission.csv",
+}
+_OF_IMAGE = {
+    Format.OVERLAY: "_overlay.png",
+    Format.LABELS: "_labels.tif",
+    Format.CSV: "_objects.csv",
+}
+
+
+def run_names(formats: Iterable[Format]) -> list[str]:
+    """Names of the files that hold all images."""
+    return [_OF_RUN[one] for one in sorted(formats) if one in _OF_RUN]
+
+
+def image_names(stem: str, formats: Iterable[Format]) -> list[str]:
+    """Names of the files of a single picture."""
+    return [stem + _OF_IMAGE[one] for one in sorted(formats) if one in _OF_IMAGE]
+
+
 class ImageOutputs:
     """Writes what one image's results become, and takes it back when the image fails half-way.
 
@@ -155,7 +177,7 @@ class ImageOutputs:
         """Draw the overlay of a plane while its pixels are at hand."""
         if Format.OVERLAY in self._formats:
             self._write(
-                f"{_suffix(self._picture, plane)}_overlay.png",
+                _suffix(self._picture, plane) + _OF_IMAGE[Format.OVERLAY],
                 lambda path: write_overlay(
                     path,
                     pixels,
@@ -169,10 +191,12 @@ class ImageOutputs:
         """Write what needs all planes: label TIFF and object table."""
         picture = self._picture
         if Format.LABELS in self._formats:
-            self._write("_labels.tif", lambda path: _write_label_stack(path, picture, found))
+            self._write(
+                _OF_IMAGE[Format.LABELS], lambda path: _write_label_stack(path, picture, found)
+            )
         if Format.CSV in self._formats:
             table = _table(picture, found, self._categories)
-            self._write("_objects.csv", lambda path: write_table(path, table))
+            self._write(_OF_IMAGE[Format.CSV], lambda path: write_table(path, table))
 
     def _write(self, end: str, write: Callable[[Path], None]) -> None:
         name = self._stem + end
@@ -214,22 +238,19 @@ def write_run_outputs(
         When a file cannot be written.
     """
     chosen = set(formats)
-    written: list[str] = []
     try:
         if Format.COCO in chosen:
-            write_coco(folder / "instances.json", dataset)
-            written.append("instances.json")
+            write_coco(folder / _OF_RUN[Format.COCO], dataset)
         if Format.RESULTS in chosen:
-            write_coco_results(folder / "results.json", dataset)
-            written.append("results.json")
+            write_coco_results(folder / _OF_RUN[Format.RESULTS], dataset)
         if Format.SUBMISSION in chosen:
             names = unique_names(dataset.images, stems)
             found = [dataset.instances[image.id] for image in dataset.images]
-            write_submission(folder / "submission.csv", dict(zip(names, found, strict=True)))
-            written.append("submission.csv")
+            rows = dict(zip(names, found, strict=True))
+            write_submission(folder / _OF_RUN[Format.SUBMISSION], rows)
     except UserError as error:
         raise OutputError(str(error)) from error
-    return written
+    return run_names(chosen)
 
 
 def _write_label_stack(path: Path, picture: ImageData, found: Sequence[SegmentedPlane]) -> None:

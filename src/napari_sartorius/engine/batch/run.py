@@ -155,7 +155,9 @@ class BatchRun:
             except (OutputError, Cancelled):
                 raise
             except UserError as error:
-                summary.failed.append(Failed(image.file_name, str(error)))
+                # Who looks at pixels does not know of files.
+                where = "" if image.path.name in str(error) else f"{image.path}: "
+                summary.failed.append(Failed(image.file_name, where + str(error)))
             except MemoryError:
                 sentence = f"{image.path} needs more memory than there is: choose a smaller tile."
                 summary.failed.append(Failed(image.file_name, sentence))

@@ -11,7 +11,7 @@ from napari_sartorius.core.categories import Category
 from napari_sartorius.core.progress import Monitor
 from napari_sartorius.engine.batch.inputs import find_images
 from napari_sartorius.engine.batch.journal import Journal
-from napari_sartorius.engine.batch.outputs import Format, OutputError
+from napari_sartorius.engine.batch.outputs import Format, OutputError, image_names, run_names
 from napari_sartorius.engine.batch.run import BatchRun, BatchSummary
 from napari_sartorius.engine.jobs import open_segmenter
 from napari_sartorius.io.atomic import remove_leftovers
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from napari_sartorius.engine.batch.inputs import InputImage
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.zoo import AnyBundle
 
@@ -77,7 +78,9 @@ def segment_files(
         Category(number, category.name, category.colour)
         for number, category in enumerate(bundle.card.categories, start=1)
     ]
-    with _usable_folder(output):
+    if not journal.is_there:
+        _check_nothing_is_lost(output, images, chosen)
+    with _usable_folders(output, *journal.folders), journal.alone():
         todo = [image for image in images if journal.find(image) is None]
         if todo:
             monitor.progress(f"loading {bundle.card.name}", 0.0)
@@ -104,18 +107,38 @@ class _Nothing:
         raise AssertionError("nothing was left to segment")
 
 
+def _check_nothing_is_lost(
+    output: Path, images: Sequence[InputImage], formats: frozenset[Format]
+) -> None:
+    """Refuse to write over files of a folder that no run has written to, such as labels by hand."""
+    for name in (
+        *run_names(formats),
+        *(n for one in images for n in image_names(one.stem, formats)),
+    ):
+        if (output / name).exists():
+            raise OutputError(
+                f"{output / name} is there already, and no run has written to this folder: choose "
+                "another output folder, or move the file."
+            )
+
+
 @contextlib.contextmanager
-def _usable_folder(folder: Path) -> Iterator[None]:
-    """Fail early on a folder that cannot be written to; leave none behind that stayed empty."""
+def _usable_folders(output: Path, *journal: Path) -> Iterator[None]:
+    """Fail early on a folder that cannot be written to; leave none behind that stayed empty.
+
+    The journal's folders are there from the start: what a kill leaves behind is known as ours.
+    """
+    folder = output
     made: list[Path] = []
     try:
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        for path in reversed(missing):
-            path.mkdir()
-            made.append(path)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
+        for path in (*reversed(output.parents), output, *journal):
+            if not path.exists():
+                path.mkdir()
+                made.append(path)
+        for folder in (output, *journal):
+            probe = folder / f".probe-{secrets.token_hex(4)}"
+            probe.touch()
+            probe.unlink()
     except OSError as error:
         _remove_empty(made)
         raise OutputError(

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_sartorius.core.words import counted
 from napari_sartorius.io.coco_dataset import ImageId
 from napari_sartorius.training.doctor.remedies import REMEDIES
 
@@ -119,7 +120,8 @@ class DataReport:
         counts = Counter(one.severity for one in self.findings)
         named = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in SEVERITIES if counts[s]]
         lines.append(
-            f"{self.images} images with {self.objects} objects: {', '.join(named) or 'all well'}"
+            f"{counted(self.images, 'image')} with {counted(self.objects, 'object')}: "
+            f"{', '.join(named) or 'all well'}"
         )
         return lines
 
@@ -150,6 +152,7 @@ def together(kind: str, found: Sequence[Finding]) -> str:
         return found[0].sentence
     images = {one.image for one in found if one.image is not None}
     count = sum(len(one.annotations) for one in found)
-    what = f"{kind}: {count} annotations in {len(images)} images" if count else ""
+    where = counted(len(images), "image")
+    what = f"{kind}: {counted(count, 'annotation')} in {where}" if count else ""
     what = what or f"{kind}: {len(found)} cases, the worst {found[0].image or 'one'}"
     return f"{what}; {REMEDIES[kind]}."
