@@ -70,7 +70,7 @@ def test_check_fails_on_errors_and_drops_what_cannot_be_read(
     done = run("data", "check", data, "--fix", out)
     assert done.exit_code == 1
     assert "error: annotation 605 points to image_id 99" in done.stdout
-    assert "fixed: dropped 1 records that cannot be used" in done.stdout
+    assert "fixed: dropped 1 record that cannot be used" in done.stdout
     assert read_coco(out).object_count == 31
     limits = tmp_path / "limits.json"
     limits.write_text('{"hollow_share": 0.9, "doubled_iou": 1.0}')

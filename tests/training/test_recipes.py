@@ -406,7 +406,7 @@ def test_folds_predict_every_image_by_a_model_that_has_not_seen_it(
     run = tmp_path / "run"
     listener = Listener()
     assert run_recipe(recipe, data, run, fold=1, monitor=listener) is None
-    assert listener.heard("1 of 2 folds are done")
+    assert listener.heard("1 of 2 folds is done")
     assert not (run / "model").exists() and not (run / "fold-0").exists()
     bundle = run_recipe(recipe, data, run, monitor=listener)
     assert isinstance(bundle, EnsembleBundle)
@@ -483,7 +483,7 @@ def test_too_few_images_for_folds_name_the_way_out(data: RecipeData, tmp_path: P
         for n, image in enumerate(data.target.images)
     ]
     wells = RecipeData(replace(data.target, images=images))
-    with pytest.raises(UserError, match=r"in 2 group\(s\).* 5 folds: give --folds 2 or --folds 1,"):
+    with pytest.raises(UserError, match=r"in 2 groups.* 5 folds: give --folds 2 or --folds 1,"):
         run_recipe(recipe, wells, tmp_path / "wells")
 
 

@@ -89,7 +89,7 @@ def test_the_plan_says_what_is_learnt_from(
     qtbot.waitUntil(lambda: "about 8 min on this computer's processor" in tab.plan.text())
     assert [tab.plan.table.cell(3, n) for n in range(5)] == ["long", "2", "1,234", "1", "7"]
     assert "At most 300 steps of 4 crops" in tab.plan.text()
-    assert "1 of 5 images are kept apart" in tab.plan.text()
+    assert "1 of 5 images is kept apart" in tab.plan.text()
     assert "The masks are hollow." in tab.plan.text()
     assert setup.name.text() == f"{setup.start.currentData()}-my-work"
     assert setup.run_button.isEnabled()

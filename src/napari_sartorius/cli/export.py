@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.source import read_source, refuse_own_source
+from napari_sartorius.cli.source import read_source, refuse_own_source, told_counts
 
 
 def export(
@@ -47,4 +47,4 @@ def export(
         written = export_dataset(dataset, output, names, monitor)
     shown = [str(path) for path in written[:5]]
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""
-    typer.echo(f"{dataset.object_count} objects of {len(dataset)} images: {', '.join(shown)}{more}")
+    typer.echo(f"{told_counts(dataset)}: {', '.join(shown)}{more}")

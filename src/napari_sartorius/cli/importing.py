@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sartorius.cli.source import told_counts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -65,7 +67,7 @@ def _to_coco(sources: list[Path], output: Path, images: Path | None) -> None:
         for image in joined.images
     ]
     write_coco(output, replace(joined, images=records, folder=output.parent))
-    typer.echo(f"{joined.object_count} objects of {len(joined)} images: {output}")
+    typer.echo(f"{told_counts(joined)}: {output}")
 
 
 def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:

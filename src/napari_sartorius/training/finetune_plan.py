@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.training.pace import fitted, measure_pace
 from napari_sartorius.training.run_files import PLAN_FILE
@@ -213,8 +214,9 @@ def make_plan(
         often = max(5, round(_SAFE / pace.step))
         config = config.model_copy(update={"checkpoint_every": min(config.checkpoint_every, often)})
         monitor.notice(
-            f"a step takes {pace.step:.2g} s here: {config.steps} steps fit into the "
-            f"{rest / 60:.0f} minutes that are left"
+            f"a step takes {pace.step:.2g} s here: {plural(config.steps, 'step')} "
+            f"{agree(config.steps, 'fits', 'fit')} into the "
+            f"{plural(round(rest / 60), 'minute')} that {agree(round(rest / 60), 'is', 'are')} left"
         )
     plan = Plan(
         zoom=zoom,

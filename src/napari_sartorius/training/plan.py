@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.training.data import sides_sparing_few
 from napari_sartorius.training.doctor.check import check_dataset
 from napari_sartorius.training.images import AnnotatedImage
@@ -247,7 +248,7 @@ def _sentences(findings: Sequence[Finding], severity: str) -> tuple[str, ...]:
             text = f"{where}{first.text}; {_REMEDIES[kind]}."
         images = {one.image for one in found}
         if len(images) > 1:
-            text = f"{text.rstrip('.')} (and {len(images) - 1} more images)."
+            text = f"{text.rstrip('.')} (and {plural(len(images) - 1, 'more image')})."
         told.append(_sentence(text))
     return tuple(told)
 

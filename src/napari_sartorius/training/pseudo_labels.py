@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.ensemble.mask_clusters import MaskClusters
 from napari_sartorius.inference.config import Preset, SegmentConfig
 from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
@@ -146,14 +147,15 @@ def _labelled(
         found[record.id] = objects
     if not kept:
         raise UserError(
-            f"none of {len(images)} unlabelled images shows enough objects that are sure enough to "
-            "learn from; lower min_score or min_share, or leave pseudo-labels out"
+            f"none of {plural(len(images), 'unlabelled image')} shows enough objects that are sure "
+            "enough to learn from; lower min_score or min_share, or leave pseudo-labels out"
         )
     from napari_sartorius.core.categories import Category
 
     monitor.notice(
-        f"{len(kept)} of {len(images)} unlabelled images have pseudo-labels now, "
-        f"{sum(len(one) for one in found.values())} objects"
+        f"{len(kept):,} of {plural(len(images), 'unlabelled image')} "
+        f"{agree(len(kept), 'has', 'have')} pseudo-labels now, "
+        f"{plural(sum(len(one) for one in found.values()), 'object')}"
     )
     kinds = [
         Category(i + 1, kind.name, kind.colour) for i, kind in enumerate(bundle.card.categories)

@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.finetune_limits import BUDGETS, Effort, learnt_count
 from napari_sartorius.training.recipes.reading import merged, recipe_of
@@ -138,7 +139,7 @@ class RecipeFile:
         sentences = []
         if told:
             sentences.append(
-                f"{self.path.name}: {', '.join(told)} {'has' if len(told) == 1 else 'have'} no "
+                f"{self.path.name}: {', '.join(told)} {agree(len(told), 'has', 'have')} no "
                 f"effect here, where {model} is trained further; `{self.command()}` does all that "
                 "the file says."
             )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_bytes
 from napari_sartorius.zoo.bundle import WEIGHTS_FILE, ModelBundle, single
 from napari_sartorius.zoo.card import Thresholds
@@ -181,7 +182,8 @@ def ensemble_card(
     weights = options.weights or (1.0,) * len(lookers)
     if len(weights) != len(lookers):
         raise UserError(
-            f"there are {len(weights)} weights for {len(lookers)} members; give one for each"
+            f"there {agree(len(weights), 'is', 'are')} {plural(len(weights), 'weight')} for "
+            f"{plural(len(lookers), 'member')}; give one for each"
         )
     several = any(card.one_category_per_image for card in lookers)
     rule: dict[str, Any] = {"by": "majority" if several else "none"}

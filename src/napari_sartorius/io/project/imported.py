@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.project.model_run import edit_of_run
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Imported:
 
     def sentence(self) -> str:
         """Return it in words."""
-        text = f"{self.objects:,} cells in {self.images} image{'s' if self.images != 1 else ''}."
+        text = f"{plural(self.objects, 'cell')} in {plural(self.images, 'image')}."
         if self.known:
             text += f" Left out because they lie on cells that are there: {self.known:,}."
         if self.cut:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.coco_dataset import ImageId
 from napari_sartorius.training.doctor.remedies import REMEDIES
 
@@ -117,10 +118,9 @@ class DataReport:
         for kind, found in self.kinds().items():
             lines += summary(kind, found, shown)
         counts = Counter(one.severity for one in self.findings)
-        named = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in SEVERITIES if counts[s]]
-        lines.append(
-            f"{self.images} images with {self.objects} objects: {', '.join(named) or 'all well'}"
-        )
+        named = [plural(counts[s], s) for s in SEVERITIES if counts[s]]
+        known = f"{plural(self.images, 'image')} with {plural(self.objects, 'object')}"
+        lines.append(f"{known}: {', '.join(named) or 'all well'}")
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -150,6 +150,8 @@ def together(kind: str, found: Sequence[Finding]) -> str:
         return found[0].sentence
     images = {one.image for one in found if one.image is not None}
     count = sum(len(one.annotations) for one in found)
-    what = f"{kind}: {count} annotations in {len(images)} images" if count else ""
-    what = what or f"{kind}: {len(found)} cases, the worst {found[0].image or 'one'}"
+    what = (
+        f"{kind}: {plural(count, 'annotation')} in {plural(len(images), 'image')}" if count else ""
+    )
+    what = what or f"{kind}: {plural(len(found), 'case')}, the worst {found[0].image or 'one'}"
     return f"{what}; {REMEDIES[kind]}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.run import train_classifier
@@ -139,11 +140,11 @@ class StageRunner:
             "name": f"{self.label}-{stage.name}",
             "title": f"{self.recipe.title}: {stage.name}",
             "description": f"Trained as the recipe {self.recipe.name} says, stage {stage.name}, on "
-            f"{images} images"
-            + "".join(f" and {len(one.dataset)} further ones" for one in further)
+            f"{plural(images, 'image')}"
+            + "".join(f" and {plural(len(one.dataset), 'further one')}" for one in further)
             + ".",
             "licence": self._licence(start),
-            "training_data": f"{images} images",
+            "training_data": plural(images, "image"),
         }
         if self.recipe.trial:
             # Whatever it finds will do, so that the stages after it have something to work on.
@@ -197,7 +198,7 @@ class StageRunner:
                     "without them"
                 )
                 continue
-            monitor.notice(f"{len(dataset)} further images of {mixture.images}")
+            monitor.notice(f"{plural(len(dataset), 'further image')} of {mixture.images}")
             share = share_of(mixture, config, own, len(dataset), processes)
             result.append(FurtherImages(dataset, share))
         return result

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.exporting import EXPORT_FORMATS, export_dataset
 from napari_sartorius.io.project import project_dataset
 from napari_sartorius.io.project.records import NAMESPACE
@@ -187,9 +188,8 @@ class ExportDialog(QDialog):
                 raise UserError("No image is done yet: mark some, or export all images.")
             written = export_dataset(dataset, Path(folder).expanduser(), formats, listener)
             done = True
-            images = "image" if len(dataset) == 1 else "images"
-            text = f"{dataset.object_count:,} cells of {len(dataset):,} {images}: "
-            text += f"{len(written):,} file{'s' if len(written) > 1 else ''} in {folder}."
+            text = f"{plural(dataset.object_count, 'cell')} of {plural(len(dataset), 'image')}: "
+            text += f"{plural(len(written), 'file')} in {folder}."
         except Cancelled:
             text = "Cancelled; the files that were finished stay."
         except UserError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.adding import AddMenu
@@ -273,8 +274,8 @@ class ProjectTab(ProjectWidgets):
             if lost:
                 self._say(lost, Tone.WARNING)
         done, count = self.session.count_done(), len(self.session.files)
-        images = "image" if count == 1 else "images"
-        self.saved.setText(f"{done} of {count} {images} done · {project.saved_text()}")
+        of = plural(count, "image")
+        self.saved.setText(f"{done:,} of {of} done · {project.saved_text()}")
 
     def _count_doubt(self) -> None:
         """Count the image that was shown before, which edits may have changed, and this one."""
