@@ -548,6 +548,29 @@ def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
 
 
 @pytest.mark.parametrize(
+    ("changes", "schedule"),
+    [
+        (["steps=20"], (20, 3, 3)),
+        (["finetune.steps=20", "finetune.validate_every=10"], (20, 3, 10)),
+        (["steps=20", "warmup_steps=0"], (20, 0, 3)),
+    ],
+)
+def test_a_fine_tuning_of_few_steps_warms_up_and_is_validated_within_them(
+    data: RecipeData,
+    tmp_path: Path,
+    given: dict[str, Any],
+    changes: list[str],
+    schedule: tuple[int, ...],
+) -> None:
+    with pytest.raises(Begun):
+        run_recipe(
+            changed(read_recipe("finetune-quick"), changes), data, tmp_path / "run", init="nuclei"
+        )
+    config = given["config"]
+    assert (config.steps, config.warmup_steps, config.validate_every) == schedule
+
+
+@pytest.mark.parametrize(
     ("changes", "steps", "budget"),
     [([], 150, 450.0), (["crop=64"], 150, 450.0), (["steps=80"], 40, None)],
 )

@@ -19,6 +19,7 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.wording import agree
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.finetune_limits import BUDGETS, Effort, learnt_count
+from napari_sartorius.training.finetune_schedule import in_proportion
 from napari_sartorius.training.recipes.reading import merged, recipe_of
 from napari_sartorius.training.recipes.schema import Epochs, FineTuneStage, Recipe, TrainStage
 from napari_sartorius.training.recipes.settings import in_steps
@@ -101,7 +102,7 @@ class RecipeFile:
         ----------
         config
             For the model that learns: it keeps its network and how it looks at images. What the
-            file does not name stays as it is here.
+            file does not name stays as it is here, and what is counted in steps goes with them.
         dataset
             What is learnt from, in the terms of the model; a file that counts in epochs needs it.
 
@@ -113,6 +114,7 @@ class RecipeFile:
         own: dict[str, Any] = config.model_dump(mode="json")
         kept = {name: own[name] for name in (*OF_THE_MODEL, *OF_THE_WINDOW)}
         made = self._checked(merged(own, self.settings) | kept)
+        made = in_proportion(made, config, self.settings)
         if self.epochs is not None:
             if dataset is None:
                 raise ValueError("epochs can be counted with images only")

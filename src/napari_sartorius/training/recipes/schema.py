@@ -145,7 +145,8 @@ class FineTuneStage(_Stage):
         So many times its steps are the most that are made, in so many times its minutes. Without
         effect where `settings` say the steps.
     settings
-        Fields of `TrainConfig` that differ from it.
+        Fields of `TrainConfig` that differ from it. Where they say the steps, what is counted in
+        steps and not said goes with them; see `finetune_schedule.in_proportion`.
     """
 
     kind: Literal["finetune"] = "finetune"

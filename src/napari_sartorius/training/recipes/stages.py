@@ -14,6 +14,7 @@ from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.run import train_classifier
 from napari_sartorius.training.data import split_dataset
 from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config
+from napari_sartorius.training.finetune_schedule import in_proportion
 from napari_sartorius.training.mixture import FurtherImages, in_categories_of
 from napari_sartorius.training.recipes.after_training import (
     join_models,
@@ -243,6 +244,7 @@ class StageRunner:
         if settings or stage.scale != 1:
             usual = finetune_config(start.card, dataset.category_names, stage.effort, stage.scale)
             config = checked(type(usual), merged(usual.model_dump(), settings), stage.name)
+            config = in_proportion(config, usual, settings)
         result = finetune(
             start,
             dataset,
