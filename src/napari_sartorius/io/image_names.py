@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from napari_sartorius.core.errors import UserError
 
@@ -12,11 +14,28 @@ if TYPE_CHECKING:
 
     from napari_sartorius.io.coco_dataset import CocoImage, ImageId
 
+_LOADED_UP = re.compile("^[0-9a-f]{8}-")
+
+
+def addressed_name(name: str) -> str:
+    """The file name in an address (``/data/local-files/?d=plates/a%20b.png``), without folders."""
+    return unquote(PurePosixPath(name.rpartition("?d=")[2]).name)
+
+
+def without_number(name: str) -> str:
+    """A file name without the number that Label Studio puts in front, as in ``1f2e3d4c-a.png``."""
+    return _LOADED_UP.sub("", name)
+
+
 _FORMS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     lambda name: PurePosixPath(name).name,
     lambda name: PurePosixPath(name).stem,
+    addressed_name,
+    lambda name: without_number(addressed_name(name)),
+    lambda name: PurePosixPath(without_number(addressed_name(name))).stem,
 )
+"""Parts of file names that are compared, the surest first."""
 
 
 def plane_of(image: CocoImage) -> tuple[int, ...]:
@@ -65,8 +84,9 @@ def match_images(
 ) -> dict[ImageId, CocoImage]:
     """Find the one of `others` that each image is.
 
-    File names are compared whole first; what is left then without folder, and at last without
-    folder and suffix. Of a stack the planes must agree, unless one of both sides names none.
+    File names are compared whole first; what is left then without folder, without folder and
+    suffix, and at last without what programs that images were loaded up to make of them (Label
+    Studio). Of a stack the planes must agree, unless one of both sides names none.
 
     Parameters
     ----------

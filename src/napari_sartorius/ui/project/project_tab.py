@@ -138,8 +138,8 @@ class ProjectTab(ProjectWidgets):
 
         def bring() -> None:
             came = self.session.import_annotations(sources)
-            lost = came.known or came.cut
-            self._say(came.sentence(), Tone.WARNING if lost else Tone.QUIET)
+            look = came.known or came.cut or came.notes
+            self._say(came.sentence(), Tone.WARNING if look else Tone.QUIET)
 
         self._try(bring)
         self.images.fill()
@@ -273,8 +273,7 @@ class ProjectTab(ProjectWidgets):
             lost = self._loss.told(current, self.images.refresh(current))
             if lost:
                 self._say(lost, Tone.WARNING)
-        done, count = self.session.count_done(), len(self.session.files)
-        of = plural(count, "image")
+        done, of = self.session.count_done(), plural(len(self.session.files), "image")
         self.saved.setText(f"{done:,} of {of} done · {project.saved_text()}")
 
     def _count_doubt(self) -> None:
