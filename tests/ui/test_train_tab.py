@@ -217,6 +217,10 @@ def test_before_the_first_step_nothing_is_promised(
     assert page.message.text() == "2 images: a quarter of each is kept apart."
     assert page.stage.text() == "Getting ready: remembering · about 2 min"
     assert not page.stop_button.isEnabled()  # there is no best to keep
+    worker.say(ProgressMessage(1, "looking at the images, 12 of 300", 0.04, 110.0))
+    qtbot.waitUntil(lambda: "12 of 300" in page.stage.text())
+    assert page.stage.text() == "Getting ready: looking at the images, 12 of 300 · about 2 min"
+    assert page.bar.value() > 0
     page.pause_button.click()
     assert page.stage.text().endswith("about 2 min. It pauses before the first step.")
     page.pause_button.click()

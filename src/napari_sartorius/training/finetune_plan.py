@@ -14,8 +14,8 @@ from napari_sartorius.io.atomic import write_text
 from napari_sartorius.training.pace import fitted, measure_pace
 from napari_sartorius.training.run_files import PLAN_FILE
 from napari_sartorius.training.step import arithmetic_of
-from napari_sartorius.training.validate import validate
-from napari_sartorius.training.zoom import choose_zoom, zoomed
+from napari_sartorius.training.validate import Looks, validate
+from napari_sartorius.training.zoom import choose_zoom, zoomed, zooms_to_try
 from napari_sartorius.zoo.cost import default_scale
 
 if TYPE_CHECKING:
@@ -179,15 +179,16 @@ def make_plan(
         Progress, notices, cancel.
     """
     device, dtype = arithmetic_of(config)
-
-    def score(images: Sequence[AnnotatedImage]) -> float:
-        monitor.check()
-        return validate(network, images, monitor, device, dtype).score
-
-    monitor.progress("looking at the images", 0.0)
     own = default_scale(card, training[0].pixels.shape[:2])
     known = config.validate_first
     seen = [zoomed(image, own) for image in _some(training)]
+    times = len(zooms_to_try(seen, card.cell_diameter))
+    looks = Looks(times * len(seen) + len(validation) if known else 0, monitor)
+
+    def score(images: Sequence[AnnotatedImage]) -> float:
+        monitor.check()
+        return validate(network, images, monitor, device, dtype, looks).score
+
     relative = choose_zoom(seen, card.cell_diameter, score if known else None)
     zoom = own * relative
     if relative != 1:

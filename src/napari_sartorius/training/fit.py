@@ -28,7 +28,7 @@ from napari_sartorius.training.requests import Requests
 from napari_sartorius.training.run_files import BEST_FILE, CONFIG_FILE, CURVE_FILE
 from napari_sartorius.training.sampling import FixedSampling
 from napari_sartorius.training.step import TrainingStep, arithmetic
-from napari_sartorius.training.validate import ValidationResult, validate
+from napari_sartorius.training.validate import Looks, ValidationResult, validate
 from napari_sartorius.training.weights import transfer_weights
 
 if TYPE_CHECKING:
@@ -279,7 +279,13 @@ class Trainer:
     def _measured(self) -> ValidationResult:
         try:
             return validate(
-                self.average.network, self.validation, self.monitor, self.device, self.dtype
+                self.average.network,
+                self.validation,
+                self.monitor,
+                self.device,
+                self.dtype,
+                # Later ones are part of the steps' time.
+                None if self.progress.step else Looks(len(self.validation), self.monitor),
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
