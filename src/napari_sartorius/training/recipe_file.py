@@ -20,8 +20,9 @@ from napari_sartorius.core.wording import agree
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.finetune_limits import BUDGETS, Effort, learnt_count
 from napari_sartorius.training.finetune_schedule import in_proportion
+from napari_sartorius.training.recipes.parts import Epochs
 from napari_sartorius.training.recipes.reading import merged, recipe_of
-from napari_sartorius.training.recipes.schema import Epochs, FineTuneStage, Recipe, TrainStage
+from napari_sartorius.training.recipes.schema import FineTuneStage, Recipe, TrainStage
 from napari_sartorius.training.recipes.settings import in_steps
 
 if TYPE_CHECKING:

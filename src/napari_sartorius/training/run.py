@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.fit import FitResult, Trainer
+    from napari_sartorius.training.fit import Trainer
+    from napari_sartorius.training.fit_results import FitResult
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.training.mixture import FurtherImages
     from napari_sartorius.zoo import InputSize, ModelBundle

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 
 _GUESS_WIDTH = 240  # before the first layout
 _NARROWEST = 60
+
+
+def scrolled(content: QWidget) -> QScrollArea:
+    """Return what shows a panel without a frame and scrolls it up and down where it is too high."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(content)
+    return area
 
 
 def new_form() -> QFormLayout:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
 from pydantic import ValidationError
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.advanced_section import AdvancedSection
-from napari_sartorius.ui.forms import rule
+from napari_sartorius.ui.forms import rule, scrolled
 from napari_sartorius.ui.image_panel import ImagePanel
 from napari_sartorius.ui.model_panel import ModelPanel
 from napari_sartorius.ui.run_panel import RunPanel, Tone
@@ -108,11 +108,7 @@ class SegmentTab(QWidget):
         column = self._column = QVBoxLayout(inside)
         column.setContentsMargins(2, 0, 8, 6)
         column.setSpacing(8)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inside)  # while it is empty: otherwise Qt lays it out once more
+        self.scroll = scrolled(inside)  # while it is empty: otherwise Qt lays it out once more
         for panel in (self.image, rule(), self.model, rule(), self.advanced_section):
             column.addWidget(panel)
         column.addStretch(1)

@@ -36,18 +36,15 @@ from napari_sartorius.training.recipes.schema import (
     TrainStage,
 )
 from napari_sartorius.training.recipes.settings import checked, share_of, train_config
+from napari_sartorius.training.recipes.starts import described, start_of
 from napari_sartorius.training.run import train
 from napari_sartorius.training.terms import in_terms_of
 from napari_sartorius.zoo import AnyBundle, Thresholds, find_bundle, find_single
-from napari_sartorius.zoo.bundle import ModelBundle, single
-from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint
-from napari_sartorius.zoo.published import published_model
+from napari_sartorius.zoo.bundle import ModelBundle
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.zoo import ModelCard
-    from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 
 
 _ALL = Thresholds(score=0.02, mask=0.3, nms=0.5, min_size=1)
@@ -130,8 +127,8 @@ class StageRunner:
         if stage.categories_from is not None:
             dataset = kinds_told_by(dataset, stage.categories_from, monitor)
         names = dataset.category_names
-        start = self._start(stage, monitor)
-        told = _described(start)
+        start = start_of(self, stage, monitor)
+        told = described(start)
         plain = train_config(self.recipe, stage, len(names), 1, told)
         images = len(split_dataset(dataset, plain, Monitor())[0])
         processes = processes_of(folder)
@@ -204,25 +201,6 @@ class StageRunner:
             result.append(FurtherImages(dataset, share))
         return result
 
-    def _start(self, stage: TrainStage, monitor: Monitor) -> ModelBundle | str | None:
-        """The model or checkpoint to start from."""
-        name = stage.init
-        while name is not None and name.startswith(STAGE):
-            earlier = name.removeprefix(STAGE)
-            bundle = self.bundle(name)
-            if bundle is not None:
-                monitor.notice(f"starts from what the stage {earlier} has learnt")
-                return single(bundle)
-            name = self.recipe.stage(earlier).init
-        if self.init is not None:
-            name = None if self.init == "none" else self.init
-        elif self.recipe.trial and name is not None:
-            monitor.notice(f"a trial begins at random, not from {name}")
-            return None
-        if name is None:
-            return None
-        return _outside(name)
-
     def _licence(self, start: ModelBundle | str | None) -> str:
         parts = ["as its training data"]
         if isinstance(start, ModelBundle):
@@ -289,26 +267,3 @@ class StageRunner:
             )
         except UserError:
             return None
-
-
-def _described(start: ModelBundle | str | None) -> ModelCard | ImportedNetwork | None:
-    """What is known of the network of a start."""
-    if isinstance(start, str):
-        return describe_checkpoint(Path(start))
-    return None if start is None else start.card
-
-
-def _outside(name: str) -> ModelBundle | str:
-    """A model that is here, or the path of a checkpoint."""
-    if is_checkpoint(name):
-        return name
-    try:
-        return find_single(name)
-    except UserError as error:
-        if published_model(name) is None:
-            raise
-        raise UserError(
-            f"the recipe begins with the model {name}, which is not on this computer: get it with "
-            f"'napari-sartorius models download {name}', or give another start with --init, or "
-            "--init none to begin at random"
-        ) from error
