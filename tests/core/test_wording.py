@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import napari_sartorius
-from napari_sartorius.core.wording import agree, plural
+from napari_sartorius.core.wording import agree, plural, sentence, some_of
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,21 @@ def test_no_sentence_makes_its_own_plural():
     ]
     assert not found
     assert _endings_by_hand(ast.parse("'s' if n != 1 else ''")) == [1]
+
+
+def test_lists_name_the_first_and_count_the_rest():
+    assert some_of(["a", "b"], 2) == "a, b"
+    assert some_of([1, 2, 3], 2) == "1, 2 and 1 more"
+    assert some_of(range(2000), 1) == "0 and 1,999 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the model is here", "The model is here."),
+        (" is it there? ", "Is it there?"),
+        ("a.tif: done!", "A.tif: done!"),
+    ],
+)
+def test_messages_become_sentences(text, said):
+    assert sentence(text) == said

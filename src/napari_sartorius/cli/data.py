@@ -10,9 +10,9 @@ import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.data_check import check
-from napari_sartorius.cli.source import read_source, refuse_own_source, told_counts
+from napari_sartorius.cli.source import SHOWN, read_source, refuse_own_source, told_counts
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.wording import plural
+from napari_sartorius.core.wording import plural, some_of
 
 data_app = typer.Typer(
     help="Check, convert, split and count annotated images.", no_args_is_help=True
@@ -73,9 +73,7 @@ def convert(
             written = [output]
         else:
             written = export_dataset(dataset, output, names, monitor)
-    shown = ", ".join(str(path) for path in written[:5])
-    more = f" and {len(written) - 5} more" if len(written) > 5 else ""
-    typer.echo(f"{told_counts(dataset)}: {shown}{more}")
+    typer.echo(f"{told_counts(dataset)}: {some_of(written, SHOWN)}")
 
 
 @data_app.command("split")

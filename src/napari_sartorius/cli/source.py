@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.io.coco import CocoDataset
 
+SHOWN = 5
+"""Most files that are named when something was written."""
+
 
 def read_source(
     source: Path, images: Path | None, monitor: Monitor, split: str | None = None

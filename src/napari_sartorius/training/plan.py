@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
-from napari_sartorius.core.wording import plural
+from napari_sartorius.core.wording import capital, plural
 from napari_sartorius.training.data import sides_sparing_few
 from napari_sartorius.training.doctor.check import check_dataset
 from napari_sartorius.training.images import AnnotatedImage
@@ -256,7 +256,7 @@ def _sentences(findings: Sequence[Finding], severity: str) -> tuple[str, ...]:
 def _sentence(text: str) -> str:
     """With a full stop; a file name at its head stays as it is."""
     first = text.split(" ", 1)[0]
-    start = text if first.endswith(":") else text[:1].upper() + text[1:]
+    start = text if first.endswith(":") else capital(text)
     return start.rstrip(".") + "."
 
 

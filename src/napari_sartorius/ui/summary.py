@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 _SHOWN_STAGES = 4
 
 
-def sentence(text: str) -> str:
-    """Return a message of the engine with a capital letter in front and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
 def percent(part: float) -> str:
     """Return a part of one in percent, with a digit after the point when it is small."""
     digits = 1 if part < 0.0995 else 0

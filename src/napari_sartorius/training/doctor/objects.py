@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sartorius.core import flat
 from napari_sartorius.core.runs import runs_of_bits
-from napari_sartorius.core.wording import agree, plural
+from napari_sartorius.core.wording import agree, plural, some_of
 from napari_sartorius.postprocess.shapes import fill_holes
 from napari_sartorius.training.doctor.finding import Finding
 from napari_sartorius.training.doubled_masks import doubled_masks
@@ -134,6 +134,5 @@ def ids_of(objects: Instances, rows: Iterable[int]) -> list[int | str]:
 
 
 def _named(objects: Instances, rows: NDArray[np.int64]) -> str:
-    ids = ids_of(objects, rows[:_EXAMPLES].tolist())
-    more = f" and {len(rows) - _EXAMPLES} more" if len(rows) > _EXAMPLES else ""
-    return f"{agree(len(rows), 'annotation', 'annotations')} {', '.join(map(str, ids))}{more}"
+    ids = ids_of(objects, rows.tolist())
+    return f"{agree(len(rows), 'annotation', 'annotations')} {some_of(ids, _EXAMPLES)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sartorius.core.wording import agree, plural
+from napari_sartorius.core.wording import agree, plural, some_of
 from napari_sartorius.training.doctor.finding import Finding
 from napari_sartorius.training.splitting import FEWEST_IMAGES
 
@@ -102,8 +102,9 @@ def _straddling(dataset: CocoDataset, config: DoctorConfig) -> list[Finding]:
                 sides[group].add(str(image.extra["split"]))
         both = [group for group, where in sides.items() if len(where) > 1]
         if both:
-            more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
-            text = f"{name} {', '.join(both[:_SHOWN])}{more} is in several splits"
+            text = (
+                f"{name} {some_of(both, _SHOWN)} {agree(len(both), 'is', 'are')} in several splits"
+            )
             found.append(Finding("group on both sides", "warning", text, badness=len(both)))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sartorius.core.wording import plural
+from napari_sartorius.core.wording import plural, some_of
 from napari_sartorius.evaluation.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _side(of_truth: bool) -> str:
 
 
 def _listed(numbers: Sequence[int]) -> str:
-    named = [str(one) for one in numbers[:_MOST_NAMED]]
     if len(numbers) > _MOST_NAMED:
-        return f"{', '.join(named)} and {len(numbers) - _MOST_NAMED:,} more"
+        return some_of(numbers, _MOST_NAMED)
+    named = [str(one) for one in numbers]
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.wording import plural
+from napari_sartorius.core.wording import plural, sentence
 from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.adding import AddMenu
@@ -247,7 +247,7 @@ class ProjectTab(ProjectWidgets):
         if project is not None and project.read_only is not None:
             self._say(f"To be looked at only: {project.read_only}.", Tone.WARNING)
         elif project is not None and project.restored is not None:
-            self._say(f"{project.restored[:1].upper()}{project.restored[1:]}.", Tone.WARNING)
+            self._say(sentence(project.restored), Tone.WARNING)
 
     def _show_current(self) -> None:
         files, current = self.session.files, self.session.current

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sartorius.core.wording import capital
 from napari_sartorius.training.curve_file import WORDS
 from napari_sartorius.training.picture_names import NOW
 from napari_sartorius.training.run_files import CURVE_FILE, PAUSE_FILE, PICTURES_FOLDER, STOP_FILE
@@ -167,7 +168,7 @@ class RunPage(QWidget):
                 text = (
                     f"{text}; {before:.3f} before"
                     if best[figure] > before
-                    else f"{word[:1].upper()}{word[1:]} {before:.3f} before; nothing better yet"
+                    else f"{capital(word)} {before:.3f} before; nothing better yet"
                 )
             self.best.setText(f"{text}.")
             self.best.show()
