@@ -173,11 +173,18 @@ def test_images_of_one_name_get_files_of_their_own(dataset: CocoDataset, tmp_pat
     assert [path.stem for path in written] == ["a", "a_2", "s_0", "s_1"]
 
 
-@pytest.mark.parametrize("names", [[], ["coco", "word"]])
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], "^no export format is named: choose among coco, "),
+        (["coco", "word"], "^there is no export format 'word': choose among coco, "),
+        (["doc", "word"], "^there is no export format 'doc' or 'word': "),
+    ],
+)
 def test_unknown_formats_are_one_sentence(
-    dataset: CocoDataset, tmp_path: Path, names: list[str]
+    dataset: CocoDataset, tmp_path: Path, names: list[str], words: str
 ) -> None:
-    with pytest.raises(UserError, match="choose among coco"):
+    with pytest.raises(UserError, match=words):
         export_dataset(dataset, tmp_path / "out", names)
     assert not (tmp_path / "out").exists()
 

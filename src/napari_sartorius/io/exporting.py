@@ -143,7 +143,9 @@ def export_dataset(
     unknown = [name for name in chosen if name not in EXPORT_FORMATS]
     if unknown or not chosen:
         known = ", ".join(EXPORT_FORMATS)
-        raise UserError(f"there is no export format {unknown or 'named'}: choose among {known}")
+        names = " or ".join(map(repr, unknown))
+        fault = f"there is no export format {names}" if unknown else "no export format is named"
+        raise UserError(f"{fault}: choose among {known}")
     written: list[Path] = []
     steps = sum(1 if EXPORT_FORMATS[n].write_all else len(dataset.images) for n in chosen) or 1
     done = 0
