@@ -194,7 +194,8 @@ def ensemble_card(
         return EnsembleCard(
             name=name,
             title=options.title or f"Ensemble of {' + '.join(c.name for c in lookers)}",
-            description=f"{len(lookers)} models look at each image and their finds become one "
+            description=f"{plural(len(lookers), 'model')} {agree(len(lookers), 'looks', 'look')} "
+            "at each image, and all finds become one "
             f"({options.fusion.strategy.replace('_', ' ')}): {names}.",
             categories=lead.categories,
             thresholds={one: _mean(lookers, one) for one in lead.category_names},
