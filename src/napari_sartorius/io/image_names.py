@@ -110,10 +110,10 @@ def match_images(
     for form in _FORMS:
         table: dict[str, list[CocoImage]] = {}
         for other in free:
-            table.setdefault(form(_slashes(other)), []).append(other)
+            table.setdefault(form(posix_name(other)), []).append(other)
         owners: dict[ImageId, CocoImage] = {}
         for image in left:
-            fitting = _of_plane(image, table.get(form(_slashes(image)), ()))
+            fitting = _of_plane(image, table.get(form(posix_name(image)), ()))
             if len(fitting) > 1:
                 names = " and ".join(title_of(other) for other in fitting[:2])
                 raise UserError(
@@ -141,5 +141,6 @@ def _of_plane(image: CocoImage, named: Iterable[CocoImage]) -> list[CocoImage]:
     return same or [other for theirs, other in planes if not (plane and theirs)]
 
 
-def _slashes(image: CocoImage) -> str:
+def posix_name(image: CocoImage) -> str:
+    """The file name of a record with slashes, as other systems' programs write it, too."""
     return image.file_name.replace("\\", "/")

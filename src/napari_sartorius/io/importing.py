@@ -20,7 +20,13 @@ from napari_sartorius.core.wording import plural
 from napari_sartorius.io.coco import read_coco_results, read_json
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.geojson import read_geojson
-from napari_sartorius.io.image_names import match_images, plane_of, title_of, unique_names
+from napari_sartorius.io.image_names import (
+    match_images,
+    plane_of,
+    posix_name,
+    title_of,
+    unique_names,
+)
 from napari_sartorius.io.imagej_rois import read_rois
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 from napari_sartorius.io.label_objects import read_label_objects, read_zarr_objects
@@ -228,7 +234,7 @@ def _tell_renamed(
     renamed = [
         (ours, theirs)
         for ours, theirs in pairs
-        if ours.stem != PurePosixPath(theirs.file_name.replace("\\", "/")).stem
+        if ours.stem != PurePosixPath(posix_name(theirs)).stem
     ]
     if renamed:
         ours, theirs = renamed[0]

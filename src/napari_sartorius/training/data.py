@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.sampling import spread_over
 from napari_sartorius.core.wording import plural
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.planes import planes, read_plane
@@ -168,10 +169,7 @@ def pack_dataset(
     UserError
         When an image is missing, unreadable, or not of the size its record says.
     """
-    images = dataset.images
-    if most is not None and len(images) > most:
-        chosen = np.linspace(0, len(images) - 1, most).round().astype(int)
-        images = [images[i] for i in chosen]
+    images = spread_over(dataset.images, most)
     packed = []
     depths: set[str] = set()
     crowds = 0

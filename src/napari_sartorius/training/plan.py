@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.sampling import spread_over
 from napari_sartorius.core.wording import capital, plural
 from napari_sartorius.training.data import sides_sparing_few
 from napari_sartorius.training.doctor.check import check_dataset
@@ -163,7 +164,7 @@ def make_plan(
     if sides.strips:
         train, validation = keep_apart(train)
     else:
-        chosen = _spread(sides.validation.images, config.validate_images)
+        chosen = spread_over(sides.validation.images, config.validate_images)
         validation = [_without_pixels(dataset, one) for one in chosen]
     tell_untaught(dataset, train, listening)
     rows = _rows(dataset.category_names, train, validation)
@@ -286,10 +287,3 @@ def _work(validation: Sequence[AnnotatedImage], config: TrainConfig) -> float:
     crops = config.batch_size * config.accumulate * config.crop**2
     times = config.steps // config.validate_every + int(config.validate_first)
     return float(times * pixels / crops / _BACKWARD)
-
-
-def _spread(images: list[CocoImage], most: int) -> list[CocoImage]:
-    """As `pack_dataset` chooses them."""
-    if len(images) <= most:
-        return images
-    return [images[i] for i in np.linspace(0, len(images) - 1, most).round().astype(int)]
