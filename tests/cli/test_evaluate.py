@@ -125,5 +125,5 @@ def test_a_stack_is_compared_plane_by_plane(
     one = run("evaluate", tmp_path / "last.json", out / "results.json", "--json")
     assert json.loads(one.stdout)["competition_score"] == 1.0
     assert (
-        "1 of 2 images of results.json are left out, such as series.ome.tif, plane 0" in one.stderr
+        "1 of 2 images of results.json is left out, such as series.ome.tif, plane 0" in one.stderr
     )

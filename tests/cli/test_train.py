@@ -149,4 +149,4 @@ def test_fine_tuning_on_a_project(
     assert done.exit_code == 0, done.output
     assert "1 image: a quarter of each is kept apart" in done.stderr
     assert "before" in done.stdout
-    assert "1 corrected images" in ModelBundle.open(out / "model").card.description
+    assert "1 corrected image." in ModelBundle.open(out / "model").card.description

@@ -129,7 +129,7 @@ def test_the_page_needs_nothing_else(report: Path) -> None:
 
 def test_pictures_without_files_say_so(report: Path) -> None:
     text = (report / "report.html").read_text("utf-8")
-    assert "files of 1 of these images were not found" in text
+    assert "file of 1 of these images was not found" in text
 
 
 def test_the_same_figures_as_files(report: Path) -> None:

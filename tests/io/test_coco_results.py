@@ -124,7 +124,7 @@ def test_other_images_are_left_out_and_told(listed: Path) -> None:
     found = read_coco_results(listed, dataset({"c.tif": cells()}), listener)
     assert areas(found) == {"c.tif": [16, 25]}
     assert listener.notices == [
-        "1 of 2 images of results.json are left out, such as b.png: the dataset that it is read "
+        "1 of 2 images of results.json is left out, such as b.png: the dataset that it is read "
         "against lacks them."
     ]
     with pytest.raises(UserError, match=r"results\.json is about other images, such as b\.png"):

@@ -85,7 +85,7 @@ def test_all_formats_at_once(dataset: CocoDataset, tmp_path: Path) -> None:
     assert listener.fractions == sorted(listener.fractions)
     assert listener.fractions[-1] == 1
     assert len(listener.notices) == 1
-    assert listener.notices[0].startswith("1 cells overlap")
+    assert listener.notices[0].startswith("1 cell overlaps")
     masks = dataset.instances[1].masks
 
     for name in ("annotations.json", "annotations_polygons.json", "livecell.json"):
@@ -173,11 +173,18 @@ def test_images_of_one_name_get_files_of_their_own(dataset: CocoDataset, tmp_pat
     assert [path.stem for path in written] == ["a", "a_2", "s_0", "s_1"]
 
 
-@pytest.mark.parametrize("names", [[], ["coco", "word"]])
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], "^no export format is named: choose among coco, "),
+        (["coco", "word"], "^there is no export format 'word': choose among coco, "),
+        (["doc", "word"], "^there is no export format 'doc' or 'word': "),
+    ],
+)
 def test_unknown_formats_are_one_sentence(
-    dataset: CocoDataset, tmp_path: Path, names: list[str]
+    dataset: CocoDataset, tmp_path: Path, names: list[str], words: str
 ) -> None:
-    with pytest.raises(UserError, match="choose among coco"):
+    with pytest.raises(UserError, match=words):
         export_dataset(dataset, tmp_path / "out", names)
     assert not (tmp_path / "out").exists()
 
@@ -195,7 +202,7 @@ def test_a_project_on_the_command_line_with_edits_that_are_not_saved(tmp_path: P
 
     done = run("-o", str(tmp_path / "out"), "--format", "coco, rois")
     assert done.exit_code == 0, done.output
-    assert "1 object of 1 image: " in done.output
+    assert "1 object of 1 image:" in done.output
     assert read_coco(tmp_path / "out" / "annotations.json").instances[1].masks.area() == [25]
     # somebody has it open, who goes on undisturbed
     assert (tmp_path / "work" / "annotations.json").read_bytes() == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +17,8 @@ from napari_sartorius.core.categories import Category
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.masks import CropMasks
-from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco
+from napari_sartorius.core.progress import NoticeBook
+from napari_sartorius.io.coco import CocoDataset, CocoImage, read_coco, write_coco
 from napari_sartorius.io.exporting import export_dataset
 from napari_sartorius.io.importing import images_in, needs_images, read_annotations
 from napari_sartorius.io.project import create_project, open_project
@@ -208,3 +211,80 @@ def test_what_belongs_to_no_image_is_one_sentence(
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UserError, match="holds no images"):
         images_in(tmp_path / "nothing")
+
+
+def _renamed(dataset: CocoDataset, folder: Path, names: dict[str, str]) -> Path:
+    """A COCO file with the cells of `dataset` under other file names."""
+    images = [replace(one, file_name=names[one.file_name]) for one in dataset.images]
+    write_coco(folder / "result.json", replace(dataset, images=images, folder=folder))
+    return folder / "result.json"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images/1f2e3d4c-field_1.png",
+        "/data/upload/3/1f2e3d4c-field_1.png",
+        "/data/local-files/?d=plates/1f2e3d4c-field_1.png",
+        "..\\images\\1f2e3d4c-field_1.png",
+        "1f2e3d4c-field_1.jpg",
+    ],
+)
+def test_names_that_label_studio_gives_are_matched_and_told(
+    dataset: CocoDataset, tmp_path: Path, name: str
+) -> None:
+    source = _renamed(
+        dataset, tmp_path, {"field_1.png": name, "field_10.png": "images/a0b1c2d3-field_10.png"}
+    )
+    arguments = ["import", str(source), "--out", str(tmp_path / "work")]
+    arguments += ["--images", str(tmp_path / "pictures")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "3 cells in 1 image. result.json calls 2 images otherwise, as Label Stu" in result.output
+    assert f": {name} is taken for " in result.output
+    with closing(open_project(tmp_path / "work")) as project:
+        assert [one.stem for one in project.images] == ["field_1", "field_10"]
+        wanted = dataset.instances[1].masks.to_labels() > 0
+        np.testing.assert_array_equal(project.plane(project.images[0].id).values > 0, wanted)
+
+
+def test_a_name_without_number_that_two_images_have_is_not_guessed(
+    dataset: CocoDataset, tmp_path: Path
+) -> None:
+    first, _ = known = images_in(tmp_path / "pictures").images
+    names = {"field_1.png": "1f2e3d4c-field_1.png", "field_10.png": "a0b1c2d3-field_1.png"}
+    source = _renamed(dataset, tmp_path, names)
+    with pytest.raises(
+        UserError, match=r"field_1\.png could be 1f2e3d4c-field_1\.png and a0b1c2d3"
+    ):
+        read_annotations(source, known, tmp_path / "pictures")
+    twice = [replace(first, file_name="A/x.png"), replace(first, id=2, file_name="B/x.png")]
+    source = _renamed(
+        dataset, tmp_path, {"field_1.png": "1f2e3d4c-x.png", "field_10.png": "other.png"}
+    )
+    with pytest.raises(UserError, match=r"A/x\.png and B/x\.png .* could both be 1f2e3d4c-x\.png"):
+        read_annotations(source, twice, tmp_path)
+
+
+def test_an_image_that_is_called_so_itself_comes_before_one_without_the_number(
+    dataset: CocoDataset, tmp_path: Path
+) -> None:
+    (first, second) = images_in(tmp_path / "pictures").images
+    same = replace(second, file_name="1f2e3d4c-field_1.png")
+    names = {"field_1.png": "x/1f2e3d4c-field_1.png", "field_10.png": "other.png"}
+    book = NoticeBook()
+    source = _renamed(dataset, tmp_path, names)
+    back = read_annotations(source, [first, same], tmp_path, monitor=book)
+    assert [one.file_name for one in back.images] == ["1f2e3d4c-field_1.png"]
+    assert not book.notices
+
+
+def test_images_that_are_not_there_are_named_with_the_option_that_helps(
+    dataset: CocoDataset, tmp_path: Path
+) -> None:
+    names = {"field_1.png": "1f2e3d4c-field_1.png", "field_10.png": "other.png"}
+    source = _renamed(dataset, tmp_path, names)
+    result = CliRunner().invoke(app, ["import", str(source), "--out", str(tmp_path / "work")])
+    assert result.exit_code == 1
+    assert "about other images, such as 1f2e3d4c-field_1.png: add" in result.output
+    assert "--images FOLDER" in result.output

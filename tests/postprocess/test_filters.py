@@ -117,5 +117,5 @@ def test_thresholds_per_category() -> None:
     assert majority_category(instances) == 0
     assert majority_category(instances[1:3]) == 1
     assert majority_category(instances[[]]) is None
-    with pytest.raises(ValueError, match="1 categories, but category 1"):
+    with pytest.raises(ValueError, match="1 category, but category 1"):
         keep_by_score(instances, [0.5])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor
@@ -15,7 +16,9 @@ from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.rescale import choose_scale
 from napari_sartorius.io.coco import CocoDataset, CocoImage
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch
+from napari_sartorius.training.finetune_plan import InTime, Plan, Stopwatch, make_plan
+from napari_sartorius.training.fit import Trainer
+from napari_sartorius.training.new_kinds import most_alike
 from napari_sartorius.training.pace import FEWEST_STEPS, Pace, fitted, measure_pace
 from napari_sartorius.training.provenance import (
     annotations_sha256,
@@ -69,6 +72,55 @@ def test_an_unknown_kind_is_brought_to_the_models_size(discs: list[AnnotatedImag
     diameter = float(np.sqrt(np.median(areas) * 4 / np.pi))
     assert choose_zoom(discs, diameter * 1.5, None) == 1.0
     assert choose_zoom(discs, diameter * 2.5, None) == pytest.approx(2.5, abs=0.01)
+
+
+class Stages(Monitor):
+    """Remembers what is said of the progress."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+
+    def progress(self, stage: str, fraction: float) -> None:
+        self.told.append((stage, fraction))
+
+
+def _all_looks(total: int) -> list[tuple[str, float]]:
+    return [(f"looking at the images, {n} of {total}", n / total) for n in range(total + 1)]
+
+
+def test_looks_at_images_before_the_first_step_are_counted(
+    tmp_path: Path, tiny_config: TrainConfig, discs: list[AnnotatedImage]
+) -> None:
+    network, heard = build_network(tiny_config.architecture).eval(), Stages()
+    config = tiny_config.model_copy(update={"validate_first": True})
+    watch = Stopwatch(None, lambda: 0.0)
+    # Two images at three zooms and at that of cells as large as the model's, one kept apart.
+    card = tiny_card(cell_diameter=12.0)
+    make_plan(tmp_path, card, network, config, discs[:2], discs[2:3], watch, heard)
+    assert heard.told == _all_looks(4 * 2 + 1)
+    # What the model cannot be measured on is not looked at.
+    heard = Stages()
+    unknown = config.model_copy(update={"validate_first": False})
+    make_plan(tmp_path, card, network, unknown, discs[:2], discs[2:3], watch, heard)
+    assert heard.told == [("looking at the images", 0.0)]
+    heard, cpu = Stages(), torch.device("cpu")
+    most_alike(network, discs[:3], 2, 2, heard, cpu, torch.float32)
+    assert heard.told == _all_looks(3)
+
+
+def test_the_start_is_measured_with_its_images_counted_and_later_steps_are_not(
+    tmp_path: Path, tiny_config: TrainConfig, discs: list[AnnotatedImage]
+) -> None:
+    heard = Stages()
+    config = tiny_config.model_copy(
+        update={"validate_first": True, "steps": 2, "validate_every": 1, "device": "cpu"}
+    )
+    Trainer(config, discs[:2], discs[2:5], tmp_path, heard).fit()
+    assert heard.told == [
+        *_all_looks(3),
+        ("training, step 1 of 2", 0.5),
+        ("training, step 2 of 2", 1),
+    ]
 
 
 def test_a_card_can_say_which_size_its_images_have() -> None:

@@ -19,7 +19,7 @@ from napari_sartorius.training.mixture import (
     in_categories_of,
     linear_share,
 )
-from napari_sartorius.training.recipes.schema import Mixture
+from napari_sartorius.training.recipes.parts import Mixture
 from napari_sartorius.training.resizing import resize_masks, resized
 from napari_sartorius.zoo.card import InputSize
 

@@ -10,7 +10,7 @@ from annotated_discs import dataset_of_masks, discs
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.finetune import BUDGETS
-from napari_sartorius.training.finetune_schedule import finetune_config
+from napari_sartorius.training.finetune_schedule import finetune_config, in_proportion
 from napari_sartorius.training.recipe_file import (
     FOR_PEOPLE,
     HONOURED,
@@ -117,6 +117,41 @@ def test_a_fine_tuning_with_steps_of_its_own_has_no_budget(tmp_path: Path) -> No
     made = asked.applied(usual("thorough"))
     assert (made.steps, made.learning_rate, made.ema) == (77, 1e-5, 0.995)
     assert asked.notes(usual("thorough"), "tiny") == ()
+
+
+@pytest.mark.parametrize(
+    ("effort", "settings", "schedule"),
+    [
+        ("quick", "steps: 20", (20, 3, 3, 3)),
+        ("thorough", "steps: 77", (77, 12, 7, 7)),
+        ("quick", "steps: 3000", (3000, 50, 500, 50)),
+        ("quick", "steps: 1", (1, 1, 1, 1)),
+        ("quick", "steps: 20, validate_every: 15", (20, 3, 15, 3)),
+        ("quick", "steps: 20, warmup_steps: 0, checkpoint_every: 20", (20, 0, 3, 20)),
+        ("quick", "crop: 64", (300, 50, 50, 50)),
+    ],
+)
+def test_what_is_counted_in_steps_goes_with_the_steps_that_are_stated(
+    tmp_path: Path, effort: str, settings: str, schedule: tuple[int, ...]
+) -> None:
+    asked = written(
+        tmp_path,
+        f"stages: [{{name: a, kind: finetune, effort: {effort}, settings: {{{settings}}}}}]",
+    )
+    made = asked.applied(usual(effort))
+    told = (made.steps, made.warmup_steps, made.validate_every, made.checkpoint_every)
+    assert told == schedule
+
+
+@pytest.mark.parametrize("steps", [2, 5, 7, 20, 39, 299])
+@pytest.mark.parametrize("effort", ["quick", "thorough"])
+def test_a_short_run_is_validated_before_its_end_and_never_only_warms_up(
+    effort: str, steps: int
+) -> None:
+    config = usual(effort)
+    made = in_proportion(config.model_copy(update={"steps": steps}), config, {"steps"})
+    assert made.validate_every < steps
+    assert 1 <= made.warmup_steps <= max(1, steps // 6)
 
 
 @pytest.mark.parametrize(

@@ -406,7 +406,7 @@ def test_folds_predict_every_image_by_a_model_that_has_not_seen_it(
     run = tmp_path / "run"
     listener = Listener()
     assert run_recipe(recipe, data, run, fold=1, monitor=listener) is None
-    assert listener.heard("1 of 2 folds are done")
+    assert listener.heard("1 of 2 folds is done")
     assert not (run / "model").exists() and not (run / "fold-0").exists()
     bundle = run_recipe(recipe, data, run, monitor=listener)
     assert isinstance(bundle, EnsembleBundle)
@@ -483,7 +483,7 @@ def test_too_few_images_for_folds_name_the_way_out(data: RecipeData, tmp_path: P
         for n, image in enumerate(data.target.images)
     ]
     wells = RecipeData(replace(data.target, images=images))
-    with pytest.raises(UserError, match=r"in 2 group\(s\).* 5 folds: give --folds 2 or --folds 1,"):
+    with pytest.raises(UserError, match=r"in 2 groups.* 5 folds: give --folds 2 or --folds 1,"):
         run_recipe(recipe, wells, tmp_path / "wells")
 
 
@@ -545,6 +545,29 @@ def test_a_fine_tuning_takes_the_settings_of_its_recipe_and_stage(
     assert (given["config"].steps, given["config"].crop) == (7, 64)
     assert (given["effort"], given["budget"]) == ("thorough", None)
     assert given["recipe_name"] == "finetune-thorough"
+
+
+@pytest.mark.parametrize(
+    ("changes", "schedule"),
+    [
+        (["steps=20"], (20, 3, 3)),
+        (["finetune.steps=20", "finetune.validate_every=10"], (20, 3, 10)),
+        (["steps=20", "warmup_steps=0"], (20, 0, 3)),
+    ],
+)
+def test_a_fine_tuning_of_few_steps_warms_up_and_is_validated_within_them(
+    data: RecipeData,
+    tmp_path: Path,
+    given: dict[str, Any],
+    changes: list[str],
+    schedule: tuple[int, ...],
+) -> None:
+    with pytest.raises(Begun):
+        run_recipe(
+            changed(read_recipe("finetune-quick"), changes), data, tmp_path / "run", init="nuclei"
+        )
+    config = given["config"]
+    assert (config.steps, config.warmup_steps, config.validate_every) == schedule
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from napari_sartorius.core.progress import Cancelled, Monitor
-from napari_sartorius.training.fit import Trainer, ValidationEvent
+from napari_sartorius.training.fit import Trainer
 from napari_sartorius.training.run_files import PAUSE_FILE, STOP_FILE
 from tiny_runs import squares, tiny_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari_sartorius.training.fit_results import ValidationEvent
 
 
 class Asking(Monitor):

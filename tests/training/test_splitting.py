@@ -147,13 +147,13 @@ def test_any_field_groups_and_planes_of_a_file_stay_together() -> None:
 def test_what_cannot_be_split_is_said() -> None:
     with pytest.raises(UserError, match=r"3 images are too few to split.*a quarter of each"):
         split_in_two(records_only(["a", "b", "c"], ["k"] * 3))
-    with pytest.raises(UserError, match=r"1 group\(s\), which cannot be split into 2"):
+    with pytest.raises(UserError, match=r"1 group, which cannot be split into 2"):
         split_in_two(records_only(["a"] * 6, ["k"] * 6))
     with pytest.raises(UserError, match=r"no image has the field 'plate'.*cell_type, group"):
         split_in_two(records_only(["a"] * 6, ["k"] * 6), group=["plate"])
     with pytest.raises(UserError, match=r"a share of 1\.5 is no split"):
         split_in_two(records_only(["a"] * 6, ["k"] * 6), share=1.5)
-    with pytest.raises(UserError, match="1 folds"):
+    with pytest.raises(UserError, match="1 fold with number"):
         split_in_folds(records_only(list("abcdef"), ["k"] * 6), 1)
 
 

@@ -150,7 +150,7 @@ def test_overlaps_of_stored_cells_are_told(
     tab.open(folder)
     done, text = _export(tab, qtbot, "labels", "rois")
     assert done
-    assert "1 cells overlap others and lost the shared pixels in labels" in text
+    assert "1 cell overlaps others and lost the shared pixels in labels" in text
     assert tab.exporting is not None
     assert tab.exporting.message.property("role") == "warning"
     tab.stop()

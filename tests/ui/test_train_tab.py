@@ -90,7 +90,7 @@ def test_the_plan_says_what_is_learnt_from(
     qtbot.waitUntil(lambda: "about 8 min on this computer's processor" in tab.plan.text())
     assert [tab.plan.table.cell(3, n) for n in range(5)] == ["long", "2", "1,234", "1", "7"]
     assert "At most 300 steps of 4 crops" in tab.plan.text()
-    assert "1 of 5 images are kept apart" in tab.plan.text()
+    assert "1 of 5 images is kept apart" in tab.plan.text()
     assert "The masks are hollow." in tab.plan.text()
     assert setup.name.text() == f"{setup.start.currentData()}-my-work"
     assert setup.run_button.isEnabled()
@@ -228,6 +228,10 @@ def test_before_the_first_step_nothing_is_promised(
     assert page.message.text() == "2 images: a quarter of each is kept apart."
     assert page.stage.text() == "Getting ready: remembering · about 2 min"
     assert not page.stop_button.isEnabled()  # there is no best to keep
+    worker.say(ProgressMessage(1, "looking at the images, 12 of 300", 0.04, 110.0))
+    qtbot.waitUntil(lambda: "12 of 300" in page.stage.text())
+    assert page.stage.text() == "Getting ready: looking at the images, 12 of 300 · about 2 min"
+    assert page.bar.value() > 0
     page.pause_button.click()
     assert page.stage.text().endswith("about 2 min. It pauses before the first step.")
     page.pause_button.click()

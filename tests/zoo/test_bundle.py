@@ -104,7 +104,7 @@ def test_infinite_weights_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_cards_refuse_what_does_not_fit() -> None:
-    with pytest.raises(ValidationError, match="names 1"):
+    with pytest.raises(ValidationError, match="names in the card: 1"):
         tiny_card(categories=(CategoryCard(name="round", colour="#ff0000"),))
     with pytest.raises(ValidationError, match="unknown categories"):
         tiny_card(thresholds={"square": {"score": 0.5}})

@@ -172,7 +172,9 @@ def test_options(two: list[str], models: Path) -> None:
 
 def test_one_category_per_image_is_told_by_the_majority(models: Path) -> None:
     save_tiny_bundle(models / "one", name="one", one_category_per_image=True)
-    assert combine(["one"], "alone").card.cell_type.by == "majority"
+    card = combine(["one"], "alone").card
+    assert card.cell_type.by == "majority"
+    assert card.description.startswith("1 model looks at each image, and all finds become one (")
 
 
 def test_members_that_do_not_fit(two: list[str], models: Path, pair: EnsembleBundle) -> None:

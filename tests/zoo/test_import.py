@@ -326,7 +326,7 @@ def test_a_configuration_must_agree_with_what_is_stored(
         ({"name": "neurons"}, "called neurons already"),
         ({"name": "../up"}, "cannot be called"),
         ({"name": ""}, "cannot be called"),
-        ({"categories": ["a"]}, "2 categories but 1 names"),
+        ({"categories": ["a"]}, "2 categories but 1 name was"),
         ({"categories": ["a", "a"]}, "same name"),
         ({"categories": ["a", ""]}, "has none"),
         ({"cell_diameter": -1.0}, "not possible"),

@@ -203,7 +203,7 @@ def test_train4evers_program_set_what_their_configuration_does_not_say(tmp_path:
     assert said.input_size is not None
     assert (said.input_size.short_edge, said.input_size.long_edge) == (1024, 2000)
     assert any("3 classes" in sentence for sentence in said.assumptions)
-    with pytest.raises(UserError, match="speaks of 1 classes"):
+    with pytest.raises(UserError, match="speaks of 1 class but"):
         _described(_resnest("FrozenBN", classes=3), tmp_path, LIVECELL)
 
 
@@ -236,7 +236,7 @@ def test_what_cannot_be_guessed_or_built_is_said(tmp_path: Path) -> None:
         _described(odd, tmp_path)
     grey = _resnest("SyncBN")
     grey["backbone.bottom_up.stem.conv1_1.weight"] = np.zeros((32, 1, 3, 3), np.float32)
-    with pytest.raises(UserError, match="reads 1 channels"):
+    with pytest.raises(UserError, match="reads 1 channel;"):
         _described(grey, tmp_path)
     with pytest.raises(UserError, match="AVG_DOWN is True, expected false"):
         _described(_resnext(32, 8), tmp_path, "MODEL: {RESNETS: {AVG_DOWN: true}}")

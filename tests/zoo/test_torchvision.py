@@ -188,7 +188,7 @@ def test_old_spellings_are_the_same_network(settings: Path, tmp_path: Path) -> N
         (("roi_heads.mask_predictor.mask_fcn_logits.weight", (2, 256, 1, 1)), "has the shape 2x25"),
         (("roi_heads.box_predictor.cls_score.weight", None), "no tensor roi_heads.box_predictor"),
         (("rpn.head.cls_logits.weight", (6, 256, 1, 1)), "6 anchors at each place, where 3"),
-        (("backbone.body.conv1.weight", (64, 1, 7, 7)), "reads 1 channels"),
+        (("backbone.body.conv1.weight", (64, 1, 7, 7)), "reads 1 channel;"),
         (("backbone.body.layer1.0.conv1.weight", "nan"), "NaN or infinite"),
         (("backbone.body.layer3.1.conv1.weight", "stranger"), "does not have"),
         (("rpn.head.bbox_pred.weight", (8, 256, 1, 1)), "was expected"),

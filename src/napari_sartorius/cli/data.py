@@ -10,9 +10,9 @@ import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.data_check import check
-from napari_sartorius.cli.source import read_source, refuse_own_source
+from napari_sartorius.cli.source import SHOWN, read_source, refuse_own_source, told_counts
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.words import counted
+from napari_sartorius.core.wording import plural, some_of
 
 data_app = typer.Typer(
     help="Check, convert, split and count annotated images.", no_args_is_help=True
@@ -73,10 +73,7 @@ def convert(
             written = [output]
         else:
             written = export_dataset(dataset, output, names, monitor)
-    shown = ", ".join(str(path) for path in written[:5])
-    more = f" and {len(written) - 5} more" if len(written) > 5 else ""
-    count = f"{counted(dataset.object_count, 'object')} of {counted(len(dataset), 'image')}"
-    typer.echo(f"{count}: {shown}{more}")
+    typer.echo(f"{told_counts(dataset)}: {some_of(written, SHOWN)}")
 
 
 @data_app.command("split")
@@ -122,8 +119,9 @@ def split_data(
     field = "fold" if folds is not None else "split"
     for name in sorted({str(image.extra[field]) for image in dataset.images}):
         part = dataset.select(lambda image, name=name: str(image.extra[field]) == name)  # type: ignore[misc]
-        count = f"{counted(len(part), 'image')}, {counted(part.object_count, 'object')}"
-        typer.echo(f"{field} {name}: {count}")
+        typer.echo(
+            f"{field} {name}: {plural(len(part), 'image')}, {plural(part.object_count, 'object')}"
+        )
     typer.echo(str(output))
 
 
@@ -147,15 +145,15 @@ def stats(
 def _lines(found: dict[str, Any]) -> list[str]:
     from napari_sartorius.evaluation.result_text import aligned
 
-    lines = [f"{counted(found['images'], 'image')}, {counted(found['objects'], 'object')}"]
+    lines = [f"{plural(found['images'], 'image')}, {plural(found['objects'], 'object')}"]
     for name in ("sizes", "splits"):
         parts = [f"{key}: {count}" for key, count in list(found[name].items())[:6]]
         if parts:
             lines.append(f"{name}: {', '.join(parts)}{', ...' if len(found[name]) > 6 else ''}")
     grey = found["intensity"]
     if grey["mean"] is not None:
-        count = counted(grey["images"], "image")
-        lines.append(f"intensity: mean {grey['mean']}, std {grey['std']} ({count})")
+        of = plural(grey["images"], "image")
+        lines.append(f"intensity: mean {grey['mean']}, std {grey['std']} ({of})")
     rows = found["categories"]
     columns = max((list(row) for row in rows), key=len, default=[])
     # As text, for numbers of pixels and cells need no four decimals.

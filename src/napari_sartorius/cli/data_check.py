@@ -11,9 +11,9 @@ import typer
 from napari_sartorius.cli.config_file import read_config
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import FAILED
-from napari_sartorius.cli.source import refuse_own_source
+from napari_sartorius.cli.source import refuse_own_source, told_counts
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.words import counted
+from napari_sartorius.core.wording import agree, plural
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
@@ -100,13 +100,16 @@ def _fix(
     cut = sum(one.kind == "outside" for one in faults)
     bare = sum(one.kind == "image without labels" for one in faults)
     dropped = len(faults) - cut - bare
-    read = [f"dropped {counted(dropped, 'record')} that cannot be used"] if dropped else []
-    read += [f"cut {counted(cut, 'object')} at the border of their image"] if cut else []
-    read += [f"left out {counted(bare, 'image')} without labels"] if bare else []
+    read = [f"dropped {plural(dropped, 'record')} that cannot be used"] if dropped else []
+    read += (
+        [f"cut {plural(cut, 'object')} at the border of {agree(cut, 'its', 'their')} image"]
+        if cut
+        else []
+    )
+    read += [f"left out {plural(bare, 'image')} without labels"] if bare else []
     write_coco(output, rebased(fixed, output.parent))
-    count = f"{counted(fixed.object_count, 'object')} of {counted(len(fixed), 'image')}"
     return [f"fixed: {line}" for line in [*read, *done] or ["nothing to repair"]] + [
-        f"{count} written to {output}"
+        f"{told_counts(fixed)} written to {output}"
     ]
 
 

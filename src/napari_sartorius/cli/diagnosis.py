@@ -13,6 +13,7 @@ import psutil
 
 from napari_sartorius import __version__
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.zoo import list_bundles, user_models_folder
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ def _look_at_torch(found: Diagnosis) -> None:
     found.facts.append(("Torch build", _build(torch)))
     found.facts.append(("Device", f"{choice.device}: {choice.reason}"))
     found.facts.append(
-        ("Processor", f"{psutil.cpu_count()} cores, torch uses {torch.get_num_threads()}")
+        (
+            "Processor",
+            f"{plural(psutil.cpu_count() or 1, 'core')}, torch uses {torch.get_num_threads()}",
+        )
     )
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
         found.problems.append(

@@ -12,6 +12,7 @@ import typer
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import SubMonitor
+from napari_sartorius.core.wording import agree, plural
 
 if TYPE_CHECKING:
     from napari_sartorius.core.progress import Monitor
@@ -85,7 +86,10 @@ def evaluate(
             found = _of_one_kind(found, annotated, monitor)
         cases = collect_cases(annotated, found, split=split, partial=partial)
         if cases.left_out:
-            monitor.notice(f"{cases.left_out} images of the truth have no prediction, left out.")
+            monitor.notice(
+                f"{plural(cases.left_out, 'image')} of the truth "
+                f"{agree(cases.left_out, 'has', 'have')} no prediction, left out."
+            )
         if is_list:
             _tell_silence(cases, prediction, monitor)
         first = monitor if report is None else SubMonitor(monitor, 0.0, 0.5)
@@ -155,8 +159,10 @@ def _tell_silence(cases: Cases, path: Path, monitor: Monitor) -> None:
     silent = sum(not len(case.predicted) for case in cases)
     if silent:
         monitor.notice(
-            f"{silent} of {len(cases)} images of the truth do not occur in {path.name} and count "
-            "as images in which nothing was found; leave them out with --partial."
+            f"{silent:,} of {plural(len(cases), 'image')} of the truth "
+            f"{agree(silent, 'does', 'do')} not occur in {path.name} and "
+            f"{agree(silent, 'counts as an image', 'count as images')} in which nothing was found; "
+            f"leave {agree(silent, 'it', 'them')} out with --partial."
         )
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
-from napari_sartorius.cli.source import read_source, refuse_own_source
-from napari_sartorius.core.words import counted
+from napari_sartorius.cli.source import SHOWN, read_source, refuse_own_source, told_counts
+from napari_sartorius.core.wording import some_of
 
 
 def export(
@@ -46,7 +46,4 @@ def export(
     with ConsoleMonitor() as monitor:
         dataset = read_source(source, None, monitor, split)
         written = export_dataset(dataset, output, names, monitor)
-    shown = [str(path) for path in written[:5]]
-    more = f" and {len(written) - 5} more" if len(written) > 5 else ""
-    count = f"{counted(dataset.object_count, 'object')} of {counted(len(dataset), 'image')}"
-    typer.echo(f"{count}: {', '.join(shown)}{more}")
+    typer.echo(f"{told_counts(dataset)}: {some_of(written, SHOWN)}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_sartorius.core.words import counted
+from napari_sartorius.cli.console import ConsoleMonitor
+from napari_sartorius.cli.source import told_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,21 +61,21 @@ def _to_coco(sources: list[Path], output: Path, images: Path | None) -> None:
     from napari_sartorius.io.project.folder import relative_name
 
     known = _pictures(sources, images)
-    parts = [read_annotations(one, known.images, known.folder or output.parent) for one in sources]
+    folder = known.folder or output.parent
+    with ConsoleMonitor() as monitor:
+        parts = [read_annotations(one, known.images, folder, monitor=monitor) for one in sources]
     joined = join_datasets(parts)
     records = [
         replace(image, file_name=relative_name(joined.image_path(image), output.parent))
         for image in joined.images
     ]
     write_coco(output, replace(joined, images=records, folder=output.parent))
-    count = f"{counted(joined.object_count, 'object')} of {counted(len(joined), 'image')}"
-    typer.echo(f"{count}: {output}")
+    typer.echo(f"{told_counts(joined)}: {output}")
 
 
 def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
-    from napari_sartorius.io.importing import read_annotations
     from napari_sartorius.io.project import create_project, open_project
-    from napari_sartorius.io.project.imported import Imported, import_objects
+    from napari_sartorius.io.project.imported import import_sources
 
     known = _pictures(sources, images)
     exists = (output / "annotations.json").is_file()
@@ -84,13 +85,10 @@ def _to_project(sources: list[Path], output: Path, images: Path | None) -> None:
         new = replace(known, images=[one for one in known.images if one.stem not in there])
         paths = [new.image_path(image) for image in _meant(sources, new, project.categories)]
         project.add_files(list(dict.fromkeys(path for path in paths if path.is_file())))
-        total = Imported()
-        for source in sources:
-            found = read_annotations(source, project.images, project.folder, project.categories)
-            total = total + import_objects(project, found)
+        came = import_sources(project, sources)
     finally:
         project.close()
-    typer.echo(f"{output}: {total.sentence()}")
+    typer.echo(f"{output}: {came.sentence()}")
 
 
 def _meant(

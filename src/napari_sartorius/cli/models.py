@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sartorius.cli.console import ConsoleMonitor
+from napari_sartorius.core.wording import some_of
 
 if TYPE_CHECKING:
     from napari_sartorius.zoo import AnyBundle, InputSize
@@ -244,9 +245,7 @@ def _input(size: InputSize) -> str:
 
 def _shortened(names: str) -> str:
     """At most so many of the names, for networks that know eighty kinds of things."""
-    several = names.split(", ")
-    more = len(several) - _MANY
-    return f"{', '.join(several[:_MANY])} and {more} more" if more > 0 else names
+    return some_of(names.split(", "), _MANY)
 
 
 def _thresholds(bundle: AnyBundle, category: str) -> str:

@@ -13,6 +13,7 @@ from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import Stopped
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
+from napari_sartorius.core.wording import plural
 
 if TYPE_CHECKING:
     from napari_sartorius.zoo import AnyBundle
@@ -144,16 +145,17 @@ def _lines(
     limits = ", ".join(f"{name} {value:g}" for name, value in card.min_predicted_iou.items())
     ahead = sorted(importance, key=lambda name: -importance[name])[:8]
     lines = [
-        f"Taught for {facts.get('model', 'a model')}; looks at {len(features)} features, most at "
-        + ", ".join(f"{name} ({importance[name]:.0f} %)" for name in ahead),
+        f"Taught for {facts.get('model', 'a model')}; looks at {plural(len(features), 'feature')}, "
+        "most at " + ", ".join(f"{name} ({importance[name]:.0f} %)" for name in ahead),
         f"Drops objects of a predicted IoU below: {limits or 'nothing is dropped'}",
         f"Score of an object: {card.rank}",
     ]
     figures = facts.get("figures")
     if isinstance(figures, dict):
         lines.append(
-            f"On {figures['objects']} objects of {figures['images']} images not learnt from: mean "
-            f"absolute error {figures['mae']:.3f}, R2 {figures['r2']:.3f}; competition mAP "
-            f"{figures['before']['all']:.4f} before, {figures['after'][card.rank]['all']:.4f} with"
+            f"On {plural(figures['objects'], 'object')} of {plural(figures['images'], 'image')} "
+            f"not learnt from: mean absolute error {figures['mae']:.3f}, R2 {figures['r2']:.3f}; "
+            f"competition mAP {figures['before']['all']:.4f} before, "
+            f"{figures['after'][card.rank]['all']:.4f} with"
         )
     return lines

@@ -12,7 +12,7 @@ from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.errors import FAILED, Stopped
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
-from napari_sartorius.core.words import counted
+from napari_sartorius.core.wording import plural
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.batch.run import BatchSummary
@@ -150,19 +150,19 @@ def _report(summary: BatchSummary, output: Path, json: bool) -> None:
             again = " (done before)" if record.file_name in summary.skipped else ""
             typer.echo(f"{record.file_name}: {in_words(record.counts)}{again}")
         if summary.done:
-            count = counted(len(summary.done), "image")
+            count = plural(len(summary.done), "image")
             typer.echo(f"{count}, {in_words(summary.counts)}; results in {output}")
     for failure in summary.failed:
         typer.echo(f"Error: {failure.sentence}", err=True)
     if summary.failed:
         total = len(summary.failed) + len(summary.done)
-        count = f"{len(summary.failed)} of {counted(total, 'image')}"
-        typer.echo(f"{count} could not be done.", err=True)
+        typer.echo(
+            f"{len(summary.failed):,} of {plural(total, 'image')} could not be done.", err=True
+        )
 
 
 def in_words(counts: dict[str, int]) -> str:
     """Total and parts, for example ``12 objects (10 cort, 2 astro)``."""
     total = sum(counts.values())
     parts = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-    words = counted(total, "object")
-    return f"{words} ({parts})" if parts and len(counts) > 1 else words
+    return plural(total, "object") + (f" ({parts})" if parts and len(counts) > 1 else "")

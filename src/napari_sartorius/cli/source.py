@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from napari_sartorius.core.progress import Monitor
     from napari_sartorius.io.coco import CocoDataset
+
+SHOWN = 5
+"""Most files that are named when something was written."""
 
 
 def read_source(
@@ -40,6 +44,11 @@ def read_source(
     if (told := told_left_out(dataset)) is not None:
         monitor.notice(told)
     return dataset
+
+
+def told_counts(dataset: CocoDataset) -> str:
+    """Return how much a dataset holds, such as ``12 objects of 1 image``."""
+    return f"{plural(dataset.object_count, 'object')} of {plural(len(dataset), 'image')}"
 
 
 def refuse_own_source(source: Path, targets: Iterable[Path]) -> None:

@@ -14,6 +14,7 @@ from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.cli.train_recipe import RecipeOptions, has_recipe, train_by_recipe
 from napari_sartorius.cli.training_run import run_training
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
@@ -162,7 +163,7 @@ def _train(
     with ConsoleMonitor() as monitor:
         dataset = _dataset(data, images)
         settings = _settings(dataset, output, config, resume, init)
-        monitor.notice(f"{len(dataset)} annotated images in {data}")
+        monitor.notice(f"{plural(len(dataset), 'annotated image')} in {data}")
         bundle = train(dataset, output, settings, monitor, resume=resume)
     for metric, value in bundle.card.metrics.items():
         typer.echo(f"{metric}: {value:.4g}")

@@ -11,6 +11,7 @@ import typer
 from napari_sartorius.cli.adding import told_place
 from napari_sartorius.cli.console import ConsoleMonitor
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
@@ -70,7 +71,9 @@ def train_by_recipe(
             option = "--pretrain-data" if name == "pretrain" else "--unlabelled"
             raise UserError(f"the recipe {recipe.name} has no use for {option}: leave it out")
     with ConsoleMonitor() as monitor:
-        monitor.notice(f"recipe {recipe.name}: {recipe.title}; {len(dataset)} annotated images")
+        monitor.notice(
+            f"recipe {recipe.name}: {recipe.title}; {plural(len(dataset), 'annotated image')}"
+        )
         data = RecipeData(
             dataset,
             None if options.pretrain is None else read_dataset(options.pretrain, images),

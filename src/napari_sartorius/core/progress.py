@@ -26,6 +26,28 @@ class Monitor:
         """Raise `Cancelled` when a stop was asked for; jobs call it often."""
 
 
+class NoticeBook(Monitor):
+    """Passes everything on to another monitor and remembers the notices, each once."""
+
+    def __init__(self, monitor: Monitor | None = None) -> None:
+        self._monitor = monitor or Monitor()
+        self.notices: list[str] = []
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Pass on."""
+        self._monitor.progress(stage, fraction)
+
+    def notice(self, message: str) -> None:
+        """Remember and pass on."""
+        if message not in self.notices:
+            self.notices.append(message)
+            self._monitor.notice(message)
+
+    def check(self) -> None:
+        """Pass on."""
+        self._monitor.check()
+
+
 @final
 class SubMonitor(Monitor):
     """Gives a part of a job its own 0 to 1 scale inside `[low, high]` of the parent's.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.fit import ValidationEvent
+    from napari_sartorius.training.fit_results import ValidationEvent
     from napari_sartorius.training.run_state import RunState
 
 _LOG = logging.getLogger(__name__)

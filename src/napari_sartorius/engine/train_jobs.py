@@ -11,6 +11,7 @@ import psutil
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.engine.chronicle import Chronicle
+from napari_sartorius.engine.train_pace import FRESH_S, checkpoint_every, seconds_per_step
 from napari_sartorius.engine.trained_model import TrainedModel, outcome_of
 from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.io.coco import read_coco
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.recipe_file import RecipeFile
     from napari_sartorius.zoo import ModelBundle
-
-_SAFE_S = 60.0
-"""A crash costs at most about so many seconds of training."""
-_FRESH_S = 1800.0
-"""A step that was timed less than so many seconds ago, as for a plan, is not timed again."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,7 @@ class FineTuneJob:
                 keeper.notice(sentence)
             write_text(self._settings, config.model_dump_json(indent=1))
             keeper.state.steps = config.steps
-            config = config.model_copy(update={"checkpoint_every": _checkpoint_every(config)})
+            config = config.model_copy(update={"checkpoint_every": checkpoint_every(config)})
             result = finetune(
                 start,
                 dataset,
@@ -119,7 +115,7 @@ class FineTuneJob:
                 config=config,
                 budget=self.budget(asked),
                 recipe_name=asked.name if asked is not None else "",
-                step_seconds=_seconds_per_step(config, _FRESH_S),
+                step_seconds=seconds_per_step(config, FRESH_S),
                 monitor=keeper,
                 on_validated=Chronicle(self.folder, config, keeper.state),
             )
@@ -284,18 +280,3 @@ def continued(folder: Path, state: RunState) -> FineTuneJob:
         return FineTuneJob(folder=folder, **given)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder} holds a run of another program: discard it.") from error
-
-
-def _checkpoint_every(config: TrainConfig) -> int:
-    """Steps between checkpoints: a minute, where it is known how long a step takes."""
-    seconds = _seconds_per_step(config)
-    every = min(config.checkpoint_every, 100)
-    return min(every, max(5, round(_SAFE_S / seconds))) if seconds else every
-
-
-def _seconds_per_step(config: TrainConfig, within: float | None = None) -> float | None:
-    """What a step of such a run is known to take, if that was measured `within` seconds."""
-    from napari_sartorius.inference.device import choose_device
-    from napari_sartorius.training.step_times import known_seconds, step_key
-
-    return known_seconds(step_key(config, choose_device(config.device).device), within)

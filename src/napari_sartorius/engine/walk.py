@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.images import ImageData, plane_axes, plane_shape, planes
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class PlaneWalk:
                 "another channel."
             )
         if blank:
-            were = "is blank and was" if blank == 1 else "are blank and were"
-            self._tell(f"{blank} of {total} planes of {picture.name} {were} skipped")
+            were = agree(blank, "is blank and was", "are blank and were")
+            self._tell(f"{blank:,} of {plural(total, 'plane')} of {picture.name} {were} skipped")
 
     def _tell(self, notice: str) -> None:
         self.notices.append(notice)

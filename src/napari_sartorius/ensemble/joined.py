@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.ensemble.mask_means import MaskMean, rescored
 from napari_sartorius.ensemble.member_input import MemberInput
 from napari_sartorius.ensemble.sight import Sight, Size, see
@@ -161,6 +162,6 @@ def _check(networks: Sequence[Network], names: Sequence[str]) -> None:
     for count, name in known[1:]:
         if count != known[0][0]:
             raise UserError(
-                f"{known[0][1]} has {known[0][0]} categories and {name} has {count}; only networks "
-                "with the same categories can be joined"
+                f"{known[0][1]} has {plural(known[0][0], 'category', 'categories')} and {name} has "
+                f"{count}; only networks with the same categories can be joined"
             )

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from napari_sartorius.core.views import BoxMap, View
 from napari_sartorius.nn.detector import ScoredBoxes
+from napari_sartorius.nn.own_column import own_values
 
 if TYPE_CHECKING:
     from napari_sartorius.ensemble.member_input import MemberInput
@@ -75,7 +76,7 @@ class Sight:
             masks = self.network.masks_of(self.features, shown, wanted)
         else:
             masks = [
-                of_labels(one, label)
+                own_values(one, label)
                 for one, label in zip(
                     self.network.predict_masks(self.features, shown), wanted, strict=True
                 )
@@ -135,12 +136,6 @@ def masks_back(masks: Tensor, view: View) -> Tensor:
     if reversed_axes:
         masks = masks.flip(reversed_axes)
     return masks.transpose(1, 2) if view.transposed else masks
-
-
-def of_labels(maps: Tensor, labels: Tensor) -> Tensor:
-    """Each one's own of class maps (N, K or 1, M, M), as (N, M, M)."""
-    column = torch.zeros_like(labels) if maps.shape[1] == 1 else labels
-    return maps[torch.arange(len(labels), device=labels.device), column]
 
 
 def see(batch: Tensor, sizes: list[Size], view: View, given: MemberInput, divisor: int) -> Tensor:

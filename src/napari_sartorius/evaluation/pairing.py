@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.image_names import match_images, title_of
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def pair_images(
         pairs.append((image, match))
     if missing and not (partial and pairs):
         raise UserError(
-            f"The prediction lacks {len(missing)} of {len(truth.images)} annotated images, "
-            f"such as {missing[0]}: segment these too, or evaluate only a split of the truth or "
-            "what was predicted (--partial)."
+            f"The prediction lacks {len(missing):,} of "
+            f"{plural(len(truth.images), 'annotated image')}, such as {missing[0]}: segment these "
+            "too, or evaluate only a split of the truth or what was predicted (--partial)."
         )
     return pairs
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.progress import Monitor, NoticeBook, SubMonitor
 from napari_sartorius.inference import memory
 from napari_sartorius.inference.memory import Effort
-from napari_sartorius.inference.result import ALL_TYPES, NoticeBook, SegmentResult, Stopwatch
+from napari_sartorius.inference.result import ALL_TYPES, SegmentResult, Stopwatch
 from napari_sartorius.inference.second_level import second_level_of
 
 if TYPE_CHECKING:

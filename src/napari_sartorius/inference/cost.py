@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.zoo.summary import CardSummary
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class PresetCost(NamedTuple):
     @property
     def sentence(self) -> str:
         """For example ``3 models, 12 looks, about 8 x the time of Fast``."""
-        parts = [_counted(self.models, "model")] if self.models > 1 else []
-        return ", ".join([*parts, _counted(self.looks, "look"), self.words])
+        parts = [plural(self.models, "model")] if self.models > 1 else []
+        return ", ".join([*parts, plural(self.looks, "look"), self.words])
 
 
 def preset_cost(card: ModelCard | EnsembleCard | CardSummary, preset: str) -> PresetCost:
@@ -110,7 +111,3 @@ def _scale(view: str) -> float:
 
 def _rounded(factor: float) -> str:
     return f"{factor:.0f}" if factor >= 3 or factor == round(factor) else f"{factor:.1f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("s" if number > 1 else "")

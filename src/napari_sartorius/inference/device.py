@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from napari_sartorius.core.wording import agree, plural
+
 _log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "mixed", "bfloat16"]
@@ -107,8 +109,10 @@ def _problem_with(device: str) -> str | None:
     if kind == "cuda":
         if not torch.cuda.is_available():
             return _why_no_gpu()
-        if int(index or 0) >= torch.cuda.device_count():
-            return f"there are only {torch.cuda.device_count()} such devices, counted from 0"
+        count = torch.cuda.device_count()
+        if int(index or 0) >= count:
+            are = agree(count, "is", "are")
+            return f"there {are} only {plural(count, 'such device')}, counted from 0"
     if kind == "mps" and not torch.backends.mps.is_available():
         return "this computer or torch build has no Metal device"
     try:

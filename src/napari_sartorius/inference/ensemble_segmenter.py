@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sartorius.core.progress import SubMonitor
+from napari_sartorius.core.progress import NoticeBook, SubMonitor
 from napari_sartorius.ensemble.proposal_counts import CountRule
 from napari_sartorius.inference.attempts import ImageSegmenter
 from napari_sartorius.inference.cell_type import classify
@@ -18,7 +18,7 @@ from napari_sartorius.inference.cost import pass_cost
 from napari_sartorius.inference.device import choose_device
 from napari_sartorius.inference.network_pool import NetworkPool
 from napari_sartorius.inference.pass_sweep import PassSetup, Pictures
-from napari_sartorius.inference.result import NoticeBook, PassRun, SegmentResult, Stopwatch
+from napari_sartorius.inference.result import PassRun, SegmentResult, Stopwatch
 from napari_sartorius.zoo.ensemble_card import responsible
 
 if TYPE_CHECKING:

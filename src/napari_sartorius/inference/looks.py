@@ -13,6 +13,7 @@ from torchvision.ops import nms
 
 from napari_sartorius.nn.boxes import clip_boxes, nonempty
 from napari_sartorius.nn.detector import DetectLimits
+from napari_sartorius.nn.own_column import own_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.prompt import Window
-    from napari_sartorius.nn.detector import Detections, ScoredBoxes
+    from napari_sartorius.nn.detector import Detections
     from napari_sartorius.nn.network import Network
 
 _MOST_KEPT = 8  # features or proposals of windows
@@ -105,7 +106,7 @@ class Looks:
                 total = now if total is None else total + now
                 labels = _likeliest(total, allowed)
                 if moves:
-                    boxes = clip_boxes(_of_label(scored, labels), window.size)
+                    boxes = clip_boxes(own_values(scored.boxes, labels), window.size)
             assert total is not None
             scores = total.gather(1, labels[:, None])[:, 0] / max(moves, 1)
         return boxes.float(), scores, labels
@@ -114,8 +115,7 @@ class Looks:
         """Draw the masks of boxes."""
         with self._arithmetic():
             (maps,) = self._network.predict_masks(self._features(window), [boxes])
-            column = labels if maps.shape[1] > 1 else torch.zeros_like(labels)
-            grids = maps[torch.arange(len(maps), device=maps.device), column].float()
+            grids = own_values(maps, labels).float()
         return Candidates(boxes, scores, labels, grids)
 
     def everything(self, window: Window, allowed: Tensor | None) -> Candidates:
@@ -197,12 +197,6 @@ def _likeliest(probabilities: Tensor, allowed: Tensor | None) -> Tensor:
     if allowed is not None:
         probabilities = probabilities.masked_fill(~allowed, -1.0)
     return probabilities.argmax(dim=1)
-
-
-def _of_label(scored: ScoredBoxes, labels: Tensor) -> Tensor:
-    """The box (N, 4) of each row's category."""
-    column = labels if scored.boxes.shape[1] > 1 else torch.zeros_like(labels)
-    return scored.boxes[torch.arange(len(column), device=column.device), column]
 
 
 def _digest(pixels: NDArray[Any]) -> bytes:

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.progress import NoticeBook
     from napari_sartorius.ensemble.proposal_counts import CountRule
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import Precision
     from napari_sartorius.inference.memory import Effort
     from napari_sartorius.inference.network import NetworkRunner
     from napari_sartorius.inference.network_pool import NetworkPool
-    from napari_sartorius.inference.result import NoticeBook, Stopwatch
+    from napari_sartorius.inference.result import Stopwatch
     from napari_sartorius.inference.tile_walk import Eyes
     from napari_sartorius.zoo.ensemble_card import AnyCard, EnsembleCard, PassCard
 

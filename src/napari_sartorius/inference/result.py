@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.instances import Instances
-from napari_sartorius.core.progress import Monitor
 from napari_sartorius.inference.config import SegmentConfig
 
 if TYPE_CHECKING:
@@ -118,25 +117,3 @@ class Stopwatch:
         finally:
             spent = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-
-
-class NoticeBook(Monitor):
-    """Passes everything on to another monitor and remembers the notices, each once."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-        self.notices: list[str] = []
-
-    def progress(self, stage: str, fraction: float) -> None:
-        """Pass on."""
-        self._monitor.progress(stage, fraction)
-
-    def notice(self, message: str) -> None:
-        """Remember and pass on."""
-        if message not in self.notices:
-            self.notices.append(message)
-            self._monitor.notice(message)
-
-    def check(self) -> None:
-        """Pass on."""
-        self._monitor.check()

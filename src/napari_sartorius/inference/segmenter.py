@@ -13,7 +13,7 @@ from napari_sartorius.inference.device import choose_device, choose_precision
 from napari_sartorius.inference.network import NetworkRunner
 from napari_sartorius.inference.one_network import OneNetwork
 from napari_sartorius.inference.prepare import PreparedImage, prepare
-from napari_sartorius.inference.result import NoticeBook, PassRun, SegmentResult, Stopwatch
+from napari_sartorius.inference.result import PassRun, SegmentResult, Stopwatch
 from napari_sartorius.inference.selection import Selection
 from napari_sartorius.inference.sweep import Sweep, overlap_of
 from napari_sartorius.inference.views import views_of
@@ -21,6 +21,7 @@ from napari_sartorius.inference.views import views_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_sartorius.core.progress import NoticeBook
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.inference.device import DeviceChoice
     from napari_sartorius.inference.second_level import ImageJudge

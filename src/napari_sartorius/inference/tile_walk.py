@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.inference.tiling import Tile, TilePlan
 
 if TYPE_CHECKING:
@@ -132,11 +133,11 @@ def _area(tile: Tile) -> int:
 
 def cap_words(capped: int, tiles: int, config: SegmentConfig, selection: Selection) -> str:
     """Say that `capped` of so many tiles reached a limit, and what can be done about it."""
-    where = "the image" if tiles == 1 else f"{capped} of {tiles} tiles"
+    where = "the image" if tiles == 1 else f"{capped:,} of {plural(tiles, 'tile')}"
     if selection.own_limit:
         return (
-            f"{where} reached the model's own limit of {selection.max_objects} objects or its "
-            "limit on proposals, as where the model comes from; set max_objects_per_tile "
+            f"{where} reached the model's own limit of {plural(selection.max_objects, 'object')} "
+            "or its limit on proposals, as where the model comes from; set max_objects_per_tile "
             f"{_PLACES} to find more"
         )
     even, remedy = "", f"raise the limit {_PLACES} or choose smaller tiles"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.coco_dataset import CocoImage
 from napari_sartorius.io.coco_ids import with_plain_ids
 from napari_sartorius.io.image_names import match_images, plane_of, title_of
@@ -105,7 +106,8 @@ def _by_name(
         )
     if strange:
         monitor.notice(
-            f"{len(strange)} of {len(listed)} images of {path.name} are left out, such as "
+            f"{len(strange):,} of {plural(len(listed), 'image')} of {path.name} "
+            f"{agree(len(strange), 'is', 'are')} left out, such as "
             f"{title_of(strange[0])}: the dataset that it is read against lacks them."
         )
     return [

@@ -12,6 +12,7 @@ import numpy as np
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.coco import CocoDataset, CocoImage, write_coco, write_coco_results
 from napari_sartorius.io.dsb import write_dsb
 from napari_sartorius.io.geojson import write_geojson
@@ -142,7 +143,9 @@ def export_dataset(
     unknown = [name for name in chosen if name not in EXPORT_FORMATS]
     if unknown or not chosen:
         known = ", ".join(EXPORT_FORMATS)
-        raise UserError(f"there is no export format {unknown or 'named'}: choose among {known}")
+        names = " or ".join(map(repr, unknown))
+        fault = f"there is no export format {names}" if unknown else "no export format is named"
+        raise UserError(f"{fault}: choose among {known}")
     written: list[Path] = []
     steps = sum(1 if EXPORT_FORMATS[n].write_all else len(dataset.images) for n in chosen) or 1
     done = 0
@@ -195,6 +198,7 @@ def _tell_flattened(dataset: CocoDataset, formats: list[str], monitor: Monitor) 
     if lost:
         kept = ", ".join(n for n, form in EXPORT_FORMATS.items() if not form.flattens)
         monitor.notice(
-            f"{lost} cells overlap others and lost the shared pixels in {', '.join(formats)}, "
-            f"which can hold one cell per pixel; {kept} keep them whole"
+            f"{plural(lost, 'cell')} {agree(lost, 'overlaps', 'overlap')} others and lost the "
+            f"shared pixels in {', '.join(formats)}, which can hold one cell per pixel; {kept} "
+            f"keep {agree(lost, 'it', 'them')} whole"
         )

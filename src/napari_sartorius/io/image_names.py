@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from napari_sartorius.core.errors import UserError
 
@@ -13,11 +15,28 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoImage, ImageId
 
 _LONGEST_STEM = 200  # bytes, of 255 that a name may have
+_LOADED_UP = re.compile("^[0-9a-f]{8}-")
+
+
+def addressed_name(name: str) -> str:
+    """The file name in an address (``/data/local-files/?d=plates/a%20b.png``), without folders."""
+    return unquote(PurePosixPath(name.rpartition("?d=")[2]).name)
+
+
+def without_number(name: str) -> str:
+    """A file name without the number that Label Studio puts in front, as in ``1f2e3d4c-a.png``."""
+    return _LOADED_UP.sub("", name)
+
+
 _FORMS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     lambda name: PurePosixPath(name).name,
     lambda name: PurePosixPath(name).stem,
+    addressed_name,
+    lambda name: without_number(addressed_name(name)),
+    lambda name: PurePosixPath(without_number(addressed_name(name))).stem,
 )
+"""Parts of file names that are compared, the surest first."""
 
 
 def plane_of(image: CocoImage) -> tuple[int, ...]:
@@ -74,8 +93,9 @@ def match_images(
 ) -> dict[ImageId, CocoImage]:
     """Find the one of `others` that each image is.
 
-    File names are compared whole first; what is left then without folder, and at last without
-    folder and suffix. Of a stack the planes must agree, unless one of both sides names none.
+    File names are compared whole first; what is left then without folder, without folder and
+    suffix, and at last without what programs that images were loaded up to make of them (Label
+    Studio). Of a stack the planes must agree, unless one of both sides names none.
 
     Parameters
     ----------
@@ -99,10 +119,10 @@ def match_images(
     for form in _FORMS:
         table: dict[str, list[CocoImage]] = {}
         for other in free:
-            table.setdefault(form(_slashes(other)), []).append(other)
+            table.setdefault(form(posix_name(other)), []).append(other)
         owners: dict[ImageId, CocoImage] = {}
         for image in left:
-            fitting = _of_plane(image, table.get(form(_slashes(image)), ()))
+            fitting = _of_plane(image, table.get(form(posix_name(image)), ()))
             if len(fitting) > 1:
                 names = " and ".join(title_of(other) for other in fitting[:2])
                 raise UserError(
@@ -130,5 +150,6 @@ def _of_plane(image: CocoImage, named: Iterable[CocoImage]) -> list[CocoImage]:
     return same or [other for theirs, other in planes if not (plane and theirs)]
 
 
-def _slashes(image: CocoImage) -> str:
+def posix_name(image: CocoImage) -> str:
+    """The file name of a record with slashes, as other systems' programs write it, too."""
     return image.file_name.replace("\\", "/")

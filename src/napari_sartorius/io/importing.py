@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import re
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.categories import Category, default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.coco import read_coco_results, read_json
 from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
 from napari_sartorius.io.geojson import read_geojson
-from napari_sartorius.io.image_names import match_images, plane_of, unique_names
+from napari_sartorius.io.image_names import (
+    match_images,
+    plane_of,
+    posix_name,
+    title_of,
+    unique_names,
+)
 from napari_sartorius.io.imagej_rois import read_rois
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 from napari_sartorius.io.label_objects import read_label_objects, read_zarr_objects
@@ -41,6 +49,7 @@ def read_annotations(
     images: Sequence[CocoImage],
     folder: Path,
     categories: Sequence[Category] = (),
+    monitor: Monitor | None = None,
 ) -> CocoDataset:
     """Read annotations of any form for images that are given.
 
@@ -57,6 +66,8 @@ def read_annotations(
         Where relative file names of `images` start.
     categories
         Those that a results list may mean by its ids.
+    monitor
+        Hears which images are known by other names than the annotations say.
 
     Returns
     -------
@@ -90,7 +101,7 @@ def read_annotations(
         }
         some = [image for image in images if image.id in found_by_id]
         return CocoDataset(some, [Category(1, "cell")], found_by_id, {}, folder)
-    return _matched(read_dataset(source), images, folder, source)
+    return _matched(read_dataset(source), images, folder, source, monitor or Monitor())
 
 
 def needs_images(source: str | Path) -> bool:
@@ -173,7 +184,11 @@ def _image_of(source: Path, images: Sequence[CocoImage]) -> CocoImage:
 
 
 def _matched(
-    dataset: CocoDataset, images: Sequence[CocoImage], folder: Path, source: Path
+    dataset: CocoDataset,
+    images: Sequence[CocoImage],
+    folder: Path,
+    source: Path,
+    monitor: Monitor,
 ) -> CocoDataset:
     """The objects of a dataset under the ids of other records of the same images."""
     at_place = {_place(dataset.image_path(one), one): one for one in dataset.images}
@@ -182,12 +197,14 @@ def _matched(
         for image in images
         if (place := _place(folder / image.file_name, image)) in at_place
     }
-    same |= match_images(
+    by_name = match_images(
         [image for image in images if image.id not in same],
         list(at_place.values()),
         ours="the images",
         theirs=str(source),
     )
+    _tell_renamed([(one, by_name[one.id]) for one in images if one.id in by_name], source, monitor)
+    same |= by_name
     found: dict[ImageId, Instances] = {}
     kept = []
     for image in images:
@@ -202,8 +219,30 @@ def _matched(
         kept.append(image)
         found[image.id] = dataset.instances[theirs.id]
     if not kept:
-        raise UserError(f"{source} is about other images: add those first, or choose another file.")
+        first = f", such as {title_of(dataset.images[0])}" if dataset.images else ""
+        raise UserError(
+            f"{source} is about other images{first}: add those first (on the command line with "
+            "--images FOLDER), or choose another file."
+        )
     return CocoDataset(kept, dataset.categories, found, {}, folder)
+
+
+def _tell_renamed(
+    pairs: Sequence[tuple[CocoImage, CocoImage]], source: Path, monitor: Monitor
+) -> None:
+    """Say which images the annotations call otherwise, in more than folders and endings."""
+    renamed = [
+        (ours, theirs)
+        for ours, theirs in pairs
+        if ours.stem != PurePosixPath(posix_name(theirs)).stem
+    ]
+    if renamed:
+        ours, theirs = renamed[0]
+        monitor.notice(
+            f"{source.name} calls {plural(len(renamed), 'image')} otherwise, as Label Studio does: "
+            f"{theirs.file_name} is taken for {title_of(ours)}"
+            + (" and so on" if len(renamed) > 1 else "")
+        )
 
 
 def _place(path: Path, image: CocoImage) -> tuple[Path, tuple[int, ...]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sartorius.core.wording import plural, some_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,5 +59,4 @@ def _named(dataset: CocoDataset, kind: str) -> list[str]:
 
 
 def _counted(names: Sequence[str], one: str, many: str) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{len(names):,} {one if len(names) == 1 else many} ({', '.join(names[:_NAMED])}{more})"
+    return f"{plural(len(names), one, many)} ({some_of(names, _NAMED)})"

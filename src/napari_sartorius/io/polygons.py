@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sartorius.core.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -136,7 +138,8 @@ def as_polygon(values: Any) -> NDArray[np.float64]:
     flat = np.asarray(values, dtype=np.float64)
     if flat.ndim == 1 and flat.size % 2:
         raise ValueError(
-            f"a polygon has {flat.size} numbers, expected pairs as [x, y, x, y, x, y, ...]"
+            f"a polygon has {plural(flat.size, 'number')}, expected pairs as [x, y, x, y, x, y, "
+            "...]"
         )
     if flat.ndim != 1 or flat.size < 6:
         raise ValueError("a polygon needs at least 3 points as [x, y, x, y, x, y, ...]")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.io.coco import dataset_of, read_json
 from napari_sartorius.io.dsb import is_dsb_folder, read_dsb
+from napari_sartorius.io.image_names import addressed_name, posix_name, without_number
 from napari_sartorius.io.kaggle import read_train_csv
 from napari_sartorius.io.label_pairs import (
     holds_label_pairs,
@@ -25,8 +24,6 @@ from napari_sartorius.io.project.opening import project_dataset
 if TYPE_CHECKING:
     from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage
     from napari_sartorius.io.faults import Fault
-
-_LOADED_UP = re.compile("^[0-9a-f]{8}-")
 
 
 def read_dataset(
@@ -122,16 +119,15 @@ def own_names(image: CocoImage) -> list[str]:
     Programs that images were loaded up to write what they call them: as part of an address, with
     a number in front (Label Studio).
     """
-    said = image.file_name.replace("\\", "/")
-    names = [PurePosixPath(said).name]
-    names.append(unquote(PurePosixPath(said.rpartition("?d=")[2]).name))
-    names += [_LOADED_UP.sub("", name) for name in names]
+    said = posix_name(image)
+    names = [PurePosixPath(said).name, addressed_name(said)]
+    names += [without_number(name) for name in names]
     return list(dict.fromkeys(names))
 
 
 def _likest(image: CocoImage, files: list[Path], folder: Path) -> Path:
     """The file that shares most of the folders at the end of an image's path."""
-    wanted = PurePosixPath(image.file_name.replace("\\", "/")).parts
+    wanted = PurePosixPath(posix_name(image)).parts
 
     def shared(path: Path) -> int:
         pairs = zip(reversed(wanted), reversed(path.absolute().parts), strict=False)

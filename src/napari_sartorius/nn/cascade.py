@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from napari_sartorius.nn.box_head import BoxHead
+from napari_sartorius.nn.box_sampling import BoxSample
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, nonempty
 from napari_sartorius.nn.detector import ScoredBoxes
-from napari_sartorius.nn.mask_rcnn import BoxSample, MaskRCNN
+from napari_sartorius.nn.mask_rcnn import MaskRCNN
 from napari_sartorius.nn.matching import match_boxes
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from napari_sartorius.nn.fcos_selection import TopK, select
 from napari_sartorius.nn.mask_iou_head import MaskIoUHead, mask_iou
 from napari_sartorius.nn.mask_sampling import MaskSample
 from napari_sartorius.nn.network import Network
+from napari_sartorius.nn.own_column import own_values
 from napari_sartorius.nn.pooling import assign_levels_by_area, pool_boxes
 from napari_sartorius.nn.pyramid import Pyramid, TopLevels
 from napari_sartorius.nn.trunks.build import build_trunk
@@ -188,10 +189,10 @@ class CenterMask(Network):
             part = _slice(found, begin, begin + _CHUNK)
             labels = torch.cat([one.labels for one in part])
             pooled = self._pool(features, [one.boxes for one in part], sizes)
-            chosen = _of_label(self.mask_head(pooled), labels).sigmoid()
+            chosen = own_values(self.mask_head(pooled), labels).sigmoid()
             masks.append(chosen)
             if self.mask_iou_head is not None:
-                fits.append(_of_label(self.mask_iou_head(pooled, chosen), labels))
+                fits.append(own_values(self.mask_iou_head(pooled, chosen), labels))
             else:
                 fits.append(torch.ones_like(chosen[:, 0, 0]))
         counts = [len(one.scores) for one in found]
@@ -226,7 +227,7 @@ class CenterMask(Network):
         logits = self.mask_head(pooled)
         losses = {"mask": self.mask_head.loss(logits, labels, truth)}
         if self.mask_iou_head is not None:
-            masks = _of_label(logits.detach(), labels).sigmoid()
+            masks = own_values(logits.detach(), labels).sigmoid()
             fit = self.mask_iou_head(pooled, masks)
             areas = torch.cat([one.areas for one in sampled])
             true_fit = mask_iou((masks >= 0.5).float(), truth, torch.cat(boxes), areas)
@@ -290,12 +291,6 @@ def _slice(found: list[FCOSBoxes], begin: int, end: int) -> list[FCOSBoxes]:
         parts.append(one.of(slice(max(begin, 0), max(end, 0))))
         begin, end = begin - count, end - count
     return parts
-
-
-def _of_label(values: Tensor, labels: Tensor) -> Tensor:
-    """Values (N, ...) of each one's own category from (N, K, ...), or of all from (N, 1, ...)."""
-    column = torch.zeros_like(labels) if values.shape[1] == 1 else labels
-    return values[torch.arange(len(labels), device=labels.device), column]
 
 
 def _shapes(features: list[Tensor]) -> tuple[tuple[int, int], ...]:

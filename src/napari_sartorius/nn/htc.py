@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_sartorius.nn.box_sampling import BoxSample
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes, nonempty
 from napari_sartorius.nn.cascade import CascadeMaskRCNN, likeliest
 from napari_sartorius.nn.mask_head import MaskHead
-from napari_sartorius.nn.mask_rcnn import BoxSample
 from napari_sartorius.nn.matching import match_boxes, sample
 from napari_sartorius.nn.pooling import pool_boxes
 from napari_sartorius.nn.pyramid import conv_block

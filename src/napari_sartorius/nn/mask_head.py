@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sartorius.nn.own_column import own_values
 from napari_sartorius.nn.pyramid import conv_block
 from napari_sartorius.nn.rectified import rectified
 from napari_sartorius.nn.sub_pixel import doubled_logits
@@ -56,6 +56,4 @@ class MaskHead(nn.Module):
         """Mean binary cross-entropy of the true category's map against (N, 2R, 2R) truth."""
         if len(labels) == 0:
             return logits.sum() * 0
-        column = torch.zeros_like(labels) if self.config.class_agnostic else labels
-        given = logits[torch.arange(len(labels), device=labels.device), column]
-        return functional.binary_cross_entropy_with_logits(given, truth)
+        return functional.binary_cross_entropy_with_logits(own_values(logits, labels), truth)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from napari_sartorius.nn.box_head import BoxHead
+from napari_sartorius.nn.box_sampling import BoxSample
 from napari_sartorius.nn.boxes import apply_deltas, clip_boxes
 from napari_sartorius.nn.detector import Detections, DetectLimits, Proposals, ScoredBoxes
 from napari_sartorius.nn.keep_best import BestBoxes, keep_best
 from napari_sartorius.nn.mask_head import MaskHead
 from napari_sartorius.nn.matching import match_boxes, sample
 from napari_sartorius.nn.network import Network
+from napari_sartorius.nn.own_column import own_column, own_values
 from napari_sartorius.nn.point_refinement import PointHead
 from napari_sartorius.nn.pooling import pool_boxes
 from napari_sartorius.nn.proposals import ProposalChoice, ProposalNetwork
@@ -24,26 +26,6 @@ from napari_sartorius.nn.trunks.build import build_trunk
 if TYPE_CHECKING:
     from napari_sartorius.nn.config import MaskRCNNConfig, PoolerConfig
     from napari_sartorius.nn.targets import Target
-
-
-class BoxSample(NamedTuple):
-    """Boxes that a box head learns from, one entry for each image.
-
-    Attributes
-    ----------
-    boxes, truth
-        (N, 4) xyxy; `truth` is read where the label is no background.
-    labels
-        (N,) int64, the number of classes for background.
-    """
-
-    boxes: list[Tensor]
-    labels: list[Tensor]
-    truth: list[Tensor]
-
-    def joined(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Labels, boxes and truth of all images, as the loss wants them."""
-        return torch.cat(self.labels), torch.cat(self.boxes), torch.cat(self.truth)
 
 
 class MaskRCNN(Network):
@@ -153,12 +135,9 @@ class MaskRCNN(Network):
         """Mask probabilities (N, M, M) of boxes whose categories are known."""
         if self.point_head is None:
             maps = self.predict_masks(features, boxes)
-            return [
-                one[torch.arange(len(one), device=one.device), _column(one, label)].float()
-                for one, label in zip(maps, labels, strict=True)
-            ]
+            return [own_values(one, label).float() for one, label in zip(maps, labels, strict=True)]
         logits = self._mask_logits(features, boxes)
-        column = _column(logits, torch.cat(labels))
+        column = own_column(logits, torch.cat(labels))
         refined = self.point_head.refine(features[0], boxes, logits, column)
         return list(torch.split(refined.sigmoid(), [len(b) for b in boxes]))
 
@@ -301,10 +280,5 @@ def likely_boxes(
     """
     best = scored.probabilities[:, :-1].max(dim=1)
     row = torch.nonzero(best.values > least).flatten()
-    column = best.indices[row] if scored.boxes.shape[1] > 1 else torch.zeros_like(row)
+    column = own_column(scored.boxes, best.indices[row])
     return row, clip_boxes(scored.boxes[row, column], image_size)
-
-
-def _column(maps: Tensor, labels: Tensor) -> Tensor:
-    """Which of (N, K or 1, M, M) maps shows each label (N,)."""
-    return torch.zeros_like(labels) if maps.shape[1] == 1 else labels

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_sartorius.nn.own_column import own_column
 from napari_sartorius.nn.point_sampling import sample_map, sample_squares
 from napari_sartorius.nn.targets import truth_at
 
@@ -154,7 +155,7 @@ class PointHead(nn.Module):
         if len(flat) == 0:
             return coarse.sum() * 0 + finest.sum() * 0
         labels = torch.cat([t.labels[o] for t, o in zip(targets, objects, strict=True)])
-        column = labels if coarse.shape[1] > 1 else torch.zeros_like(labels)
+        column = own_column(coarse, labels)
         row = torch.arange(len(flat), device=flat.device)
         coarse = coarse.float()
         places = self._draw(coarse[row, column])

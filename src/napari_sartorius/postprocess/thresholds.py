@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,7 +42,8 @@ def per_object(
         return np.full(len(categories), float(table))
     if len(categories) and (categories.min() < 0 or categories.max() >= len(table)):
         raise ValueError(
-            f"got values for {len(table)} categories, but category {int(categories.max())} occurs"
+            f"got values for {plural(len(table), 'category', 'categories')}, but category "
+            f"{int(categories.max())} occurs"
         )
     chosen: NDArray[np.float64] = table[categories]
     return chosen

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.sampling import spread_over
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.images import read_image
 from napari_sartorius.io.planes import planes, read_plane
 from napari_sartorius.training.images import AnnotatedImage, pack_image
@@ -83,8 +85,8 @@ def sides_of(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> Sid
             unequal = f", so whether they are marked '{names[0]}' or '{names[1]}' does not count"
     if len(dataset) < FEWEST_IMAGES:
         monitor.notice(
-            f"only {len(dataset)} annotated images{unequal}: a quarter of each is kept apart to "
-            "measure the result; annotate at least five to measure it better"
+            f"only {plural(len(dataset), 'annotated image')}{unequal}: a quarter of each is kept "
+            "apart to measure the result; annotate at least five to measure it better"
         )
         return Sides(dataset, nobody, strips=True)
     return Sides(*_one_in_five(dataset, config.seed, monitor))
@@ -167,10 +169,7 @@ def pack_dataset(
     UserError
         When an image is missing, unreadable, or not of the size its record says.
     """
-    images = dataset.images
-    if most is not None and len(images) > most:
-        chosen = np.linspace(0, len(images) - 1, most).round().astype(int)
-        images = [images[i] for i in chosen]
+    images = spread_over(dataset.images, most)
     packed = []
     depths: set[str] = set()
     crowds = 0

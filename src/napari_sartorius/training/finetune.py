@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.finetune_images import FineTuningImages
-    from napari_sartorius.training.fit import FitResult, Trainer, ValidationEvent
+    from napari_sartorius.training.fit import Trainer
+    from napari_sartorius.training.fit_results import FitResult, ValidationEvent
     from napari_sartorius.zoo import ModelBundle
     from napari_sartorius.zoo.learnt_from import Kept
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.categories import default_colour
+from napari_sartorius.core.wording import plural
 from napari_sartorius.postprocess.filter_config import unknown_categories
 from napari_sartorius.zoo import CategoryCard, ModelCard, Thresholds
 from napari_sartorius.zoo.naming import model_name
@@ -58,7 +59,7 @@ def finetuned_card(
     changes: dict[str, Any] = {
         "name": model_name(name),
         "title": name,
-        "description": f"{start.title}, trained further on {count} corrected images.",
+        "description": f"{start.title}, trained further on {plural(count, 'corrected image')}.",
         "categories": _categories(start, dataset),
         "one_category_per_image": start.one_category_per_image
         and all(len(np.unique(one.categories)) <= 1 for one in dataset.instances.values()),
@@ -72,9 +73,10 @@ def finetuned_card(
             one: _limits(start, one, thresholds.get(i), votes.get(i)) for i, one in enumerate(names)
         },
         "licence": start.licence,
-        "training_data": f"{count} corrected images with {cells} cells; before that: "
-        f"{start.training_data}",
-        "schedule": f"{learnt_from.steps} of {config.steps} steps of {config.batch_size} crops",
+        "training_data": f"{plural(count, 'corrected image')} with {plural(cells, 'cell')}; "
+        f"before that: {start.training_data}",
+        "schedule": f"{learnt_from.steps} of {plural(config.steps, 'step')} of "
+        f"{plural(config.batch_size, 'crop')}",
         "metrics": {"validation": learnt_from.after["validation"]}
         | (
             {"validation before": learnt_from.before["validation"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.training.data import pack_dataset, sides_sparing_few
 from napari_sartorius.training.finetune_limits import FEW_IMAGES
 from napari_sartorius.training.keep_apart import keep_apart
@@ -85,7 +86,7 @@ def new_images(dataset: CocoDataset, config: TrainConfig, monitor: Monitor) -> F
         When an image cannot be read.
     """
     if len(dataset) < FEW_IMAGES:
-        count = f"{len(dataset)} image{'s' * (len(dataset) != 1)}"
+        count = plural(len(dataset), "image")
         monitor.notice(
             f"{count}: a quarter of each is kept apart to measure the result; "
             f"{FEW_IMAGES} or more images measure it better"
@@ -139,8 +140,8 @@ def with_old_images(
     if replay.generated and config.validate_first:
         generated = rehearsal_images(start, network, config, replay.generated, monitor)
         monitor.notice(
-            f"the model knows {len(generated)} of {replay.generated} generated pictures: they "
-            "keep it from forgetting"
+            f"the model knows {len(generated)} of "
+            f"{plural(replay.generated, 'generated picture')}: they keep it from forgetting"
         )
     shown = [image for number, image in enumerate(generated) if number % _REMEMBER]
     return images._replace(

@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.atomic import write_text
 from napari_sartorius.training.pace import fitted, measure_pace
 from napari_sartorius.training.run_files import PLAN_FILE
 from napari_sartorius.training.step import arithmetic_of
-from napari_sartorius.training.validate import validate
-from napari_sartorius.training.zoom import choose_zoom, zoomed
+from napari_sartorius.training.validate import Looks, validate
+from napari_sartorius.training.zoom import choose_zoom, zoomed, zooms_to_try
 from napari_sartorius.zoo.cost import default_scale
 
 if TYPE_CHECKING:
@@ -178,15 +179,16 @@ def make_plan(
         Progress, notices, cancel.
     """
     device, dtype = arithmetic_of(config)
-
-    def score(images: Sequence[AnnotatedImage]) -> float:
-        monitor.check()
-        return validate(network, images, monitor, device, dtype).score
-
-    monitor.progress("looking at the images", 0.0)
     own = default_scale(card, training[0].pixels.shape[:2])
     known = config.validate_first
     seen = [zoomed(image, own) for image in _some(training)]
+    times = len(zooms_to_try(seen, card.cell_diameter))
+    looks = Looks(times * len(seen) + len(validation) if known else 0, monitor)
+
+    def score(images: Sequence[AnnotatedImage]) -> float:
+        monitor.check()
+        return validate(network, images, monitor, device, dtype, looks).score
+
     relative = choose_zoom(seen, card.cell_diameter, score if known else None)
     zoom = own * relative
     if relative != 1:
@@ -213,8 +215,9 @@ def make_plan(
         often = max(5, round(_SAFE / pace.step))
         config = config.model_copy(update={"checkpoint_every": min(config.checkpoint_every, often)})
         monitor.notice(
-            f"a step takes {pace.step:.2g} s here: {config.steps} steps fit into the "
-            f"{rest / 60:.0f} minutes that are left"
+            f"a step takes {pace.step:.2g} s here: {plural(config.steps, 'step')} "
+            f"{agree(config.steps, 'fits', 'fit')} into the "
+            f"{plural(round(rest / 60), 'minute')} that {agree(round(rest / 60), 'is', 'are')} left"
         )
     plan = Plan(
         zoom=zoom,

@@ -10,11 +10,11 @@ from napari_sartorius.training.finetune_limits import BUDGETS, Effort
 from napari_sartorius.training.terms import knows_the_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from napari_sartorius.zoo import ModelCard
 
-__all__ = ["BUDGETS", "SCHEDULES", "Effort", "Schedule", "finetune_config"]
+__all__ = ["BUDGETS", "SCHEDULES", "Effort", "Schedule", "finetune_config", "in_proportion"]
 
 
 class Schedule(NamedTuple):
@@ -32,6 +32,8 @@ SCHEDULES: dict[str, Schedule] = {
     "thorough": Schedule(steps=1500, rate=2e-4, validations=10, patience=5, ema=0.995),
 }
 
+_LONGEST_WARMUP = 50
+
 
 def finetune_config(
     card: ModelCard, category_names: Sequence[str], effort: Effort, scale: float = 1.0
@@ -45,7 +47,7 @@ def finetune_config(
     schedule = SCHEDULES[effort]
     schedule = schedule._replace(steps=max(1, round(scale * schedule.steps)))
     architecture = card.architecture.model_copy(update={"num_classes": len(names)})
-    every = max(1, schedule.steps // schedule.validations)
+    every = _validate_every(schedule.steps, schedule.validations)
     return TrainConfig(
         architecture=architecture,
         normalisation=card.normalisation,
@@ -53,7 +55,7 @@ def finetune_config(
         batch_size=4,
         steps=schedule.steps,
         learning_rate=schedule.rate,
-        warmup_steps=min(50, max(1, schedule.steps // 6)),
+        warmup_steps=warmup_of(schedule.steps),
         ema=schedule.ema,
         balance="image",
         train_split=None,
@@ -65,3 +67,39 @@ def finetune_config(
         freeze=FreezeConfig(statistics=True),
         replay=ReplayConfig(),
     )
+
+
+def in_proportion(made: TrainConfig, usual: TrainConfig, stated: Collection[str]) -> TrainConfig:
+    """The schedule that a number of steps calls for, where somebody states another than is usual.
+
+    It warms up as long and is validated as many times as the effort with so many steps would, and
+    is never kept on the disk less often than that.
+
+    Parameters
+    ----------
+    made
+        With the steps that are stated.
+    usual
+        As `finetune_config` gives it for the effort.
+    stated
+        Fields of `made` that somebody chose; these stay.
+    """
+    if made.steps == usual.steps:
+        return made
+    every = _validate_every(made.steps, usual.steps // usual.validate_every)
+    lengths = {
+        "warmup_steps": warmup_of(made.steps),
+        "validate_every": every,
+        "checkpoint_every": min(usual.checkpoint_every, every),
+    }
+    return made.model_copy(update={name: n for name, n in lengths.items() if name not in stated})
+
+
+def warmup_of(steps: int) -> int:
+    """Steps of so many in which the learning rate rises: a sixth, at most 50."""
+    return min(_LONGEST_WARMUP, max(1, steps // 6))
+
+
+def _validate_every(steps: int, validations: int) -> int:
+    """Steps between so many validations, of which the last one is at the end."""
+    return max(1, steps // max(1, validations))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,67 +14,33 @@ from napari_sartorius.inference.device import choose_device
 from napari_sartorius.inference.memory import is_out_of_memory
 from napari_sartorius.io.atomic import remove_leftovers, write_text
 from napari_sartorius.nn.build import build_network
-from napari_sartorius.nn.network import Network
 from napari_sartorius.training.bad_steps import BadSteps
 from napari_sartorius.training.checkpoint import BROKEN, Checkpoints, Progress
 from napari_sartorius.training.crops import CropSampler
 from napari_sartorius.training.curve_file import FIGURES, in_words, write_curve
 from napari_sartorius.training.distributed import heard, join
+from napari_sartorius.training.fit_results import FitResult, ValidationEvent
 from napari_sartorius.training.images import AnnotatedImage, sampling_weights
 from napari_sartorius.training.optimiser import learning_rate
 from napari_sartorius.training.requests import Requests
 from napari_sartorius.training.run_files import BEST_FILE, CONFIG_FILE, CURVE_FILE
 from napari_sartorius.training.sampling import FixedSampling
 from napari_sartorius.training.step import TrainingStep, arithmetic
-from napari_sartorius.training.validate import ValidationResult, validate
+from napari_sartorius.training.validate import Looks, ValidationResult, validate
 from napari_sartorius.training.weights import transfer_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from napari_sartorius.core.progress import Monitor
+    from napari_sartorius.nn.network import Network
     from napari_sartorius.nn.targets import Target
     from napari_sartorius.training.config import TrainConfig
     from napari_sartorius.training.sampling import Sampling
     from napari_sartorius.training.step import StepOutcome
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """Where the best weights are, at which step, the figure that chose them, steps done in all."""
-
-    best: Path
-    best_step: int
-    best_score: float
-    steps: int
-    stopped_early: bool
-
-
-@dataclass(frozen=True)
-class ValidationEvent:
-    """What a validation found, told when the checkpoint that holds it is on the disk.
-
-    Attributes
-    ----------
-    step
-        Steps done.
-    row
-        The row of the curve.
-    is_best
-        Whether these weights are the best so far.
-    network
-        The averaged weights that were validated, in evaluation mode.
-    result
-        Predictions and figures; None when there are no validation images.
-    """
-
-    step: int
-    row: dict[str, float]
-    is_best: bool
-    network: Network
-    result: ValidationResult | None
 
 
 class Trainer:
@@ -279,7 +243,13 @@ class Trainer:
     def _measured(self) -> ValidationResult:
         try:
             return validate(
-                self.average.network, self.validation, self.monitor, self.device, self.dtype
+                self.average.network,
+                self.validation,
+                self.monitor,
+                self.device,
+                self.dtype,
+                # Later ones are part of the steps' time.
+                None if self.progress.step else Looks(len(self.validation), self.monitor),
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +47,8 @@ def assign_folds(
     )
     if len(names) < folds:
         raise UserError(
-            f"{len(groups)} images in {len(names)} groups cannot be parted into {folds} folds; add "
-            "images, or ask for fewer folds"
+            f"{plural(len(groups), 'image')} in {plural(len(names), 'group')} cannot be parted "
+            f"into {folds} folds; add images, or ask for fewer folds"
         )
     kinds, kind = np.unique(np.asarray(categories)[first], return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(names))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sartorius.training.distributed import Group
-    from napari_sartorius.training.fit import FitResult, ValidationEvent
+    from napari_sartorius.training.fit_results import FitResult, ValidationEvent
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.training.leading import Lead
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 
 
 def smaller_portion(portion: int, crop: int, device: str) -> int:
@@ -45,7 +46,8 @@ def told(step: int, before: int, after: int, share: int, device: str) -> str:
         Whose memory is full.
     """
     return (
-        f"step {step} did not fit into the memory of {device} with {before} crops at a time: it "
-        f"goes on with {after} at a time and accumulates {-(-share // after)} times instead of "
-        f"{-(-share // before)}, so each step still sees {share} crops and takes longer"
+        f"step {step} did not fit into the memory of {device} with {plural(before, 'crop')} at a "
+        f"time: it goes on with {after} at a time and accumulates "
+        f"{plural(-(-share // after), 'time')} instead of {-(-share // before)}, so each step "
+        f"still sees {plural(share, 'crop')} and takes longer"
     )

@@ -14,7 +14,7 @@ from napari_sartorius.nn.build import build_network
 from napari_sartorius.training.last_layers import for_more_kinds
 from napari_sartorius.training.step import arithmetic_of
 from napari_sartorius.training.terms import knows_the_first
-from napari_sartorius.training.validate import predict
+from napari_sartorius.training.validate import Looks, predict
 from napari_sartorius.training.weights import transfer_weights
 from napari_sartorius.training.zoom import zoomed
 from napari_sartorius.zoo.cost import default_scale
@@ -68,7 +68,6 @@ def knowing_all(
     known = card.category_names
     if len(names) <= len(known) or not knows_the_first(known, names):
         return network
-    monitor.progress("looking at the images", 0.0)
     shown = [zoomed(image, default_scale(card, image.pixels.shape[:2])) for image in images]
     alike = most_alike(network, shown, len(known), len(names), monitor, *arithmetic_of(config))
     for new, old in zip(names[len(known) :], alike, strict=True):
@@ -98,7 +97,7 @@ def most_alike(
     known, kinds
         How many kinds the model knows, and how many there are: those from `known` on are new.
     monitor
-        Cancel.
+        Hears how many images were looked at; may cancel.
     device, dtype
         Arithmetic.
 
@@ -110,9 +109,11 @@ def most_alike(
     """
     votes = np.zeros((kinds, known), np.int64)
     anything = np.zeros(known, np.int64)
+    looks = Looks(len(images), monitor)
     for image in images:
         monitor.check()
         found = predict(network, image, device, dtype)
+        looks.add()
         anything += np.bincount(found.categories, minlength=known)
         if not len(found):
             continue

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.training.finetune_schedule import warmup_of
 from napari_sartorius.training.step import arithmetic_of
 from napari_sartorius.training.timing import time_step
 from napari_sartorius.training.validate import validate
@@ -102,12 +103,11 @@ def fitted(config: TrainConfig, pace: Pace, seconds: float, other: int = 1) -> T
     if steps >= config.steps and validations == most:
         return config
     every = max(1, -(-steps // validations))
-    warmup = min(config.warmup_steps, max(1, steps // 6))
     return config.model_copy(
         update={
             "steps": steps,
             "validate_every": every,
             "checkpoint_every": min(config.checkpoint_every, every),
-            "warmup_steps": warmup,
+            "warmup_steps": min(config.warmup_steps, warmup_of(steps)),
         }
     )

@@ -12,6 +12,8 @@ import numpy as np
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.sampling import spread_over
+from napari_sartorius.core.wording import capital, plural
 from napari_sartorius.training.data import sides_sparing_few
 from napari_sartorius.training.doctor.check import check_dataset
 from napari_sartorius.training.images import AnnotatedImage
@@ -162,7 +164,7 @@ def make_plan(
     if sides.strips:
         train, validation = keep_apart(train)
     else:
-        chosen = _spread(sides.validation.images, config.validate_images)
+        chosen = spread_over(sides.validation.images, config.validate_images)
         validation = [_without_pixels(dataset, one) for one in chosen]
     tell_untaught(dataset, train, listening)
     rows = _rows(dataset.category_names, train, validation)
@@ -247,7 +249,7 @@ def _sentences(findings: Sequence[Finding], severity: str) -> tuple[str, ...]:
             text = f"{where}{first.text}; {_REMEDIES[kind]}."
         images = {one.image for one in found}
         if len(images) > 1:
-            text = f"{text.rstrip('.')} (and {len(images) - 1} more images)."
+            text = f"{text.rstrip('.')} (and {plural(len(images) - 1, 'more image')})."
         told.append(_sentence(text))
     return tuple(told)
 
@@ -255,7 +257,7 @@ def _sentences(findings: Sequence[Finding], severity: str) -> tuple[str, ...]:
 def _sentence(text: str) -> str:
     """With a full stop; a file name at its head stays as it is."""
     first = text.split(" ", 1)[0]
-    start = text if first.endswith(":") else text[:1].upper() + text[1:]
+    start = text if first.endswith(":") else capital(text)
     return start.rstrip(".") + "."
 
 
@@ -285,10 +287,3 @@ def _work(validation: Sequence[AnnotatedImage], config: TrainConfig) -> float:
     crops = config.batch_size * config.accumulate * config.crop**2
     times = config.steps // config.validate_every + int(config.validate_first)
     return float(times * pixels / crops / _BACKWARD)
-
-
-def _spread(images: list[CocoImage], most: int) -> list[CocoImage]:
-    """As `pack_dataset` chooses them."""
-    if len(images) <= most:
-        return images
-    return [images[i] for i in np.linspace(0, len(images) - 1, most).round().astype(int)]

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.sampling import spread_over
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.ensemble.mask_clusters import MaskClusters
 from napari_sartorius.inference.config import Preset, SegmentConfig
 from napari_sartorius.inference.ensemble_segmenter import EnsembleSegmenter
@@ -107,7 +109,8 @@ def label_images(
         When models do not fit together, an image cannot be read, or nothing was found anywhere.
     """
     config, monitor = config or PseudoLabelConfig(), monitor or Monitor()
-    records = _spread(images, config.largest)
+    some = {image.id for image in spread_over(images.images, config.largest)}
+    records = images.select(lambda image: image.id in some)
     if not models or not len(records):
         raise UserError("there is nothing to label: give models and a folder with images")
     with tempfile.TemporaryDirectory() as folder:
@@ -146,14 +149,15 @@ def _labelled(
         found[record.id] = objects
     if not kept:
         raise UserError(
-            f"none of {len(images)} unlabelled images shows enough objects that are sure enough to "
-            "learn from; lower min_score or min_share, or leave pseudo-labels out"
+            f"none of {plural(len(images), 'unlabelled image')} shows enough objects that are sure "
+            "enough to learn from; lower min_score or min_share, or leave pseudo-labels out"
         )
     from napari_sartorius.core.categories import Category
 
     monitor.notice(
-        f"{len(kept)} of {len(images)} unlabelled images have pseudo-labels now, "
-        f"{sum(len(one) for one in found.values())} objects"
+        f"{len(kept):,} of {plural(len(images), 'unlabelled image')} "
+        f"{agree(len(kept), 'has', 'have')} pseudo-labels now, "
+        f"{plural(sum(len(one) for one in found.values()), 'object')}"
     )
     kinds = [
         Category(i + 1, kind.name, kind.colour) for i, kind in enumerate(bundle.card.categories)
@@ -203,11 +207,3 @@ def _segmenter(bundle: AnyBundle, config: PseudoLabelConfig) -> Segmenter | Ense
     if isinstance(bundle, ModelBundle):
         return Segmenter(bundle, wish)
     return EnsembleSegmenter(bundle, wish)
-
-
-def _spread(images: CocoDataset, largest: int | None) -> CocoDataset:
-    if largest is None or len(images) <= largest:
-        return images
-    chosen = np.linspace(0, len(images) - 1, largest).round().astype(int)
-    wanted = {images.images[i].id for i in chosen}
-    return images.select(lambda image: image.id in wanted)

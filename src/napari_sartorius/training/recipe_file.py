@@ -16,10 +16,13 @@ import yaml
 from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree
 from napari_sartorius.training.config import TrainConfig
 from napari_sartorius.training.finetune_limits import BUDGETS, Effort, learnt_count
+from napari_sartorius.training.finetune_schedule import in_proportion
+from napari_sartorius.training.recipes.parts import Epochs
 from napari_sartorius.training.recipes.reading import merged, recipe_of
-from napari_sartorius.training.recipes.schema import Epochs, FineTuneStage, Recipe, TrainStage
+from napari_sartorius.training.recipes.schema import FineTuneStage, Recipe, TrainStage
 from napari_sartorius.training.recipes.settings import in_steps
 
 if TYPE_CHECKING:
@@ -100,7 +103,7 @@ class RecipeFile:
         ----------
         config
             For the model that learns: it keeps its network and how it looks at images. What the
-            file does not name stays as it is here.
+            file does not name stays as it is here, and what is counted in steps goes with them.
         dataset
             What is learnt from, in the terms of the model; a file that counts in epochs needs it.
 
@@ -112,6 +115,7 @@ class RecipeFile:
         own: dict[str, Any] = config.model_dump(mode="json")
         kept = {name: own[name] for name in (*OF_THE_MODEL, *OF_THE_WINDOW)}
         made = self._checked(merged(own, self.settings) | kept)
+        made = in_proportion(made, config, self.settings)
         if self.epochs is not None:
             if dataset is None:
                 raise ValueError("epochs can be counted with images only")
@@ -138,7 +142,7 @@ class RecipeFile:
         sentences = []
         if told:
             sentences.append(
-                f"{self.path.name}: {', '.join(told)} {'has' if len(told) == 1 else 'have'} no "
+                f"{self.path.name}: {', '.join(told)} {agree(len(told), 'has', 'have')} no "
                 f"effect here, where {model} is trained further; `{self.command()}` does all that "
                 "the file says."
             )

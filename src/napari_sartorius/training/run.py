@@ -10,6 +10,7 @@ import torch
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.sources import read_dataset
 from napari_sartorius.nn.build import build_network, refuse_untrainable
 from napari_sartorius.training.data import pack_dataset, train_and_validation
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.training.fit import FitResult, Trainer
+    from napari_sartorius.training.fit import Trainer
+    from napari_sartorius.training.fit_results import FitResult
     from napari_sartorius.training.images import AnnotatedImage
     from napari_sartorius.training.mixture import FurtherImages
     from napari_sartorius.zoo import InputSize, ModelBundle
@@ -89,8 +91,9 @@ def train(
     refuse_untrainable(config.architecture)
     if config.architecture.num_classes != len(dataset.categories):
         raise UserError(
-            f"the data has {len(dataset.categories)} categories, the configured network "
-            f"{config.architecture.num_classes} classes; set architecture.num_classes"
+            f"the data has {plural(len(dataset.categories), 'category', 'categories')}, the "
+            f"configured network {plural(config.architecture.num_classes, 'class', 'classes')}; "
+            "set architecture.num_classes"
         )
     if not resume and (folder / LAST_FILE).exists():
         raise UserError(f"{folder} already holds a run; resume it or choose another folder")
@@ -181,7 +184,8 @@ def _card(
     return ModelCard(
         name=model_name(name),
         title=name,
-        description=f"Trained on {len(training)} images with {len(areas)} objects.",
+        description=f"Trained on {plural(len(training), 'image')} with "
+        f"{plural(len(areas), 'object')}.",
         categories=tuple(
             CategoryCard(name=category.name, colour=category.colour)
             for category in dataset.categories
@@ -192,8 +196,9 @@ def _card(
         thresholds=thresholds,
         one_category_per_image=_one_category_per_image(training),
         licence="as its training data",
-        training_data=f"{len(training)} images",
-        schedule=f"{result.best_step} of {config.steps} steps of {config.batch_size} crops",
+        training_data=plural(len(training), "image"),
+        schedule=f"{result.best_step} of {plural(config.steps, 'step')} of "
+        f"{plural(config.batch_size, 'crop')}",
         metrics=metrics,
         parent=_parent(config.initial_weights),
     )

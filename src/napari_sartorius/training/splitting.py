@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,8 @@ def split_in_folds(
     """
     if folds < 2 or not 0 <= held_out < folds:
         raise UserError(
-            f"{folds} folds, of them number {held_out} held out, are no split: give 2 or more"
+            f"{plural(folds, 'fold')} with number {held_out} held out {agree(folds, 'is', 'are')} "
+            "no split: give 2 or more"
         )
     table = _table(dataset, group, kind, seed)
     _refuse_few(dataset, table, folds)
@@ -232,13 +234,14 @@ def _kind(dataset: CocoDataset, image: CocoImage, field: str) -> str:
 def _refuse_few(dataset: CocoDataset, table: _Table, sides: int) -> None:
     if len(dataset) < FEWEST_IMAGES:
         raise UserError(
-            f"{len(dataset)} images are too few to split, expected {FEWEST_IMAGES} or more: train "
-            "without a split, which keeps a quarter of each image apart to measure the result"
+            f"{plural(len(dataset), 'image')} {agree(len(dataset), 'is', 'are')} too few to split, "
+            f"expected {FEWEST_IMAGES} or more: train without a split, which keeps a quarter of "
+            "each image apart to measure the result"
         )
     if len(table.groups) < sides:
         raise UserError(
-            f"the images belong to {len(table.groups)} group(s), which cannot be split into "
-            f"{sides} sides: group by another field, or by file_name alone with --group none"
+            f"the images belong to {plural(len(table.groups), 'group')}, which cannot be split "
+            f"into {sides} sides: group by another field, or by file_name alone with --group none"
         )
 
 

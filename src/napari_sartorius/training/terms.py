@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sartorius.core.categories import Category, default_colour
+from napari_sartorius.core.wording import agree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ def kinds_in_words(model: str, known: Sequence[str], names: Sequence[str]) -> tu
     new = [name for name in names if name not in known]
     if not new or len(known) == len(names) == 1:
         return ()
-    whose = f"{' and '.join(new)} {'is' if len(new) == 1 else 'are'} new to {model}, which"
+    whose = f"{' and '.join(new)} {agree(len(new), 'is', 'are')} new to {model}, which"
     if set(known) <= set(names):
         return (f"{whose} goes on finding {', '.join(known)} as well.",)
     return (f"{whose} will find nothing else.",)

@@ -68,6 +68,33 @@ class ValidationResult:
         return found[keep]
 
 
+class Looks:
+    """Tells of how many images a model has seen, while nothing is learnt yet.
+
+    Parameters
+    ----------
+    total
+        Looks at an image in all.
+    monitor
+        Hears of each of them, on a scale of their own.
+    """
+
+    def __init__(self, total: int, monitor: Monitor) -> None:
+        self._total, self._monitor, self._done = total, monitor, 0
+        self._tell()
+
+    def add(self) -> None:
+        """One more image was looked at."""
+        self._done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        words = "looking at the images"
+        if self._total:
+            words += f", {self._done:,} of {self._total:,}"
+        self._monitor.progress(words, self._done / max(1, self._total))
+
+
 @torch.inference_mode()
 def validate(
     network: Network,
@@ -75,12 +102,13 @@ def validate(
     monitor: Monitor,
     device: torch.device,
     dtype: torch.dtype,
+    looks: Looks | None = None,
 ) -> ValidationResult:
     """Mean competition score of the images.
 
     Where every image shows one category, as the data of the competition do, only objects of that
     category count. The threshold of each category is chosen on these same images: good enough to
-    compare steps of one run, not a final figure.
+    compare steps of one run, not a final figure. `looks` hears of each image.
     """
     network.eval()
     one_type = all(len(np.unique(image.categories)) <= 1 for image in images)
@@ -89,6 +117,8 @@ def validate(
         monitor.check()
         truth = Instances.from_masks(image.masks, categories=image.categories)
         cases.append((truth, predict(network, image, device, dtype)))
+        if looks is not None:
+            looks.add()
     searched = search_thresholds(
         cases, scores=_SCORES, sizes=(_SMALLEST_MASK,), same_category=one_type
     )

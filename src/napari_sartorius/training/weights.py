@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.zoo.checkpoints.partial import fit_channels
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class TransferReport:
     def sentence(self) -> str:
         """One line for people."""
         return (
-            f"{len(self.used)} tensors taken over, {len(self.reshaped)} adapted, "
-            f"{len(self.missing)} start at random, {len(self.unused)} of the source not used"
+            f"{plural(len(self.used), 'tensor')} taken over, {len(self.reshaped)} adapted, "
+            f"{len(self.missing)} {agree(len(self.missing), 'starts', 'start')} at random, "
+            f"{len(self.unused)} of the source not used"
         )
 
 

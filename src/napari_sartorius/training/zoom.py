@@ -71,6 +71,28 @@ def _zoomed_masks(masks: CropMasks, size: tuple[int, int]) -> CropMasks:
     return CropMasks.from_bitmaps(bitmaps, np.asarray(origins), size)
 
 
+def zooms_to_try(images: Sequence[AnnotatedImage], model_diameter: float) -> list[float]:
+    """Zooms that may be better than none: some, and that which makes cells as large as the model's.
+
+    Parameters
+    ----------
+    images, model_diameter
+        As for `choose_zoom`.
+
+    Returns
+    -------
+    list of float
+        With 1; empty where there is no cell.
+    """
+    fitting = _fitting(images, model_diameter)
+    if fitting is None:
+        return []
+    tried = list(ZOOMS)
+    if all(abs(np.log(fitting / other)) > _SAME for other in tried):
+        tried.append(fitting)
+    return tried
+
+
 def choose_zoom(
     images: Sequence[AnnotatedImage],
     model_diameter: float,
@@ -94,17 +116,22 @@ def choose_zoom(
     float
         1 unless another zoom is clearly better.
     """
-    areas: NDArray[np.float64] = np.concatenate([image.masks.area() for image in images])
-    if not len(areas):
+    fitting = _fitting(images, model_diameter)
+    if fitting is None:
         return 1.0
-    fitting = model_diameter / float(np.sqrt(np.median(areas) * 4 / np.pi))
-    fitting = round(min(max(fitting, _SMALLEST), _LARGEST), 2)
     if score is None:
         return 1.0 if 0.5 <= fitting <= 2 else fitting
-    tried = list(ZOOMS)
-    if all(abs(np.log(fitting / other)) > _SAME for other in tried):
-        tried.append(fitting)
+    tried = zooms_to_try(images, model_diameter)
     scores = {zoom: score([zoomed(image, zoom) for image in images]) for zoom in tried}
     best = max(scores, key=lambda zoom: scores[zoom])
     worth = scores[best] > max(scores[1.0] + _WORTH, _TELLING)
     return best if worth else 1.0
+
+
+def _fitting(images: Sequence[AnnotatedImage], model_diameter: float) -> float | None:
+    """The zoom that makes cells as large as those that a model was trained on; None without any."""
+    areas: NDArray[np.float64] = np.concatenate([image.masks.area() for image in images])
+    if not len(areas):
+        return None
+    fitting = model_diameter / float(np.sqrt(np.median(areas) * 4 / np.pi))
+    return round(min(max(fitting, _SMALLEST), _LARGEST), 2)

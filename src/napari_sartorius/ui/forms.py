@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import (
+    QApplication,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -26,6 +28,25 @@ if TYPE_CHECKING:
 
 _GUESS_WIDTH = 240  # before the first layout
 _NARROWEST = 60
+
+
+def scrolled(content: QWidget) -> QScrollArea:
+    """Return what shows a panel without a frame and scrolls it up and down where it is too high."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(content)
+    return area
+
+
+def reveal(area: QScrollArea, panel: QWidget) -> None:
+    """Scroll as far as needed for the whole of a panel, also of one that was just filled."""
+    # The scroll bar that a longer panel brings makes the texts narrower and so the panel longer
+    # still: that comes in a second round.
+    for _ in range(2):
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+    area.ensureWidgetVisible(panel, 0, 0)
 
 
 def new_form() -> QFormLayout:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import agree
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.forms import (
@@ -172,4 +173,4 @@ class ImagePanel(QWidget):
         self.facts.setText(image_source.describe(layer))
         if stack:
             count = len(image_source.PlaneChoice.everything(layer).indices)
-            self.slices.setItemText(1, f"All {count} slices")
+            self.slices.setItemText(1, agree(count, "The only slice", f"All {count:,} slices"))

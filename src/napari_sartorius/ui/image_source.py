@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.planes import SMALLEST_SIDE
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def describe(layer: Image) -> str:
     slices = math.prod(leading_shape(layer))
     parts = [f"{width} × {height} px"]  # noqa: RUF001
     if leading_shape(layer):
-        parts.append(f"{slices} slice" + ("s" if slices != 1 else ""))
+        parts.append(plural(slices, "slice"))
     parts.append("colour" if layer.rgb else "grey")
     parts.append(str(full_resolution(layer).dtype))
     size = pixel_size_um(layer)

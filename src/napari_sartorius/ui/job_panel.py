@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import capital
 from napari_sartorius.ui.forms import button, quiet
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
@@ -51,7 +52,7 @@ class JobPanel(QWidget):
 
     def show_progress(self, stage: str, fraction: float, seconds_left: float | None) -> None:
         """Show how far the job is; a fraction of 0 means that nobody knows."""
-        text = stage[:1].upper() + stage[1:]
+        text = capital(stage)
         if fraction > 0.0:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(round(min(fraction, 1.0) * _STEPS))

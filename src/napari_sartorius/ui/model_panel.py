@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.inference.cost import preset_cost
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.forms import (
@@ -53,9 +54,9 @@ def preset_text(preset: str, cost: PresetCost | None, seconds: float | None = No
     gain = "most thorough" if preset == "best" else "steadier"
     views = cost.looks // max(cost.models, 1)
     if cost.models > 1:
-        what = f"Joins {cost.looks} looks of {cost.models} models"
+        what = f"Joins {plural(cost.looks, 'look')} of {plural(cost.models, 'model')}"
     else:
-        what = f"Joins {views} views"
+        what = f"Joins {plural(views, 'view')}"
     return f"{what}: {gain}, {cost.words}{here}."
 
 

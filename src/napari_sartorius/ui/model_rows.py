@@ -9,8 +9,8 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_sartorius.core.wording import sentence, some_of
 from napari_sartorius.ui.model_card import members_text, metrics_text, size_text
-from napari_sartorius.ui.summary import sentence
 from napari_sartorius.zoo import is_shipped, scan_bundles
 from napari_sartorius.zoo.card import ModelCard
 from napari_sartorius.zoo.manage import bundle_bytes, why_unusable
@@ -88,7 +88,7 @@ def _row_of_bundle(bundle: AnyBundle) -> ModelRow:
     card = bundle.card
     shipped = is_shipped(bundle)
     size = f"{max(bundle_bytes(bundle.path) / 1e6, 1):.0f} MB"
-    names = _some(card.category_names)
+    names = some_of(card.category_names, _MANY)
     reason = why_unusable(bundle)
     origin = "ships with the plugin" if shipped else "added"
     pixel = {} if reason else {"Cells": f"{size_text(card)} in the training images"}
@@ -156,11 +156,6 @@ def _row_of_entry(entry: PublishedModel) -> ModelRow:
         why_not=reason,
         entry=entry,
     )
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _MANY
-    return ", ".join(names[:_MANY]) + (f" and {more} more" if more > 0 else "")
 
 
 def _linked(text: str) -> str:

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.engine.model_jobs import AddedModel, DownloadModelJob, ExportModelJob
 from napari_sartorius.ui import model_dialogs
 from napari_sartorius.ui.combine_dialog import CombineDialog
@@ -19,7 +20,6 @@ from napari_sartorius.ui.model_facts import ModelFacts
 from napari_sartorius.ui.model_list import ModelList
 from napari_sartorius.ui.model_rows import ModelRow, model_rows
 from napari_sartorius.ui.run_panel import Tone
-from napari_sartorius.ui.summary import plural
 from napari_sartorius.ui.tooltips import tooltip
 from napari_sartorius.zoo.licences import accept_licence, needs_acceptance
 from napari_sartorius.zoo.manage import remove_bundle, rename_bundle

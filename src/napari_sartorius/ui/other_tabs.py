@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import sentence
 from napari_sartorius.ui.late_tab import LateTab
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class OtherTabs(QObject):
             tab = self._reviewed_project()
             project = tab.session.project if tab is not None else None
             text = project.saved_text() if project is not None else ""
-            self.correct.show_saved(f"{text[:1].upper()}{text[1:]}." if text else "")
+            self.correct.show_saved(sentence(text) if text else "")
 
     def _tell_doubt(self) -> None:
         """Let the list of images know how many doubtful cells the shown one has left."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import capital
 from napari_sartorius.ui.forms import button, quiet, rule, set_shown
 from napari_sartorius.ui.single_shot import single_shot
 from napari_sartorius.ui.style import set_role
@@ -124,7 +125,7 @@ class RunPanel(QWidget):
 
     def _draw_progress(self) -> None:
         stage, fraction, seconds_left = self._progress
-        text = f"{stage[:1].upper()}{stage[1:]} · {fraction:.0%}"
+        text = f"{capital(stage)} · {fraction:.0%}"
         if seconds_left is not None and seconds_left >= 1.0:
             text += f" · about {duration(seconds_left)} left"
         # a bar that is seen would paint itself at once, and again with the text

@@ -103,7 +103,7 @@ class SegmentRun(QObject):
             self._panel.show_progress(stage, fraction, seconds_left)
 
     def _on_notice(self, text: str) -> None:
-        from napari_sartorius.ui.summary import sentence
+        from napari_sartorius.core.wording import sentence
 
         text = sentence(text)
         if self._active is not None and text not in self._notices:
@@ -120,7 +120,8 @@ class SegmentRun(QObject):
             self._panel.say(stale, Tone.WARNING)
             show_warning(stale)
             return
-        from napari_sartorius.ui.summary import finished_text, sentence
+        from napari_sartorius.core.wording import sentence
+        from napari_sartorius.ui.summary import finished_text
 
         self.found.emit(request, composed)
         found = map(sentence, composed.metadata.get("notices", ()))

@@ -13,10 +13,9 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui import image_source
 from napari_sartorius.ui.advanced_section import AdvancedSection
-from napari_sartorius.ui.forms import rule
+from napari_sartorius.ui.forms import reveal, rule, scrolled
 from napari_sartorius.ui.image_panel import ImagePanel
 from napari_sartorius.ui.model_panel import ModelPanel
-from napari_sartorius.ui.panel_scroll import PanelScroll
 from napari_sartorius.ui.run_panel import RunPanel, Tone
 from napari_sartorius.ui.run_times import RunTimes
 from napari_sartorius.ui.segment_run import SegmentRun
@@ -109,7 +108,7 @@ class SegmentTab(QWidget):
         column = self._column = QVBoxLayout(inside)
         column.setContentsMargins(2, 0, 8, 6)
         column.setSpacing(8)
-        self.scroll = PanelScroll(inside)
+        self.scroll = scrolled(inside)  # while it is empty: otherwise Qt lays it out once more
         for panel in (self.image, rule(), self.model, rule(), self.advanced_section):
             column.addWidget(panel)
         column.addStretch(1)
@@ -283,7 +282,7 @@ class SegmentTab(QWidget):
         return layer, self.image.plane_choice()
 
     def _reveal_result(self) -> None:
-        self.scroll.reveal(self.result)
+        reveal(self.scroll, self.result)
 
     def _on_network_view(self) -> None:
         layer, card = self.image.layer, self.model.card

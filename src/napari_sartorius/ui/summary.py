@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.ui.result_view import provenance
 
 if TYPE_CHECKING:
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.layer_writer import ComposedLabels
 
 _SHOWN_STAGES = 4
-
-
-def sentence(text: str) -> str:
-    """Return a message of the engine with a capital letter in front and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
-def plural(count: int, word: str) -> str:
-    """Return ``1 cell`` or ``1,234 cells``."""
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def percent(part: float) -> str:

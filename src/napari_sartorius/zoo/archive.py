@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree
 from napari_sartorius.io.atomic import atomic_folder, atomic_write, remove_leftovers
 from napari_sartorius.zoo.bundle import (
     LARGEST,
@@ -177,7 +178,10 @@ def _check_complete(path: Path, bundle: AnyBundle, members: list[zipfile.ZipInfo
     there = {member.filename for member in members}
     weights = set(bundle.weights_files())
     if missing := weights - there:
-        raise UserError(f"{path} is not a whole model: {' and '.join(sorted(missing))} is missing")
+        are = agree(len(missing), "is", "are")
+        raise UserError(
+            f"{path} is not a whole model: {' and '.join(sorted(missing))} {are} missing"
+        )
     extra = {name for name in there if name.endswith(WEIGHTS_FILE)} - weights
     if extra:
         raise UserError(

@@ -258,7 +258,7 @@ class ModelCard(Card):
         names = self.category_names
         classes = self.architecture_tree.get("num_classes")
         if len(names) != classes:
-            raise ValueError(f"the network has {classes} classes, the card names {len(names)}")
+            raise ValueError(f"classes of the network: {classes}, names in the card: {len(names)}")
         if self.normalisation.per_channel and self.input_channels != 3:
             raise ValueError("three means or deviations need a network of three channels")
         if self.input_size is not None and self.image_diameter is not None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.atomic import atomic_folder, remove_leftovers, write_bytes
 from napari_sartorius.zoo.bundle import WEIGHTS_FILE, ModelBundle, single
 from napari_sartorius.zoo.card import Thresholds
@@ -181,7 +182,8 @@ def ensemble_card(
     weights = options.weights or (1.0,) * len(lookers)
     if len(weights) != len(lookers):
         raise UserError(
-            f"there are {len(weights)} weights for {len(lookers)} members; give one for each"
+            f"there {agree(len(weights), 'is', 'are')} {plural(len(weights), 'weight')} for "
+            f"{plural(len(lookers), 'member')}; give one for each"
         )
     several = any(card.one_category_per_image for card in lookers)
     rule: dict[str, Any] = {"by": "majority" if several else "none"}
@@ -192,7 +194,8 @@ def ensemble_card(
         return EnsembleCard(
             name=name,
             title=options.title or f"Ensemble of {' + '.join(c.name for c in lookers)}",
-            description=f"{len(lookers)} models look at each image and their finds become one "
+            description=f"{plural(len(lookers), 'model')} {agree(len(lookers), 'looks', 'look')} "
+            "at each image, and all finds become one "
             f"({options.fusion.strategy.replace('_', ' ')}): {names}.",
             categories=lead.categories,
             thresholds={one: _mean(lookers, one) for one in lead.category_names},

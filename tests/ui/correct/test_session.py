@@ -110,6 +110,35 @@ def test_opposite_steps_are_told_apart_by_who_asked(session, layer):
     assert drawn in table_of(layer).index
 
 
+@pytest.mark.parametrize("again", ["napari", "session"])
+def test_a_step_that_takes_back_a_part_of_the_one_before_is_done_again(session, layer, again):
+    session.grow([1])
+    session.shrink([1, 2, 3])  # cell 1 is as it was, the others are smaller
+    shrunk = layer.data.copy()
+    session.undo()
+    how = []
+    session.stepped.connect(lambda step, direction: how.append(direction))
+    layer.redo() if again == "napari" else session.redo()
+    np.testing.assert_array_equal(layer.data, shrunk)
+    assert how == ["redo"]
+    for label, row in table_of(layer).iterrows():
+        assert row["area"] == (shrunk == label).sum()
+
+
+def test_a_step_that_is_taken_back_after_a_smaller_opposite_was(session, layer):
+    session.grow([1, 2, 3])
+    grown = layer.data.copy()
+    session.shrink([1])  # takes back a part of it
+    session.undo()
+    np.testing.assert_array_equal(layer.data, grown)
+    how = []
+    session.stepped.connect(lambda step, direction: how.append(direction))
+    layer.undo()
+    assert how == ["undo"]
+    for label, row in table_of(layer).iterrows():
+        assert row["area"] == (layer.data == label).sum() == 64
+
+
 def test_accepting_is_undone_in_its_turn(session, layer):
     session.accept([1, 2])
     session.delete([3])

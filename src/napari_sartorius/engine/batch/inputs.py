@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.image_names import short_stem
 from napari_sartorius.io.images import IMAGE_SUFFIXES
 from napari_sartorius.io.label_pairs import stem_of_image
@@ -97,8 +98,11 @@ def find_images(
     if not found:
         raise UserError(_nothing_found(inputs, output, recursive))
     if left:
-        what = f"{len(left)} pictures that are" if len(left) > 1 else "1 picture that is"
-        monitor.notice(f"left out {what} labels or overlays of an image, such as {left[0].name}")
+        are = agree(len(left), "is", "are")
+        monitor.notice(
+            f"left out {plural(len(left), 'picture')} that {are} labels or overlays of an image, "
+            f"such as {left[0].name}"
+        )
     return _with_unique_names(found, known_stems or {})
 
 

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from napari_sartorius import __version__
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.evaluation.cell_shape import CellShapes
 from napari_sartorius.evaluation.outcome_colours import OUTCOMES
 from napari_sartorius.evaluation.report import figures
@@ -103,11 +104,11 @@ def _headline(content: PageContent) -> str:
     body = "".join(f'<div class="card"><b>{v}</b><span>{text}</span></div>\n' for v, text in cards)
     return (
         f"<h1>{escape(content.title)}</h1>\n"
-        f'<p class="quiet">{len(result.images):,} images, {counts.truths:,} true and '
-        f"{counts.predictions:,} found objects. Competition metric counted as "
-        f"“{result.variant}”; COCO figures of masks with at most {result.max_detections:,} objects "
-        f"an image. “Found” and “right” mean an IoU above 0.5. "
-        f"Made by napari-sartorius {__version__}.</p>\n"
+        f'<p class="quiet">{plural(len(result.images), "image")}, {counts.truths:,} true and '
+        f"{plural(counts.predictions, 'found object')}. Competition metric counted as "
+        f"“{result.variant}”; COCO figures of masks with at most "
+        f"{plural(result.max_detections, 'object')} an image. “Found” and “right” mean an IoU "
+        f"above 0.5. Made by napari-sartorius {__version__}.</p>\n"
         f'<div class="cards">\n{body}</div>\n'
     )
 
@@ -158,8 +159,9 @@ def _worst(content: PageContent) -> str:
     missing = sum(not pictures.has_image for _, pictures in content.pictures)
     if missing:
         body += (
-            f'<p class="notice">The files of {missing} of these images were not found beside the '
-            "annotations: their objects are drawn on a plain ground.</p>\n"
+            f'<p class="notice">The {agree(missing, "file", "files")} of {missing:,} of these '
+            f"images {agree(missing, 'was', 'were')} not found beside the annotations: "
+            f"{agree(missing, 'its', 'their')} objects are drawn on a plain ground.</p>\n"
         )
     for position, pictures in content.pictures:
         body += _case(position, content.result.images[position], pictures)
@@ -169,8 +171,8 @@ def _worst(content: PageContent) -> str:
 def _case(position: int, image: ImageResult, pictures: CasePictures) -> str:
     counts = image.outcomes.counts
     panels = (
-        (pictures.truth, f"truth: {counts.truths} objects"),
-        (pictures.predicted, f"found: {image.predicted_count} objects"),
+        (pictures.truth, f"truth: {plural(counts.truths, 'object')}"),
+        (pictures.predicted, f"found: {plural(image.predicted_count, 'object')}"),
         (
             pictures.errors,
             f"{counts.matched} matched, {counts.missed} missed, {counts.extra} extra, "

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.progress import NoticeBook
+from napari_sartorius.core.wording import plural
+from napari_sartorius.io.importing import read_annotations
 from napari_sartorius.io.project.model_run import edit_of_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from napari_sartorius.io.coco_dataset import CocoDataset
     from napari_sartorius.io.project.project import Project
 
@@ -31,12 +37,15 @@ class Imported:
         Number of objects that were left out because they lie on cells that are there.
     cut
         Number of objects that lost pixels to others, because a pixel belongs to one cell only.
+    notes
+        What else must be known, such as images that the source calls otherwise.
     """
 
     images: int = 0
     objects: int = 0
     known: int = 0
     cut: int = 0
+    notes: tuple[str, ...] = ()
 
     def __add__(self, other: Imported) -> Imported:
         return Imported(
@@ -44,16 +53,41 @@ class Imported:
             self.objects + other.objects,
             self.known + other.known,
             self.cut + other.cut,
+            self.notes + other.notes,
         )
 
     def sentence(self) -> str:
         """Return it in words."""
-        text = f"{self.objects:,} cells in {self.images} image{'s' if self.images != 1 else ''}."
+        text = f"{plural(self.objects, 'cell')} in {plural(self.images, 'image')}."
         if self.known:
             text += f" Left out because they lie on cells that are there: {self.known:,}."
         if self.cut:
             text += f" Lost pixels to cells that they overlap: {self.cut:,}."
-        return text
+        return " ".join([text, *(f"{note}." for note in self.notes)])
+
+
+def import_sources(project: Project, sources: Iterable[str | Path]) -> Imported:
+    """Add what is in files of any form to images that the project has.
+
+    Parameters
+    ----------
+    project
+        Open, and not read-only.
+    sources
+        See `read_annotations`.
+
+    Raises
+    ------
+    UserError
+        When a source cannot be read or is about other images; those before it are in the project.
+    """
+    total = Imported()
+    for source in sources:
+        book = NoticeBook()
+        found = read_annotations(source, project.images, project.folder, project.categories, book)
+        came = import_objects(project, found)
+        total = total + replace(came, notes=tuple(book.notices))
+    return total
 
 
 def import_objects(project: Project, dataset: CocoDataset) -> Imported:

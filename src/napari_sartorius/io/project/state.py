@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from napari_sartorius.core.categories import Category
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.coco import CocoImage
 from napari_sartorius.io.project import folder as names
 from napari_sartorius.io.project.edit import LabelEdit
@@ -141,7 +142,7 @@ class ProjectState:
             when = f"saved {self.saved_at:{'%H:%M' if today else '%d %b %H:%M'}}"
         if not self.unsaved:
             return when
-        return f"{when}, {self.unsaved} edit{'s' if self.unsaved > 1 else ''} since"
+        return f"{when}, {plural(self.unsaved, 'edit')} since"
 
     def text(self) -> str:
         """What `save` would write."""
@@ -193,9 +194,8 @@ class ProjectState:
         said = []
         if entries:
             count = len(entries)
-            edits = "1 edit" if count == 1 else f"{count:,} edits"
-            verb = "was" if count == 1 else "were"
-            said.append(f"{edits} made after the last save {verb} restored")
+            were = agree(count, "was", "were")
+            said.append(f"{plural(count, 'edit')} made after the last save {were} restored")
         if damaged:
             said.append("the end of the journal was damaged and could not be read")
         self.unsaved = len(entries)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import MissingPackage, UserError
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.postprocess.second_level.selection import select_features
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ def fit_rescorer(
     chosen = select_features(table) if features is None else tuple(features)
     if not chosen or len(target) < 2 or float(np.ptp(target)) == 0:
         raise UserError(
-            f"there is nothing to teach a rescorer with: {len(target)} objects were found, with "
+            f"there is nothing to teach a rescorer with: {plural(len(target), 'object')} "
+            f"{agree(len(target), 'was', 'were')} found, with "
             "the same fit to the truth; use more annotated images"
         )
     model = catboost.CatBoostRegressor(

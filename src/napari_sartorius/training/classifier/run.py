@@ -12,6 +12,7 @@ import torch
 from napari_sartorius.core.categories import categories_from_names
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.data import (
     pack_typed,
@@ -138,7 +139,7 @@ def confusion_text(judgement: Judgement, names: Sequence[str]) -> str:
     count = int(judgement.confusion.sum())
     corner = "is, taken for:"
     width = max(len(corner), *(len(name) for name in names)) + 1
-    lines = [f"{judgement.accuracy:.1%} of {count} validation images right"]
+    lines = [f"{judgement.accuracy:.1%} of {plural(count, 'validation image')} right"]
     lines.append(f"{corner:<{width}}" + "".join(f"{name:>10}" for name in names))
     for name, row in zip(names, judgement.confusion.tolist(), strict=True):
         lines.append(f"{name:<{width}}" + "".join(f"{number:>10}" for number in row))
@@ -185,7 +186,9 @@ def _split(
         # A strip does not show what a whole image does: those that are marked measure, or none.
         training = few.split(names[0]) if marks else few
         if len(training) == len(few):
-            monitor.notice(f"only {len(few)} images: all are learnt from and none measures it")
+            are = agree(len(few), "it is", "all are")
+            told = f"only {plural(len(few), 'image')}: {are} learnt from and none measures it"
+            monitor.notice(told)
         return training, few.split(names[1])
     splits = {"train_split": names[0], "validation_split": names[1]}
     return split_dataset(dataset, config.train_config().model_copy(update=splits), monitor)
@@ -251,7 +254,7 @@ def _card(
             if i != j
         ]
         text += (
-            f" Of {int(judgement.confusion.sum())} validation images "
+            f" Of {plural(int(judgement.confusion.sum()), 'validation image')} "
             + (", ".join(wrong) if wrong else "none was mistaken")
             + "."
         )
@@ -271,8 +274,9 @@ def _card(
         normalisation=config.normalisation,
         one_category_per_image=True,
         licence="as its training data",
-        training_data=f"{learnt} images",
-        schedule=f"{progress.best_step} of {config.steps} steps of {config.batch_size} images",
+        training_data=plural(learnt, "image"),
+        schedule=f"{progress.best_step} of {plural(config.steps, 'step')} of "
+        f"{plural(config.batch_size, 'image')}",
         metrics=metrics,
         parent=None if config.initial_weights is None else Path(config.initial_weights).name,
     )

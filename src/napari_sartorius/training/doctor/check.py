@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.sampling import spread_over
 from napari_sartorius.io.coco import dataset_of, read_json
 from napari_sartorius.io.coco_ids import with_plain_ids
 from napari_sartorius.io.coco_mending import mend, without_damaged
@@ -32,7 +31,7 @@ from napari_sartorius.training.doctor.whole import (
 )
 
 if TYPE_CHECKING:
-    from napari_sartorius.io.coco_dataset import CocoDataset, CocoImage, ImageId
+    from napari_sartorius.io.coco_dataset import CocoDataset, ImageId
     from napari_sartorius.io.faults import Fault
     from napari_sartorius.training.doctor.objects import MaskFacts
 
@@ -114,7 +113,7 @@ def check_dataset(
     found += split_findings(dataset, config, *sides)
     found += (quick_findings if quick else picture_findings)(dataset, monitor)
     facts: dict[ImageId, MaskFacts] = {}
-    chosen = _spread(dataset.images, config.quick_images) if quick else dataset.images
+    chosen = spread_over(dataset.images, config.quick_images) if quick else dataset.images
     for number, image in enumerate(chosen):
         monitor.check()
         monitor.progress("measuring masks", number / len(chosen))
@@ -125,12 +124,6 @@ def check_dataset(
     found += giant_findings(dataset, facts, config, model_diameter)
     found += scale_findings(dataset, facts, config, model_diameter)
     return DataReport(found, len(dataset), dataset.object_count)
-
-
-def _spread(images: list[CocoImage], most: int) -> list[CocoImage]:
-    if len(images) <= most:
-        return images
-    return [images[i] for i in np.linspace(0, len(images) - 1, most).round().astype(int)]
 
 
 def _of_fault(fault: Fault) -> Finding:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_sartorius.core.words import counted
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.coco_dataset import ImageId
 from napari_sartorius.training.doctor.remedies import REMEDIES
 
@@ -118,11 +118,9 @@ class DataReport:
         for kind, found in self.kinds().items():
             lines += summary(kind, found, shown)
         counts = Counter(one.severity for one in self.findings)
-        named = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in SEVERITIES if counts[s]]
-        lines.append(
-            f"{counted(self.images, 'image')} with {counted(self.objects, 'object')}: "
-            f"{', '.join(named) or 'all well'}"
-        )
+        named = [plural(counts[s], s) for s in SEVERITIES if counts[s]]
+        known = f"{plural(self.images, 'image')} with {plural(self.objects, 'object')}"
+        lines.append(f"{known}: {', '.join(named) or 'all well'}")
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -152,7 +150,8 @@ def together(kind: str, found: Sequence[Finding]) -> str:
         return found[0].sentence
     images = {one.image for one in found if one.image is not None}
     count = sum(len(one.annotations) for one in found)
-    where = counted(len(images), "image")
-    what = f"{kind}: {counted(count, 'annotation')} in {where}" if count else ""
-    what = what or f"{kind}: {len(found)} cases, the worst {found[0].image or 'one'}"
+    what = (
+        f"{kind}: {plural(count, 'annotation')} in {plural(len(images), 'image')}" if count else ""
+    )
+    what = what or f"{kind}: {plural(len(found), 'case')}, the worst {found[0].image or 'one'}"
     return f"{what}; {REMEDIES[kind]}."

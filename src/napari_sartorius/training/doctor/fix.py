@@ -11,6 +11,7 @@ import numpy as np
 from napari_sartorius.core import flat
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.masks import CropMasks
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.images import IMAGE_SUFFIXES, read_image
 from napari_sartorius.postprocess.shapes import fill_holes
 from napari_sartorius.training.doctor.config import DoctorConfig
@@ -40,11 +41,7 @@ class _Counts:
             "without pixels, dropped": self.empty,
             "doubled, dropped": self.doubled,
         }
-        return [
-            f"{count} mask{'s' if count > 1 else ''} {what}"
-            for what, count in done.items()
-            if count
-        ]
+        return [f"{plural(count, 'mask')} {what}" for what, count in done.items() if count]
 
 
 def fix_dataset(

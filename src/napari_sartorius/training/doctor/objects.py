@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sartorius.core import flat
 from napari_sartorius.core.runs import runs_of_bits
+from napari_sartorius.core.wording import agree, plural, some_of
 from napari_sartorius.postprocess.shapes import fill_holes
 from napari_sartorius.training.doctor.finding import Finding
 from napari_sartorius.training.doubled_masks import doubled_masks
@@ -94,7 +95,7 @@ def object_findings(
             rows = np.flatnonzero(which)
             rows = rows[np.argsort(-value[rows], kind="stable")]
             worst = f", the worst by {value[rows[0]]:.0%}" if kind in {"hollow", "striped"} else ""
-            text = f"{_counted(len(rows), word)} ({_named(objects, rows)}{worst})"
+            text = f"{plural(len(rows), f'{word} mask')} ({_named(objects, rows)}{worst})"
             found.append(
                 about_objects(kind, "warning", text, image, objects, rows, float(len(rows)))
             )
@@ -133,10 +134,5 @@ def ids_of(objects: Instances, rows: Iterable[int]) -> list[int | str]:
 
 
 def _named(objects: Instances, rows: NDArray[np.int64]) -> str:
-    ids = ids_of(objects, rows[:_EXAMPLES].tolist())
-    more = f" and {len(rows) - _EXAMPLES} more" if len(rows) > _EXAMPLES else ""
-    return f"annotation{'s' if len(rows) > 1 else ''} {', '.join(map(str, ids))}{more}"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word} mask{'s' if count != 1 else ''}"
+    ids = ids_of(objects, rows.tolist())
+    return f"{agree(len(rows), 'annotation', 'annotations')} {some_of(ids, _EXAMPLES)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.faults import cause_of
 from napari_sartorius.io.images import planes, read_image, read_plane
 from napari_sartorius.training.doctor.finding import Finding
@@ -85,7 +86,8 @@ def _missing(dataset: CocoDataset) -> tuple[list[CocoImage], list[Finding]]:
     there = [image for image in dataset.images if dataset.image_path(image).is_file()]
     if not there and dataset.images:
         first = dataset.image_path(dataset.images[0])
-        text = f"none of the {len(dataset)} images is there, such as {first}, which does not exist"
+        of = plural(len(dataset), "image")
+        text = f"none of {of} is there, such as {first}, which does not exist"
         return [], [Finding("missing image", "error", text)]
     kept = {image.id for image in there}
     return there, [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sartorius.core.wording import agree, plural, some_of
 from napari_sartorius.training.doctor.finding import Finding
 from napari_sartorius.training.splitting import FEWEST_IMAGES
 
@@ -37,7 +38,8 @@ def category_findings(dataset: CocoDataset) -> list[Finding]:
         found.append(Finding("unused category", "note", f"no object is {' or '.join(unused)}"))
     empty = [image.file_name for image in dataset.images if not len(dataset.instances[image.id])]
     if empty:
-        text = f"{len(empty)} images have no cells, such as {empty[0]}"
+        have = agree(len(empty), "has", "have")
+        text = f"{plural(len(empty), 'image')} {have} no cells, such as {empty[0]}"
         found.append(Finding("no cells", "note", text))
     return found
 
@@ -58,7 +60,8 @@ def split_findings(
         text = f"no image is marked '{training}' ({there})"
         found.append(Finding("no training image", "error", text))
     elif (usable := sides[training] + sides[validation]) < FEWEST_IMAGES:
-        text = f"{usable} images are too few to be divided ({there})"
+        are = agree(usable, "is", "are")
+        text = f"{plural(usable, 'image')} {are} too few to be divided ({there})"
         return [*found, Finding("few marked", "warning", text)]
     if not sides[validation]:
         text = f"no image is marked '{validation}' ({there})"
@@ -83,8 +86,9 @@ def _untaught(dataset: CocoDataset, training: str) -> list[Finding]:
     if not missing:
         return []
     names = " or ".join(dataset.category_names[kind] for kind in missing)
-    others = counts[0, missing].sum()
-    text = f"no object of images marked '{training}' is {names}, {others} others are"
+    others = int(counts[0, missing].sum())
+    are = agree(others, "other is", "others are")
+    text = f"no object of images marked '{training}' is {names}, {others:,} {are}"
     return [Finding("untaught category", "warning", text)]
 
 
@@ -98,8 +102,9 @@ def _straddling(dataset: CocoDataset, config: DoctorConfig) -> list[Finding]:
                 sides[group].add(str(image.extra["split"]))
         both = [group for group, where in sides.items() if len(where) > 1]
         if both:
-            more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
-            text = f"{name} {', '.join(both[:_SHOWN])}{more} is in several splits"
+            text = (
+                f"{name} {some_of(both, _SHOWN)} {agree(len(both), 'is', 'are')} in several splits"
+            )
             found.append(Finding("group on both sides", "warning", text, badness=len(both)))
     return found
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from napari_sartorius.core.errors import UserError
-from napari_sartorius.core.words import counted
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.atomic import write_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Fingerprint(BaseModel):
     sha256: str
 
     def __str__(self) -> str:
-        return f"{counted(self.images, 'image')} with {counted(self.objects, 'object')}"
+        return f"{plural(self.images, 'image')} with {plural(self.objects, 'object')}"
 
 
 _Stored = TypeAdapter(dict[str, Fingerprint])

@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.recipes.after_training import rescored, rescoring
@@ -83,7 +84,8 @@ def run_folds(
     if fold is not None:
         done = sum(_predicted(folder, n).is_file() for n in range(recipe.folds))
         monitor.notice(
-            f"{done} of {recipe.folds} folds are done; run without --fold to join them at the end"
+            f"{done} of {recipe.folds} folds {agree(done, 'is', 'are')} done; run without --fold "
+            "to join them at the end"
         )
         return None
     parts = [read_coco(_predicted(folder, number)) for number in range(recipe.folds)]
@@ -116,14 +118,15 @@ def check_folds(recipe: Recipe, target: CocoDataset) -> None:
         return
     if not possible:
         raise UserError(
-            f"{len(usable)} annotated images are too few for {recipe.folds} folds, which need five "
-            "or more: give --folds 1, which trains one model and keeps a quarter of each image "
-            "apart to measure it"
+            f"{plural(len(usable), 'annotated image')} {agree(len(usable), 'is', 'are')} too few "
+            f"for {recipe.folds} folds, which need five or more: give --folds 1, which trains one "
+            "model and keeps a quarter of each image apart to measure it"
         )
     fewer = f"--folds {possible} or " if possible > 1 else ""
     raise UserError(
-        f"{len(usable)} annotated images in {possible} group(s) that stay together cannot be "
-        f"divided into {recipe.folds} folds: give {fewer}--folds 1, which trains one model"
+        f"{plural(len(usable), 'annotated image')} in {plural(possible, 'group')} that "
+        f"{agree(possible, 'stays', 'stay')} together cannot be divided into {recipe.folds} folds: "
+        f"give {fewer}--folds 1, which trains one model"
     )
 
 

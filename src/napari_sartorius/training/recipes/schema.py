@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from napari_sartorius.training.recipes.parts import RULES, Epochs, Mixture
 from napari_sartorius.zoo.card import InputSize
 
 Role = Literal["target", "pretrain"]
@@ -17,72 +18,7 @@ STAGE = "stage:"
 """Put before a stage's name where a model or images may come from a stage."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Epochs(_Part):
-    """A schedule in passes over the images, for recipes whose authors counted so.
-
-    One epoch is as many crops as there are training images.
-
-    Parameters
-    ----------
-    total
-        Length of the run.
-    warmup
-        Share of it in which the rate rises.
-    decay
-        Epochs after which the rate falls, with the schedule ``steps``.
-    validate_every
-        Epochs between validations.
-    """
-
-    total: float = Field(gt=0)
-    warmup: float = Field(default=0.0, ge=0, lt=1)
-    decay: tuple[float, ...] = ()
-    validate_every: float = Field(default=1.0, gt=0)
-
-
-class Mixture(_Part):
-    """Images that a stage learns from beside its own.
-
-    Parameters
-    ----------
-    images
-        ``pretrain``, or ``stage:NAME`` for what a stage ``pseudo_labels`` has labelled.
-    categories
-        Their category -> ours. Other categories of the same name are kept; an image that shows
-        one without a name here is left out, as its cells would be learnt as background.
-    categories_from
-        As in `TrainStage`, before `categories` names them.
-    share
-        Of the crops at the beginning, 0..1; None as many as there are images.
-    decay
-        ``none`` keeps the share; ``linear`` lets it fall to zero at `until`; ``counts`` takes so
-        many further images per epoch as the 11th Sartorius place did (see `mixture.image_counts`).
-    until
-        Part of the run after which the linear share is zero.
-    most
-        With ``counts``: most images of an epoch.
-    """
-
-    images: str
-    categories: dict[str, str] = {}
-    categories_from: str | None = None
-    share: float | None = Field(default=None, gt=0, lt=1)
-    decay: Literal["none", "linear", "counts"] = "none"
-    until: float = Field(default=1.0, gt=0, le=1)
-    most: int = Field(default=800, ge=1)
-
-    @model_validator(mode="after")
-    def _linear_needs_a_share(self) -> Self:
-        if self.decay == "linear" and self.share is None:
-            raise ValueError("decay linear needs a share to begin with")
-        return self
-
-
-class _Stage(_Part):
+class _Stage(BaseModel):
     """What all stages have in common.
 
     Parameters
@@ -95,6 +31,8 @@ class _Stage(_Part):
         What it needs may be missing (images of its role, unlabelled images, a package, an earlier
         stage); then it is left out and the user is told. Else that is an error.
     """
+
+    model_config = RULES
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     about: str = ""
@@ -145,7 +83,8 @@ class FineTuneStage(_Stage):
         So many times its steps are the most that are made, in so many times its minutes. Without
         effect where `settings` say the steps.
     settings
-        Fields of `TrainConfig` that differ from it.
+        Fields of `TrainConfig` that differ from it. Where they say the steps, what is counted in
+        steps and not said goes with them; see `finetune_schedule.in_proportion`.
     """
 
     kind: Literal["finetune"] = "finetune"
@@ -236,7 +175,7 @@ Stage = Annotated[
 ]
 
 
-class Recipe(_Part):
+class Recipe(BaseModel):
     """A way to train, stage by stage.
 
     Parameters
@@ -262,6 +201,8 @@ class Recipe(_Part):
     trial
         Whether this is a short run with small networks that shows whether the data will do.
     """
+
+    model_config = RULES
 
     name: str = ""
     title: str

@@ -15,7 +15,8 @@ from napari_sartorius.training.recipes.reading import first_fault, merged
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_sartorius.training.recipes.schema import Epochs, Mixture, Recipe, TrainStage
+    from napari_sartorius.training.recipes.parts import Epochs, Mixture
+    from napari_sartorius.training.recipes.schema import Recipe, TrainStage
     from napari_sartorius.zoo import ModelCard
     from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 

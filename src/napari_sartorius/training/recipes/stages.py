@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.coco import read_coco
 from napari_sartorius.training.classifier.config import ClassifierConfig
 from napari_sartorius.training.classifier.run import train_classifier
 from napari_sartorius.training.data import split_dataset
 from napari_sartorius.training.finetune import BUDGETS, finetune, finetune_config
+from napari_sartorius.training.finetune_schedule import in_proportion
 from napari_sartorius.training.mixture import FurtherImages, in_categories_of
 from napari_sartorius.training.recipes.after_training import (
     join_models,
@@ -34,18 +36,15 @@ from napari_sartorius.training.recipes.schema import (
     TrainStage,
 )
 from napari_sartorius.training.recipes.settings import checked, share_of, train_config
+from napari_sartorius.training.recipes.starts import described, start_of
 from napari_sartorius.training.run import train
 from napari_sartorius.training.terms import in_terms_of
 from napari_sartorius.zoo import AnyBundle, Thresholds, find_bundle, find_single
-from napari_sartorius.zoo.bundle import ModelBundle, single
-from napari_sartorius.zoo.checkpoints.partial import describe_checkpoint, is_checkpoint
-from napari_sartorius.zoo.published import published_model
+from napari_sartorius.zoo.bundle import ModelBundle
 
 if TYPE_CHECKING:
     from napari_sartorius.io.coco import CocoDataset
     from napari_sartorius.training.config import TrainConfig
-    from napari_sartorius.zoo import ModelCard
-    from napari_sartorius.zoo.checkpoints.checkpoint_format import ImportedNetwork
 
 
 _ALL = Thresholds(score=0.02, mask=0.3, nms=0.5, min_size=1)
@@ -128,8 +127,8 @@ class StageRunner:
         if stage.categories_from is not None:
             dataset = kinds_told_by(dataset, stage.categories_from, monitor)
         names = dataset.category_names
-        start = self._start(stage, monitor)
-        told = _described(start)
+        start = start_of(self, stage, monitor)
+        told = described(start)
         plain = train_config(self.recipe, stage, len(names), 1, told)
         images = len(split_dataset(dataset, plain, Monitor())[0])
         processes = processes_of(folder)
@@ -139,11 +138,11 @@ class StageRunner:
             "name": f"{self.label}-{stage.name}",
             "title": f"{self.recipe.title}: {stage.name}",
             "description": f"Trained as the recipe {self.recipe.name} says, stage {stage.name}, on "
-            f"{images} images"
-            + "".join(f" and {len(one.dataset)} further ones" for one in further)
+            f"{plural(images, 'image')}"
+            + "".join(f" and {plural(len(one.dataset), 'further one')}" for one in further)
             + ".",
             "licence": self._licence(start),
-            "training_data": f"{images} images",
+            "training_data": plural(images, "image"),
         }
         if self.recipe.trial:
             # Whatever it finds will do, so that the stages after it have something to work on.
@@ -197,29 +196,10 @@ class StageRunner:
                     "without them"
                 )
                 continue
-            monitor.notice(f"{len(dataset)} further images of {mixture.images}")
+            monitor.notice(f"{plural(len(dataset), 'further image')} of {mixture.images}")
             share = share_of(mixture, config, own, len(dataset), processes)
             result.append(FurtherImages(dataset, share))
         return result
-
-    def _start(self, stage: TrainStage, monitor: Monitor) -> ModelBundle | str | None:
-        """The model or checkpoint to start from."""
-        name = stage.init
-        while name is not None and name.startswith(STAGE):
-            earlier = name.removeprefix(STAGE)
-            bundle = self.bundle(name)
-            if bundle is not None:
-                monitor.notice(f"starts from what the stage {earlier} has learnt")
-                return single(bundle)
-            name = self.recipe.stage(earlier).init
-        if self.init is not None:
-            name = None if self.init == "none" else self.init
-        elif self.recipe.trial and name is not None:
-            monitor.notice(f"a trial begins at random, not from {name}")
-            return None
-        if name is None:
-            return None
-        return _outside(name)
 
     def _licence(self, start: ModelBundle | str | None) -> str:
         parts = ["as its training data"]
@@ -242,6 +222,7 @@ class StageRunner:
         if settings or stage.scale != 1:
             usual = finetune_config(start.card, dataset.category_names, stage.effort, stage.scale)
             config = checked(type(usual), merged(usual.model_dump(), settings), stage.name)
+            config = in_proportion(config, usual, settings)
         result = finetune(
             start,
             dataset,
@@ -286,26 +267,3 @@ class StageRunner:
             )
         except UserError:
             return None
-
-
-def _described(start: ModelBundle | str | None) -> ModelCard | ImportedNetwork | None:
-    """What is known of the network of a start."""
-    if isinstance(start, str):
-        return describe_checkpoint(Path(start))
-    return None if start is None else start.card
-
-
-def _outside(name: str) -> ModelBundle | str:
-    """A model that is here, or the path of a checkpoint."""
-    if is_checkpoint(name):
-        return name
-    try:
-        return find_single(name)
-    except UserError as error:
-        if published_model(name) is None:
-            raise
-        raise UserError(
-            f"the recipe begins with the model {name}, which is not on this computer: get it with "
-            f"'napari-sartorius models download {name}', or give another start with --init, or "
-            "--init none to begin at random"
-        ) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_sartorius.core.wording import plural
+
 if TYPE_CHECKING:
     from napari_sartorius.postprocess.second_level.rescoring import Rank
 
@@ -59,12 +61,12 @@ class RescoreFigures:
     def to_text(self, rank: Rank) -> str:
         """Sentences and a table for the terminal; the column of `rank` is marked."""
         lines = [
-            f"{self.objects} objects in {self.images} images, each predicted by a second level "
-            "that did not learn from it:",
+            f"{plural(self.objects, 'object')} in {plural(self.images, 'image')}, each predicted "
+            "by a second level that did not learn from it:",
             f"predicted IoU: mean absolute error {self.mae:.3f} (always the mean: "
             f"{self.mae_of_mean:.3f}), R2 {self.r2:.3f}",
-            f"dropped: {self.dropped} objects, {self.dropped_false} of them false (IoU below "
-            f"{FALSE_BELOW}); {self.false} false ones in all",
+            f"dropped: {plural(self.dropped, 'object')}, {self.dropped_false} of them false (IoU "
+            f"below {FALSE_BELOW}); {plural(self.false, 'false one')} in all",
             "",
         ]
         width = max(len(name) for name in [*self.before, "competition mAP"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sartorius import __version__
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer, fit_rescorer
 from napari_sartorius.training.folds import assign_folds
 from napari_sartorius.training.held_out import group_of
@@ -119,7 +120,9 @@ def teach_rescorer(
     share = SubMonitor(monitor, 0.0, _COLLECTED)
     samples = collect_samples(bundle, dataset, config, share, kept)
     if kept is not None and kept.recalled:
-        monitor.notice(f"{kept.recalled} of {len(samples)} images had been segmented before")
+        monitor.notice(
+            f"{kept.recalled:,} of {plural(len(samples), 'image')} had been segmented before"
+        )
     return teach_on_samples(bundle, samples, config, monitor, kept)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from napari_sartorius.core.wording import plural
+
 
 @dataclass(frozen=True)
 class TuningFigures:
@@ -88,9 +90,9 @@ class TuningFigures:
             "",
             *self._values(),
             "",
-            f"{self.trials} trials of {1000 * self.trial_seconds:.1f} ms; {self.looks} looks of "
-            f"networks; what they found is kept in {self.cache} ({self.cache_bytes / 1e6:.0f} MB, "
-            "can be deleted)",
+            f"{plural(self.trials, 'trial')} of {1000 * self.trial_seconds:.1f} ms; "
+            f"{plural(self.looks, 'look')} of networks; what they found is kept in {self.cache} "
+            f"({self.cache_bytes / 1e6:.0f} MB, can be deleted)",
         ]
         if self.kept:
             lines.append(

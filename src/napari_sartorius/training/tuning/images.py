@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.instances import Instances
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.evaluation.cases import apart
 from napari_sartorius.io.coco import CocoImage
 from napari_sartorius.postprocess.thresholds import majority_category
@@ -71,7 +72,10 @@ def tuning_images(
             )
         images.append(TuningImage(record, group_of(record, config.group), category, truth))
     if without:
-        monitor.notice(f"{without} images without annotated objects are left out")
+        monitor.notice(
+            f"{plural(without, 'image')} without annotated objects {agree(without, 'is', 'are')} "
+            "left out"
+        )
     if not images:
         raise UserError("no image has an annotated object to tune with; add some")
     missing = [name for name in names if name not in {image.category for image in images}]

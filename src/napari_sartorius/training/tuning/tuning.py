@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.progress import Monitor, SubMonitor
+from napari_sartorius.core.wording import plural
 from napari_sartorius.evaluation.competition import competition_score
 from napari_sartorius.postprocess.second_level.rescorer import Rescorer
 from napari_sartorius.training.data import read_annotated
@@ -83,8 +84,8 @@ class TuningResult:
             "tuning_score_after": self.figures.expected,
         }
         note = (
-            f"tuned on {self.figures.images['all']} annotated images ({self.figures.folds} folds, "
-            f"preset {self.config.preset})"
+            f"tuned on {plural(self.figures.images['all'], 'annotated image')} "
+            f"({plural(self.figures.folds, 'fold')}, preset {self.config.preset})"
         )
         schedule = _NOTE.sub("", old.schedule)
         changes["metrics"] = old.metrics | figures

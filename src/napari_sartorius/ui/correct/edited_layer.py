@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import capital
 from napari_sartorius.io.layer_table import NO_CELL_KEY
 from napari_sartorius.ui.correct.object_rows import Kept, ObjectRows
 from napari_sartorius.ui.correct.pixel_watch import PixelWatch
@@ -125,7 +126,7 @@ class EditedLayer(QObject):
         step = TableStep(text, column, list(labels), before, [value] * len(labels))
         self.rows.set_values(step.labels, step.column, step.after)
         self._log.add(step)
-        self.said.emit(f"{_sentence(text)}; {UNDO_HINT}.")
+        self.said.emit(f"{capital(text)}; {UNDO_HINT}.")
         self.stepped.emit(step, "edit")
 
     @property
@@ -197,7 +198,7 @@ class EditedLayer(QObject):
         if how == "edit":
             what = self._doing or (f"added {len(came):,} cells" if len(came) >= _MANY else _PAINTED)
             self._log.add(PixelEntry(what))
-            self.said.emit(f"{_sentence(what)}; {UNDO_HINT}.")
+            self.said.emit(f"{capital(what)}; {UNDO_HINT}.")
         else:
             what = self._log.move_pixels(how)
             self.said.emit(_turned_back_text(how, what))
@@ -255,10 +256,6 @@ class EditedLayer(QObject):
                 "the layer with a right click on it, 'Convert data type', to uint32."
             )
         return first
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _turned_back_text(how: Direction, text: str) -> str:

@@ -13,6 +13,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import capital
 from napari_sartorius.inference.config import SegmentConfig
 from napari_sartorius.inference.prompt import Prompt
 from napari_sartorius.ui import image_source
@@ -221,7 +222,7 @@ class ModelDrawing(QObject):
 
     def _on_progress(self, stage: str) -> None:
         if stage.startswith(_LOADING):
-            self.said.emit(f"{stage[:1].upper()}{stage[1:]} …")
+            self.said.emit(f"{capital(stage)} …")
         elif stage:
             self.said.emit("The model is looking …")
 

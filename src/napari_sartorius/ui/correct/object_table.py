@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleRangeSlider
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.correct.table_filter import matching
 from napari_sartorius.ui.correct.table_model import ObjectTableModel
@@ -228,7 +229,8 @@ class ObjectTable(QWidget):
         if self._layer is None:
             return
         shown, total = self.model.rowCount(), len(self._layer.features)
-        text = f"{total:,} cells" if shown == total else f"{shown:,} of {total:,} cells"
+        text = plural(total, "cell")
+        text = text if shown == total else f"{shown:,} of {text}"
         done = int(self._layer.features.get("reviewed", np.zeros(0)).sum())
         if done:
             text += f" · {done:,} ok"

@@ -45,6 +45,11 @@ class PixelStep:
     memory: dict[Any, Any] = field(default_factory=dict)
 
     @property
+    def size(self) -> int:
+        """How many pixels it changed."""
+        return sum(len(one.y) for one in self.changes)
+
+    @property
     def is_known(self) -> bool:
         """Whether the changes are known; not so after painting in three dimensions at once."""
         return bool(self.changes)

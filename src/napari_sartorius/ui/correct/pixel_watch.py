@@ -176,8 +176,13 @@ class PixelWatch:
         """Tell by its pixels whether the next step was undone or redone; None when neither."""
         undo = self._state(self._undo[-1]) if self._undo else "after"
         redo = self._state(self._redo[-1]) if self._redo else "before"
-        # a step and the one before it may be opposites: then only the caller knows which it was
-        if undo == "before" and not (redo == "after" and self.expected == "redo"):
+        if undo == "before" and redo == "after":
+            # A step may take back a part of the one before it, such as shrinking what has grown.
+            # What was done has changed the pixels of both, so it is the one that changes more; of
+            # two opposites only the caller knows which it was.
+            more = self._redo[-1].size - self._undo[-1].size
+            return "redo" if more > 0 or (more == 0 and self.expected == "redo") else "undo"
+        if undo == "before":
             return "undo"
         if redo == "after":
             return "redo"

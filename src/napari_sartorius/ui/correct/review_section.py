@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.ui.correct.steps import PlaceStep
 from napari_sartorius.ui.correct.tools import BY_NAME, REVIEW, TOOLS, shown_key
 from napari_sartorius.ui.forms import button, quiet
@@ -215,8 +216,12 @@ class ReviewSection(QWidget):
         queue = self.queue
         if not text and queue is not None:
             total = queue.total
-            text = f"All {total:,} doubtful cells have been looked at." if total else ""
-            text = text or "No cell of this image is doubtful."
+            text = "No cell of this image is doubtful."
+            if total:
+                what = agree(
+                    total, "The one doubtful cell has", f"All {total:,} doubtful cells have"
+                )
+                text = f"{what} been looked at."
         onward = self.onward()
         if onward is not None and queue is not None and not queue.waiting:
             text = f"{text} {self._next_key or 'Next'} goes on to {onward.text}."
@@ -239,7 +244,9 @@ class ReviewSection(QWidget):
         title = "Review"
         if queue is not None:
             title = (
-                f"{done:,} of {total:,} doubtful cells looked at" if total else "Nothing doubtful"
+                f"{done:,} of {plural(total, 'doubtful cell')} looked at"
+                if total
+                else "Nothing doubtful"
             )
         self.title.setText(title)
         self.bar.setRange(0, max(total, 1))

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sartorius.core import edits
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.ui.correct.edited_layer import EditedLayer
 from napari_sartorius.ui.correct.origins import EDITED, MODEL, PROMPTED
 
@@ -26,25 +27,20 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.correct.pixel_steps import Plane
 
 
-def cells(count: int) -> str:
-    """Return a number of cells in words."""
-    return f"{count:,} cell" if count == 1 else f"{count:,} cells"
-
-
 class CorrectionSession(EditedLayer):
     """The tools on one layer; see `EditedLayer` for its parameters."""
 
     def delete(self, labels: Sequence[int]) -> bool:
         """Remove objects, in all planes that they are in."""
         self._need(labels, 1, "delete")
-        return self._everywhere(f"deleted {cells(len(labels))}", dict.fromkeys(labels, 0))
+        return self._everywhere(f"deleted {plural(len(labels), 'cell')}", dict.fromkeys(labels, 0))
 
     def merge(self, labels: Sequence[int]) -> bool:
         """Make objects one; the largest gives it its label and its row."""
         self._need(labels, 2, "merge")
         into = max(labels, key=lambda label: (self.rows.area(label), -label))
         changes = {label: into for label in labels if label != into}
-        return self._everywhere(f"merged {cells(len(labels))} into {into}", changes)
+        return self._everywhere(f"merged {plural(len(labels), 'cell')} into {into}", changes)
 
     def set_category(self, labels: Sequence[int], category: str) -> bool:
         """Give objects a category; each gets a new label, because labels keep their meaning."""
@@ -60,7 +56,7 @@ class CorrectionSession(EditedLayer):
         rows = self._edited_rows(labels)
         for new, row in zip(changes.values(), rows, strict=True):
             self.rows.stage(new, row | {"category": category})
-        which = str(labels[0]) if len(labels) == 1 else cells(len(labels))
+        which = str(labels[0]) if len(labels) == 1 else plural(len(labels), "cell")
         return self._everywhere(f"made {which} {category}", changes)
 
     def accept(self, labels: Sequence[int], accepted: bool = True) -> bool:
@@ -74,7 +70,7 @@ class CorrectionSession(EditedLayer):
         if not changed:
             self.said.emit("Already accepted." if accepted else "Not accepted before, either.")
             return False
-        text = f"{'accepted' if accepted else 'took back'} {cells(len(changed))}"
+        text = f"{'accepted' if accepted else 'took back'} {plural(len(changed), 'cell')}"
         self.change_values(text, changed, "reviewed", accepted)
         return True
 
@@ -134,7 +130,7 @@ class CorrectionSession(EditedLayer):
         if not under:
             self.said.emit("There is no cell under that outline.")
             return False
-        which = str(under[0]) if len(under) == 1 else cells(len(under))
+        which = str(under[0]) if len(under) == 1 else plural(len(under), "cell")
         return self._here(f"cut a hole into {which}", edits.carve(image, mask, corner, under))
 
     def draw(self, points: NDArray[Any], category: str | None = None) -> int:
@@ -238,7 +234,7 @@ class CorrectionSession(EditedLayer):
     ) -> bool:
         image, boxes = self._image()
         labels = self._shown(labels, "change")
-        which = str(labels[0]) if len(labels) == 1 else cells(len(labels))
+        which = str(labels[0]) if len(labels) == 1 else plural(len(labels), "cell")
         if self._here(f"{verb} {which}", tool(image, boxes, labels)):
             return True
         self.said.emit(f"Nothing changed: {nothing} {which}.")
@@ -255,7 +251,7 @@ class CorrectionSession(EditedLayer):
             for label in pieces:
                 self.rows.stage(label, row)
         parents = list(split.pieces)
-        which = str(parents[0]) if len(parents) == 1 else cells(len(parents))
+        which = str(parents[0]) if len(parents) == 1 else plural(len(parents), "cell")
         return self._here(f"split {which} into {count + len(parents)}", split.patch)
 
     def _edited_rows(self, labels: Iterable[int]) -> list[Row]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from napari_sartorius.ui.forms import rule
+from napari_sartorius.ui.forms import rule, scrolled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +42,7 @@ def lay_out(
     column.addLayout(form)
     for n, widget in enumerate(upper):
         column.addWidget(widget, 0 if n else 1)
-    scroll = QScrollArea()
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    scroll.setWidget(inside)
+    scroll = scrolled(inside)
     foot = QVBoxLayout()
     foot.setContentsMargins(8, 0, 8, 8)
     foot.setSpacing(6)

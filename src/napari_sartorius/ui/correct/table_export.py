@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_sartorius.core.wording import plural
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
@@ -19,7 +21,7 @@ def copy(model: ObjectTableModel) -> str:
 
     table = pd.DataFrame(model.shown_table())
     QApplication.clipboard().setText(table.to_csv(sep="\t", index=False))
-    return f"Copied {len(table):,} rows."
+    return f"Copied {plural(len(table), 'row')}."
 
 
 def save(model: ObjectTableModel, path: str, parent: QWidget) -> str:
@@ -37,4 +39,4 @@ def save(model: ObjectTableModel, path: str, parent: QWidget) -> str:
     if not path:
         return ""
     write_table(path, {name: np.asarray(one) for name, one in model.shown_table().items()})
-    return f"Saved {model.rowCount():,} rows to {path}."
+    return f"Saved {plural(model.rowCount(), 'row')} to {path}."

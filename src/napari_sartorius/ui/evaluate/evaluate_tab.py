@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.image_names import title_of
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.evaluate.compared import Compared, compare
@@ -207,7 +208,8 @@ class EvaluateTab(QWidget):
                 Tone.WARNING,
             )
         else:
-            self._say(f"{name}: {title_of(chosen)}, {len(dataset.instances[chosen.id]):,} cells.")
+            cells = plural(len(dataset.instances[chosen.id]), "cell")
+            self._say(f"{name}: {title_of(chosen)}, {cells}.")
 
     def _on_compared(self, compared: Compared) -> None:
         self._show_running(False)

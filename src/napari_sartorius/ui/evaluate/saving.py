@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.evaluation.outcomes import Outcome
 from napari_sartorius.ui.evaluate.wording import NAMES
 
@@ -32,7 +33,7 @@ def save(
         write_table(path, table(compared, rows, order))
     except UserError as error:
         return str(error), "error"
-    return f"Saved {len(order):,} rows to {path}.", "body"
+    return f"Saved {plural(len(order), 'row')} to {path}.", "body"
 
 
 def table(compared: Compared, rows: Rows, order: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

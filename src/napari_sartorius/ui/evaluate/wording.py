@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sartorius.core.wording import plural, some_of
 from napari_sartorius.evaluation.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ def sentence(compared: Compared, rows: Rows, row: int) -> str:
 
 def figures(counts: OutcomeCounts) -> str:
     """Return how many objects there are, in a line."""
-    return (
-        f"{counts.truths:,} true cells, {counts.predictions:,} found, {counts.matched:,} matched."
-    )
+    truths = plural(counts.truths, "true cell")
+    return f"{truths}, {counts.predictions:,} found, {counts.matched:,} matched."
 
 
 def scores(compared: Compared) -> str:
@@ -71,8 +71,7 @@ def left_out(compared: Compared) -> str:
     """Return what was not compared, or nothing."""
     if not compared.left_out:
         return ""
-    slices = "slice" if compared.left_out == 1 else "slices"
-    return f"{compared.left_out:,} {slices} without true cells left out."
+    return f"{plural(compared.left_out, 'slice')} without true cells left out."
 
 
 def _side(of_truth: bool) -> str:
@@ -80,7 +79,7 @@ def _side(of_truth: bool) -> str:
 
 
 def _listed(numbers: Sequence[int]) -> str:
-    named = [str(one) for one in numbers[:_MOST_NAMED]]
     if len(numbers) > _MOST_NAMED:
-        return f"{', '.join(named)} and {len(numbers) - _MOST_NAMED:,} more"
+        return some_of(numbers, _MOST_NAMED)
+    named = [str(one) for one in numbers]
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QMenu
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.dataset_from_layers import layer_labels, layer_pixel_size, lead_axes
 from napari_sartorius.io.image_writing import write_image_planes
 from napari_sartorius.io.images import IMAGE_SUFFIXES
@@ -64,9 +65,9 @@ class Added:
 
     def sentence(self) -> str:
         """Return it in words."""
-        text = f"{self.images:,} image{'s' if self.images != 1 else ''} added"
+        text = f"{plural(self.images, 'image')} added"
         if self.cells:
-            text += f" with {self.cells:,} cell{'s' if self.cells != 1 else ''}"
+            text += f" with {plural(self.cells, 'cell')}"
         more = len(self.left_out) - _TOLD
         told = [*self.left_out[:_TOLD], *([f"And {more:,} more left out."] if more > 0 else [])]
         return " ".join([f"{text}.", *told])
@@ -148,13 +149,13 @@ def add_folder(session: ProjectSession, folder: Path, tell: Tell = tell_nobody) 
     came.images = len(files)
     known = len(images) - len(files) - len(came.left_out)
     if known:
-        verb = "images were" if known > 1 else "image was"
-        came.left_out.insert(0, f"{known:,} {verb} in the project already.")
+        were = agree(known, "was", "were")
+        came.left_out.insert(0, f"{plural(known, 'image')} {were} in the project already.")
     if strays:
         some = ", ".join(path.name for path in strays[:_TOLD])
         some += ", …" if len(strays) > _TOLD else ""
-        what = "files are no images" if len(strays) > 1 else "file is no image"
-        came.left_out.insert(0, f"{len(strays):,} {what}: {some}.")
+        are = agree(len(strays), "is no image", "are no images")
+        came.left_out.insert(0, f"{plural(len(strays), 'file')} {are}: {some}.")
     if not images:
         came.left_out.insert(0, f"{folder} holds no PNG, JPEG or TIFF file.")
     session.list_added(files)
@@ -228,7 +229,7 @@ def add_layers(
             came.left_out.append(str(error))
         except Cancelled:
             left = len(chosen) - n
-            came.left_out.append(f"Cancelled; {left} layer{'s' if left > 1 else ''} left out.")
+            came.left_out.append(f"Cancelled; {plural(left, 'layer')} left out.")
             break
     session.list_added(files)
     session.save()

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Cancelled, Monitor
+from napari_sartorius.core.wording import capital, plural, sentence
 from napari_sartorius.io.exporting import EXPORT_FORMATS, export_dataset
 from napari_sartorius.io.project import project_dataset
 from napari_sartorius.io.project.records import NAMESPACE
@@ -187,22 +188,21 @@ class ExportDialog(QDialog):
                 raise UserError("No image is done yet: mark some, or export all images.")
             written = export_dataset(dataset, Path(folder).expanduser(), formats, listener)
             done = True
-            images = "image" if len(dataset) == 1 else "images"
-            text = f"{dataset.object_count:,} cells of {len(dataset):,} {images}: "
-            text += f"{len(written):,} file{'s' if len(written) > 1 else ''} in {folder}."
+            text = f"{plural(dataset.object_count, 'cell')} of {plural(len(dataset), 'image')}: "
+            text += f"{plural(len(written), 'file')} in {folder}."
         except Cancelled:
             text = "Cancelled; the files that were finished stay."
         except UserError as error:
             text = str(error)
         except Exception as error:  # whatever it is, the user must see it
             text = f"The export failed ({type(error).__name__}: {error})."
-        text = " ".join([text, *(f"{one[:1].upper()}{one[1:]}." for one in listener.notices)])
+        text = " ".join([text, *map(sentence, listener.notices)])
         with contextlib.suppress(RuntimeError):
             self.ended.emit(done, text)
 
     def _on_heard(self, stage: str, fraction: float) -> None:
         self.bar.setValue(round(1000 * fraction))
-        self._say(f"{stage[:1].upper()}{stage[1:]}")
+        self._say(capital(stage))
 
     def _on_ended(self, done: bool, text: str) -> None:
         if self._thread is not None:

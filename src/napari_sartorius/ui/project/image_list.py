@@ -9,6 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.ui.style import set_role
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class ImageList(QTreeWidget):
         row.setText(_CELLS, f"{cells:,}")
         count = self._doubtful(name)
         row.setText(_DOUBT, f"⚠ {count:,}" if count else "")
-        row.setToolTip(_DOUBT, f"{count:,} doubtful cells nobody has looked at" if count else "")
+        row.setToolTip(
+            _DOUBT, f"{plural(count, 'doubtful cell')} nobody has looked at" if count else ""
+        )
         row.setText(_STATUS, f"● {status}")
         row.setForeground(_STATUS, QBrush(QColor(_COLOURS[status])))
         return cells

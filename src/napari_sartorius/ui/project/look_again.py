@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.io.project.model_run import is_corrected
 from napari_sartorius.io.project.second_look import look_again
 from napari_sartorius.ui.project.image_walk import ImageWalk
@@ -110,9 +111,9 @@ class LookAgain(ImageWalk):
             places += [(where, box, score) for box, score in look.places]
         self._places[name] = places
         self._told = (
-            f"{PurePosixPath(name).name}: the new model does not see {unseen:,} of {compared:,} "
-            f"cells that nobody has checked, and sees {len(places):,} without a label. The review "
-            "asks about them first."
+            f"{PurePosixPath(name).name}: the new model does not see {unseen:,} of "
+            f"{plural(compared, 'cell')} that nobody has checked, and sees {len(places):,} without "
+            "a label. The review asks about them first."
         )
 
     def _brought(self, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural, sentence
 from napari_sartorius.io.project.deleting import trash_project
 from napari_sartorius.ui.project import questions
 from napari_sartorius.ui.project.adding import AddMenu
@@ -137,8 +138,8 @@ class ProjectTab(ProjectWidgets):
 
         def bring() -> None:
             came = self.session.import_annotations(sources)
-            lost = came.known or came.cut
-            self._say(came.sentence(), Tone.WARNING if lost else Tone.QUIET)
+            look = came.known or came.cut or came.notes
+            self._say(came.sentence(), Tone.WARNING if look else Tone.QUIET)
 
         self._try(bring)
         self.images.fill()
@@ -246,7 +247,7 @@ class ProjectTab(ProjectWidgets):
         if project is not None and project.read_only is not None:
             self._say(f"To be looked at only: {project.read_only}.", Tone.WARNING)
         elif project is not None and project.restored is not None:
-            self._say(f"{project.restored[:1].upper()}{project.restored[1:]}.", Tone.WARNING)
+            self._say(sentence(project.restored), Tone.WARNING)
 
     def _show_current(self) -> None:
         files, current = self.session.files, self.session.current
@@ -272,9 +273,8 @@ class ProjectTab(ProjectWidgets):
             lost = self._loss.told(current, self.images.refresh(current))
             if lost:
                 self._say(lost, Tone.WARNING)
-        done, count = self.session.count_done(), len(self.session.files)
-        images = "image" if count == 1 else "images"
-        self.saved.setText(f"{done} of {count} {images} done · {project.saved_text()}")
+        done, of = self.session.count_done(), plural(len(self.session.files), "image")
+        self.saved.setText(f"{done:,} of {of} done · {project.saved_text()}")
 
     def _count_doubt(self) -> None:
         """Count the image that was shown before, which edits may have changed, and this one."""

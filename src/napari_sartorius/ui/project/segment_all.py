@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 
+from napari_sartorius.core.wording import capital, plural
 from napari_sartorius.io.project.model_run import edit_of_run
 from napari_sartorius.ui.project.image_walk import ImageWalk
 from napari_sartorius.ui.project.walk_notices import WalkNotices
@@ -149,8 +150,8 @@ class SegmentAll(ImageWalk):
             self.ended.emit("Every image has been segmented already.")
             return
         self._session.save()
-        images = "image" if self._done == 1 else "images"
-        said = f"{prefix}{self._found:,} cells found in {self._done} {images}."
+        of = plural(self._done, "image")
+        said = f"{prefix}{plural(self._found, 'cell')} found in {of}."
         if self._failures:
             said += f" {len(self._failures)} could not be segmented: {self._failures[0]}"
-        self.ended.emit(said[:1].upper() + said[1:])
+        self.ended.emit(capital(said))

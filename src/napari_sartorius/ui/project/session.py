@@ -116,25 +116,19 @@ class ProjectSession(QObject):
     def import_annotations(self, sources: Sequence[str | Path]) -> Imported:
         """Add what other programs wrote to the images of the project, one undo step in the viewer.
 
-        Errors as `read_annotations` and `import_objects`; sources before the one that failed are
-        in the project then.
+        Errors as `import_sources`; sources before the one that failed are in the project then.
         """
-        from napari_sartorius.io.importing import read_annotations
-        from napari_sartorius.io.project.imported import Imported, import_objects
+        from napari_sartorius.io.project.imported import Imported, import_sources
 
-        total = Imported()
         project = self.project
         if project is None or (self.recorder is not None and not self.recorder.flush()):
-            return total
+            return Imported()
         try:
-            for source in sources:
-                found = read_annotations(source, project.images, project.folder, project.categories)
-                total = total + import_objects(project, found)
+            return import_sources(project, sources)
         finally:
             self.refresh_labels()
             self.save()
             self.progressed.emit()
-        return total
 
     def show(self, file_name: str) -> None:
         """Put an image and its objects into the viewer in place of the present ones.

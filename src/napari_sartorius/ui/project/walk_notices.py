@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from napari_sartorius.ui.summary import plural, sentence
+from napari_sartorius.core.wording import plural, sentence
 
 _MOST = 4  # sentences; hundreds of images may each have one
 

@@ -10,6 +10,7 @@ import pyqtgraph as pg
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import capital
 from napari_sartorius.training.curve_file import FIGURES, WORDS
 from napari_sartorius.training.run_files import PLAN_FILE, SETTINGS_FILE
 
@@ -96,7 +97,7 @@ class Curves(QWidget):
 
         `before` is what its start reached; what is no better is not marked as the best.
         """
-        title = _TITLE.format(WORDS[figure][:1].upper() + WORDS[figure][1:])
+        title = _TITLE.format(capital(WORDS[figure]))
         if self.score.property("title") != title:
             self.score.setProperty("title", title)
             self._recolour()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.ui.choice import Choice
 from napari_sartorius.ui.forms import button, quiet
-from napari_sartorius.ui.summary import plural
 from napari_sartorius.ui.train.layer_pairs import LayerPairs
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ class DataChoice(QWidget):
         of = plural(len(project.images), "image")
         if not images:
             return f"None of {of} is done."
-        be = "is" if images == 1 else "are"
-        return f"{images:,} of {of} {be} done, with {plural(cells, 'cell')}."
+        are = agree(images, "is", "are")
+        return f"{images:,} of {of} {are} done, with {plural(cells, 'cell')}."
 
 
 def done_images(project: Project) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.training.picture_names import BEFORE, BEST
 from napari_sartorius.training.run_files import PICTURES_FOLDER
 from napari_sartorius.ui.forms import button, quiet
@@ -90,7 +91,7 @@ class Outcome(QWidget):
 def _sentence(result: TrainedModel) -> str:
     if result.name is None:
         return (
-            f"After {result.steps:,} steps it was no better than before (score "
+            f"After {plural(result.steps, 'step')} it was no better than before (score "
             f"{result.after:.3f}), so nothing was added. More corrected images help most."
         )
     if result.before is None:

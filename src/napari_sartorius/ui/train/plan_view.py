@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.ui.forms import quiet
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
-from napari_sartorius.ui.summary import plural
 from napari_sartorius.ui.train.figure_grid import FigureGrid
 
 if TYPE_CHECKING:
@@ -89,14 +89,14 @@ class PlanView(QWidget):
         if self._planned is None:
             return
         plan = self._planned.plan
-        text = f"At most {plan.steps:,} steps of {plan.batch_size} crops"
+        text = f"At most {plural(plan.steps, 'step')} of {plural(plan.batch_size, 'crop')}"
         where, budget = _where(self._planned.device), self._planned.budget
         if self._seconds is None:
             text += f" {where}; how long that takes is being measured …"
         elif budget is not None and plan.seconds(self._seconds) > budget:
             text = (
-                f"About {duration(budget)} {where}: as many steps of {plan.batch_size} crops as "
-                "fit into that time."
+                f"About {duration(budget)} {where}: as many steps of "
+                f"{plural(plan.batch_size, 'crop')} as fit into that time."
             )
         else:
             time = duration(plan.seconds(self._seconds))
@@ -133,8 +133,9 @@ def _apart(plan: TrainingPlan) -> str:
             f"{plan.few_images} images or more whole images are, which measures better."
         )
     return (
-        f"{plan.validation_images:,} of {plan.train_images + plan.validation_images:,} images are "
-        "kept apart to measure the result."
+        f"{plan.validation_images:,} of "
+        f"{plural(plan.train_images + plan.validation_images, 'image')} "
+        f"{agree(plan.validation_images, 'is', 'are')} kept apart to measure the result."
     )
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QProgressBar,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_sartorius.core.wording import capital
 from napari_sartorius.training.curve_file import WORDS
 from napari_sartorius.training.picture_names import NOW
 from napari_sartorius.training.run_files import CURVE_FILE, PAUSE_FILE, PICTURES_FOLDER, STOP_FILE
-from napari_sartorius.ui.forms import button, heading, quiet
+from napari_sartorius.ui.forms import button, heading, quiet, scrolled
 from napari_sartorius.ui.run_panel import Tone, duration
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.train.curves import (
@@ -103,14 +102,9 @@ class RunPage(QWidget):
         for widget in (self._live, self.message, self.outcome, self.curves, self.samples):
             column.addWidget(widget)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(content)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        layout.addWidget(scrolled(content))
 
     @property
     def is_paused(self) -> bool:
@@ -174,7 +168,7 @@ class RunPage(QWidget):
                 text = (
                     f"{text}; {before:.3f} before"
                     if best[figure] > before
-                    else f"{word[:1].upper()}{word[1:]} {before:.3f} before; nothing better yet"
+                    else f"{capital(word)} {before:.3f} before; nothing better yet"
                 )
             self.best.setText(f"{text}.")
             self.best.show()

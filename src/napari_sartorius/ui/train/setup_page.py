@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QFrame, QLineEdit, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sartorius.ui.choice import Choice
-from napari_sartorius.ui.forms import add_row, button, heading, new_form, quiet, rule, under_field
+from napari_sartorius.ui.forms import (
+    add_row,
+    button,
+    heading,
+    new_form,
+    quiet,
+    rule,
+    scrolled,
+    under_field,
+)
 from napari_sartorius.ui.run_panel import Tone
 from napari_sartorius.ui.style import set_role
 from napari_sartorius.ui.train.data_choice import DataChoice
@@ -91,11 +100,7 @@ class SetupPage(QWidget):
         column.addWidget(self.plan)
         column.addWidget(self.preview)
         column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidget(content)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll = scrolled(content)
         foot = QWidget()
         bottom = QVBoxLayout(foot)
         bottom.setContentsMargins(6, 0, 6, 6)

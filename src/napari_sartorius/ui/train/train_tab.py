@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import sentence
 from napari_sartorius.training.run_files import CANCEL_FILE, LAST_FILE
 from napari_sartorius.training.run_state import (
     discard,
@@ -19,7 +20,6 @@ from napari_sartorius.training.run_state import (
 )
 from napari_sartorius.ui.evaluate.in_background import InBackground
 from napari_sartorius.ui.run_panel import Tone, duration
-from napari_sartorius.ui.summary import sentence
 from napari_sartorius.ui.train import questions
 from napari_sartorius.ui.train.data_choice import PROJECT
 from napari_sartorius.ui.train.looking import Looking

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.ui.forms import button, quiet
 from napari_sartorius.ui.style import set_role
 
@@ -70,7 +71,7 @@ class UnfinishedRuns(QFrame):
             text += f" {state.sentence.rstrip('.')}."
         if len(runs) > 1:
             others = len(runs) - 1
-            text += f" {others:,} more run{'s' if others > 1 else ''} can go on."
+            text += f" {plural(others, 'more run')} can go on."
         self.text.setText(text)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from napari_sartorius.core.categories import default_colour
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.progress import Monitor
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.io.atomic import atomic_folder, write_text
 from napari_sartorius.zoo.bundle import ModelBundle, save_bundle
 from napari_sartorius.zoo.card import CategoryCard, ModelCard, Thresholds
@@ -230,8 +231,9 @@ def make_card(
     names = list(categories) if categories is not None else _numbered(count)
     if len(names) != count:
         raise UserError(
-            f"{path} finds {count} categories but {len(names)} names were given; give {count} "
-            "names in the order of training"
+            f"{path} finds {plural(count, 'category', 'categories')} but "
+            f"{plural(len(names), 'name')} {agree(len(names), 'was', 'were')} given; give "
+            f"{plural(count, 'name')} in the order of training"
         )
     if len(set(names)) != count or not all(names):
         raise UserError("two categories have the same name, or one has none; give each its own")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from napari_sartorius.core.wording import plural
 from napari_sartorius.zoo.checkpoints.formats import format_of
 from napari_sartorius.zoo.checkpoints.reading import read_checkpoint
 from napari_sartorius.zoo.checkpoints.report import TensorNote
@@ -50,7 +51,7 @@ class PartialFit:
         filled = Counter(_part(note.reason) for note in self.notes if note.fate == "used")
         empty = Counter(_part(note.name) for note in self.notes if note.fate == "missing")
         lines = [
-            f"{part}: {filled[part]} of {filled[part] + empty[part]} tensors taken over"
+            f"{part}: {filled[part]} of {plural(filled[part] + empty[part], 'tensor')} taken over"
             for part in dict.fromkeys([*filled, *empty])
         ]
         if every_tensor:

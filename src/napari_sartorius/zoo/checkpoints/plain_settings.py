@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
 from napari_sartorius.core.normalise import Normalisation
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.nn.stock import STOCK_ANCHOR_RATIOS
 from napari_sartorius.zoo.card import InputSize
 from napari_sartorius.zoo.checkpoints.setting_rules import SettingRules
@@ -65,9 +66,9 @@ def read_anchors(
     described = len(sizes[0]) * len(ratios)
     if described != per_place:
         raise UserError(
-            f"{facts.path} has {per_place} anchors at each place, where {described} were expected; "
-            f"name their sizes and ratios in a YAML file ({SIZES_KEY}, {RATIOS_KEY}) and give it "
-            "with --config"
+            f"{facts.path} has {plural(per_place, 'anchor')} at each place, where {described} "
+            f"{agree(described, 'was', 'were')} expected; name their sizes and ratios in a YAML "
+            f"file ({SIZES_KEY}, {RATIOS_KEY}) and give it with --config"
         )
     if SIZES_KEY not in settings:
         named = ", ".join(f"{level[0]:g}" for level in stock)

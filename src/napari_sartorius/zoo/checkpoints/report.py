@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from napari_sartorius.core.wording import plural
+
 Fate = Literal["used", "ignored", "missing"]
 
 
@@ -64,7 +66,9 @@ class ImportReport(BaseModel):
     def lines(self, every_tensor: bool = False) -> list[str]:
         """Text for a reader: counts, what was ignored and why, and what was assumed."""
         used, ignored, missing = (len(self.of(f)) for f in ("used", "ignored", "missing"))
-        lines = [f"{used} tensors used, {ignored} ignored, {missing} missing but not needed"]
+        lines = [
+            f"{plural(used, 'tensor')} used, {ignored} ignored, {missing} missing but not needed"
+        ]
         if every_tensor:
             lines += [f"  {n.fate:<8} {n.name} {_size(n.shape)} {n.reason}" for n in self.tensors]
         else:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.nn.config import TrunkConfig
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def read_resnet(facts: Facts, prefix: str, stem_stride: Literal[1, 2] = 2) -> Tr
     channels = facts.shape(f"{prefix}conv1.weight")[1]
     if channels != 3:
         raise UserError(
-            f"{facts.path} reads {channels} channels; only networks of three channels can be "
-            "imported"
+            f"{facts.path} reads {plural(channels, 'channel')}; only networks of three channels "
+            "can be imported"
         )
     depth = _DEPTHS[kind, blocks]
     widths = [facts.shape(f"{prefix}layer{s}.0.conv1.weight")[0] for s in (1, 2, 3, 4)]

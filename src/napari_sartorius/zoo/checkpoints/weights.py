@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import some_of
 from napari_sartorius.zoo.checkpoints.report import TensorNote
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ def fit_weights(
     missing = [n for n in wanted if n not in given and not n.endswith(_COUNTER)]
     if missing:
         raise UserError(
-            f"{path} lacks {some_names(missing)} of the network that its other tensors describe; "
+            f"{path} lacks {some_of(missing, 2)} of the network that its other tensors describe; "
             "the checkpoint is incomplete"
         )
     if strangers:
         raise UserError(
-            f"{path} holds tensors that a {source.title} does not have ({some_names(strangers)}); "
+            f"{path} holds tensors that a {source.title} does not have ({some_of(strangers, 2)}); "
             "the network was changed and cannot be imported"
         )
     counters = {
@@ -133,12 +134,6 @@ def as_numbers(path: Path, name: str, value: NDArray[Any]) -> NDArray[np.float32
 
 def _note(name: str, value: NDArray[Any], fate: Any, reason: str) -> TensorNote:
     return TensorNote(name=name, shape=value.shape, fate=fate, reason=reason)
-
-
-def some_names(names: list[str]) -> str:
-    """Beginning of a list of names, for a sentence."""
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return ", ".join(names[:2]) + more
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.zoo.detectron2_engine.available import installed_version, quiet
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def refuse_other_tasks(cfg: Any, where: str) -> None:
         )
     if len(model.PIXEL_MEAN) not in (1, 3) or len(model.PIXEL_STD) != len(model.PIXEL_MEAN):
         raise UserError(
-            f"{where} describes a network of {len(model.PIXEL_MEAN)} channels; one or three can be "
-            "used"
+            f"{where} describes a network of {plural(len(model.PIXEL_MEAN), 'channel')}; one or "
+            "three can be used"
         )
     if cfg.INPUT.FORMAT not in ("BGR", "RGB", "L"):
         raise UserError(

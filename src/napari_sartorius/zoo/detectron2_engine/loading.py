@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.zoo.detectron2_engine.available import quiet, require_detectron2
 from napari_sartorius.zoo.detectron2_engine.build import build_original, classes_of, complete
 from napari_sartorius.zoo.detectron2_engine.weights import load_original
@@ -37,8 +38,8 @@ def load_wrapped(
     cfg, _ = complete(architecture.configuration, where)
     if classes_of(cfg) != architecture.num_classes:
         raise UserError(
-            f"the card of {where} speaks of {architecture.num_classes} classes and its "
-            f"configuration of {classes_of(cfg)}; install the model again"
+            f"the card of {where} speaks of {plural(architecture.num_classes, 'class', 'classes')} "
+            f"and its configuration of {classes_of(cfg)}; install the model again"
         )
     original = build_original(cfg, where)
     missing, strange = load_original(original, weights, where)

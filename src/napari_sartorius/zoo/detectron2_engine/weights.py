@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import some_of
 from napari_sartorius.zoo.checkpoints.detectron2.names import why_not_needed
 from napari_sartorius.zoo.checkpoints.report import TensorNote
-from napari_sartorius.zoo.checkpoints.weights import checked, some_names
+from napari_sartorius.zoo.checkpoints.weights import checked
 from napari_sartorius.zoo.detectron2_engine.available import quiet
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def fit_original(
     missing, strange = load_original(model, state, str(path))
     if missing:
         raise UserError(
-            f"{path} lacks {some_names(missing)} of the network that the configuration describes; "
+            f"{path} lacks {some_of(missing, 2)} of the network that the configuration describes; "
             "give the configuration with which this checkpoint was trained"
         )
     if strange:
         raise UserError(
             f"{path} holds tensors that the network of the configuration does not have "
-            f"({some_names(strange)}); give the configuration with which it was trained"
+            f"({some_of(strange, 2)}); give the configuration with which it was trained"
         )
     notes += [
         TensorNote(name=name, shape=(), fate="missing", reason="a counter that only training needs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.nn.config import (
     AreaPoolerConfig,
     AttentiveMaskHeadConfig,
@@ -66,9 +67,9 @@ def describe(
         said = settings.number(key, shapes.num_classes)
         if said != shapes.num_classes:
             raise UserError(
-                f"{settings.path} speaks of {said:g} classes ({key}) but {path} has "
-                f"{shapes.num_classes}; give the configuration with which this checkpoint was "
-                "trained"
+                f"{settings.path} speaks of {plural(int(said), 'class', 'classes')} ({key}) but "
+                f"{path} has {shapes.num_classes}; give the configuration with which this "
+                "checkpoint was trained"
             )
     assumed: list[str] = []
     livecell = settings.path is None and _may_be_livecell(shapes)

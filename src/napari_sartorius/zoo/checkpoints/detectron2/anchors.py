@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.nn.stock import STOCK_ANCHOR_RATIOS, STOCK_ANCHOR_SIZES, stock_proposals
 
 if TYPE_CHECKING:
@@ -105,14 +106,14 @@ def _check_count(path: Path, shapes: NetworkShapes, described: int, settings: Se
         return
     if settings.path is not None:
         raise UserError(
-            f"{settings.path} describes {described} anchors at each place but {path} has "
+            f"{settings.path} describes {plural(described, 'anchor')} at each place but {path} has "
             f"{shapes.anchors_per_place}; give the configuration with which this checkpoint was "
             "trained"
         )
     raise UserError(
-        f"{path} has {shapes.anchors_per_place} anchors at each place, where {described} were "
-        "expected; give the configuration of the training run with --config, so that their sizes "
-        "are known"
+        f"{path} has {plural(shapes.anchors_per_place, 'anchor')} at each place, where "
+        f"{described} {agree(described, 'was', 'were')} expected; give the configuration of the "
+        "training run with --config, so that their sizes are known"
     )
 
 

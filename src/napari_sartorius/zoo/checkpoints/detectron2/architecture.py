@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree, plural
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
     CascadeMaskRCNNConfig,
@@ -60,8 +61,8 @@ def describe(
     if settings.count("MODEL.ROI_HEADS.NUM_CLASSES", shapes.num_classes) != shapes.num_classes:
         said = settings.count("MODEL.ROI_HEADS.NUM_CLASSES", 80)
         raise UserError(
-            f"{settings.path} speaks of {said} classes but {path} has {shapes.num_classes}; "
-            "give the configuration with which this checkpoint was trained"
+            f"{settings.path} speaks of {plural(said, 'class', 'classes')} but {path} has "
+            f"{shapes.num_classes}; give the configuration with which this checkpoint was trained"
         )
     box_head = _box_head(shapes, settings, assumed)
     parts: dict[str, Any] = {
@@ -133,8 +134,9 @@ def _cascade(path: Path, shapes: NetworkShapes, settings: Settings) -> list[Casc
     name = settings.values.get("MODEL.ROI_HEADS.NAME")
     if name is not None and (name == "CascadeROIHeads") != bool(shapes.box_stages):
         raise UserError(
-            f"{settings.path} speaks of {name} but {path} has {shapes.box_stages or 1} box heads; "
-            "give the configuration with which this checkpoint was trained"
+            f"{settings.path} speaks of {name} but {path} has "
+            f"{plural(shapes.box_stages or 1, 'box head')}; give the configuration with which this "
+            "checkpoint was trained"
         )
     if not shapes.box_stages:
         return []
@@ -143,7 +145,8 @@ def _cascade(path: Path, shapes: NetworkShapes, settings: Settings) -> list[Casc
     overlaps = settings.numbers(f"{prefix}IOUS", _CASCADE_OVERLAPS)
     if not len(rows) == len(overlaps) == shapes.box_stages or {len(row) for row in rows} != {4}:
         raise UserError(
-            f"{settings.path or path}: {shapes.box_stages} box heads need as many rows of four in "
+            f"{settings.path or path}: {plural(shapes.box_stages, 'box head')} "
+            f"{agree(shapes.box_stages, 'needs', 'need')} as many rows of four in "
             f"{prefix}BBOX_REG_WEIGHTS and numbers in {prefix}IOUS; give the configuration of the "
             "training run"
         )

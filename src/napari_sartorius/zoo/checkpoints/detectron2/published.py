@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import agree, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +102,9 @@ def _from_train4ever(shapes: NetworkShapes, settings: Settings, assumed: list[st
     sizes = {key: settings.values.get(key, value) for key, value in _TRAIN4EVER.items()}
     assumed.append(
         f"images are brought to a shorter edge of {sizes['INPUT.MIN_SIZE_TEST']} pixels and there "
-        f"are {shapes.num_classes} classes, as the program of the 7th Sartorius place set in code"
+        f"{agree(shapes.num_classes, 'is', 'are')} "
+        f"{plural(shapes.num_classes, 'class', 'classes')}, as the program of the 7th Sartorius "
+        "place set in code"
     )
     changed = {**settings.values, **sizes, _CLASSES: shapes.num_classes}
     return replace(settings, values=changed)

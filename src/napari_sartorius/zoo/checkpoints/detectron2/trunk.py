@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.nn.config import ResNeStConfig, TrunkConfig
 from napari_sartorius.nn.config.norms import Norm
 from napari_sartorius.nn.stock import stock_trunk
@@ -83,8 +84,8 @@ def read_trunk(facts: Facts) -> TrunkShapes:
     channels = facts.shape(f"{stem}.weight")[1]
     if channels != 3:
         raise UserError(
-            f"{facts.path} reads {channels} channels; only networks of three channels can be "
-            "imported"
+            f"{facts.path} reads {plural(channels, 'channel')}; only networks of three channels "
+            "can be imported"
         )
     widths = [facts.shape(f"{_BODY}.res{s}.0.conv1.weight")[0] for s in _STAGES]
     inner = facts.shape(f"{_BODY}.res2.0.conv2{'.conv' if split else ''}.weight")[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
     CascadeStageConfig,
@@ -62,8 +63,9 @@ class Heads:
         masks = facts.count(rf"^{re.escape(root)}mask_head\.(\d+)\.")
         if stages != masks or stages not in (0, len(_OVERLAPS)):
             raise UserError(
-                f"{facts.path} has {stages or 1} box heads and {masks or 1} mask heads; only one "
-                "of each or three of each can be imported"
+                f"{facts.path} has {plural(stages or 1, 'box head')} and "
+                f"{plural(masks or 1, 'mask head')}; only one of each or three of each can be "
+                "imported"
             )
         return cls(facts, root, stages)
 

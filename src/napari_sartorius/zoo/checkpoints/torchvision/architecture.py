@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.wording import plural
 from napari_sartorius.nn.config import (
     BoxHeadConfig,
     MaskHeadConfig,
@@ -120,8 +121,8 @@ def _box_head(facts: Facts, width: int) -> BoxHeadConfig:
     convolutions = facts.count(r"^roi_heads\.box_head\.(\d+)\.0\.")
     if convolutions not in (0, BOX_CONVOLUTIONS):
         raise UserError(
-            f"{facts.path} has {convolutions} convolutions in its box head; only torchvision's own "
-            f"heads with none or {BOX_CONVOLUTIONS} can be imported"
+            f"{facts.path} has {plural(convolutions, 'convolution')} in its box head; only "
+            f"torchvision's own heads with none or {BOX_CONVOLUTIONS} can be imported"
         )
     first = f"{BOX_CONVOLUTIONS + 1}" if convolutions else "fc6"
     pooled = facts.shape(f"roi_heads.box_head.{first}.weight")
