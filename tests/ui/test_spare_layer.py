@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_sartorius.ui import spare_layer
+from napari_sartorius.ui import premade_layer
 from napari_sartorius.ui.image_source import PlaneChoice
 from napari_sartorius.ui.layer_writer import compose, to_layer
 from napari_sartorius.ui.spare_layer import IDLE_MS, SpareLayer
@@ -198,7 +198,7 @@ def test_what_cannot_be_filled_costs_no_result(
     def fail(one, other):
         raise ValueError("two transforms that cannot be compared")
 
-    monkeypatch.setattr(spare_layer, "_same", fail)
+    monkeypatch.setattr(premade_layer, "_same", fail)
     assert spare.add(composed_of(cells, image), image, choice) is None
     assert "cannot be used" in caplog.text
     assert not spare.is_ready
@@ -217,7 +217,7 @@ def test_without_a_window_or_with_another_napari_there_is_none(
         asked.append(None)
         raise AttributeError("no such name in this version")
 
-    monkeypatch.setattr(spare_layer, "_make", make)
+    monkeypatch.setattr(premade_layer.PremadeLayer, "make", make)
     windowless.prepare_soon()
     unknown.prepare_soon()
     qtbot.waitUntil(lambda: len(asked) == 1, timeout=20 * IDLE_MS)

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sartorius.core.channels import ChannelChoice, choose_colours
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.smallest_image import SMALLEST_SIDE
 from napari_sartorius.core.wide_numbers import for_float32
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sartorius.io.image_data import ImageData
-
-SMALLEST_SIDE = 4
-"""Images narrower than this many pixels cannot show a cell."""
 
 
 def plane_axes(image: ImageData) -> str:

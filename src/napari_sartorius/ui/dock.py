@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_sartorius.ui.close_guard import Question
-    from napari_sartorius.ui.engine_bridge import EngineBridge, EngineClient
+    from napari_sartorius.ui.engine_bridge import EngineBridge
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.other_tabs import OtherTabs
     from napari_sartorius.ui.segment_tab import SegmentTab
     from napari_sartorius.ui.settings import Preferences

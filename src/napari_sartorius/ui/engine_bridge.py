@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
@@ -17,29 +17,14 @@ from napari_sartorius.core.errors import UserError
 from napari_sartorius.ui.engine_news import emit, failure_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_sartorius.engine.messages import FinishedMessage, JobMessage
     from napari_sartorius.inference.config import SegmentConfig
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.segment_request import SegmentRequest
 
 logger = logging.getLogger(__name__)
 
 _SENDING = 0.01  # seconds, less than a frame of the window
-
-
-class EngineClient(Protocol):
-    """The part of `engine.client.WorkerClient` that the dock uses."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a job is running or waiting."""
-
-    def submit(self, job: Any, listener: Callable[[JobMessage], None] | None = None) -> Any:
-        """Queue a job; the handle it returns has ``cancel()``."""
-
-    def close(self) -> None:
-        """End the worker."""
 
 
 class EngineBridge(QObject):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_sartorius.core.errors import UserError
+from napari_sartorius.core.smallest_image import SMALLEST_SIDE
 from napari_sartorius.core.wording import plural
-from napari_sartorius.io.planes import SMALLEST_SIDE
 
 if TYPE_CHECKING:
     from napari.layers import Image

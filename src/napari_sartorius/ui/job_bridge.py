@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sartorius.engine.messages import JobMessage
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
 
 
 class JobBridge(QObject):

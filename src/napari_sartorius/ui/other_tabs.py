@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.correct.correct_tab import CorrectTab
     from napari_sartorius.ui.correct.prompt_bridge import PromptBridge
     from napari_sartorius.ui.correct.review_section import Onward
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.evaluate.evaluate_tab import EvaluateTab
     from napari_sartorius.ui.job_bridge import JobBridge
     from napari_sartorius.ui.models_tab import ModelsTab

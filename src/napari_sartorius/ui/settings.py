@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,6 @@ SECTION = "segment"
 KEYS_SECTION = "keys"
 
 # Napari offers a field for free text: it could list devices, but not all that somebody may have.
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +124,9 @@ def _preferences(section: Mapping[str, object]) -> Preferences:
 def _device(text: str) -> str:
     """Return a device as networks know it; empty where it is none, and the log says so."""
     name = text.strip().lower()
-    if not name or _DEVICE.fullmatch(name):
+    kind, _, number = name.partition(":")
+    numbered = kind == "cuda" and number.isascii() and number.isdecimal()
+    if name in ("", "auto", "cpu", "mps", "cuda") or numbered:
         return name
     logger.warning(
         "There is no device %r, chosen under Preferences > Sartorius: auto is used instead; "

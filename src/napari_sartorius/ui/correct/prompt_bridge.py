@@ -20,7 +20,7 @@ from napari_sartorius.ui.engine_news import emit, failure_in
 
 if TYPE_CHECKING:
     from napari_sartorius.engine.messages import JobMessage
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
 
 logger = logging.getLogger(__name__)
 

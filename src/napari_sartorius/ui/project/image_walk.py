@@ -11,7 +11,7 @@ from napari_sartorius.core.errors import UserError
 if TYPE_CHECKING:
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.io.project import Project
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.project.session import ProjectSession
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sartorius.core.edits import Box
     from napari_sartorius.inference.config import SegmentConfig
     from napari_sartorius.io.project import Project
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.project.session import ProjectSession
 
     FoundPlaces = list[tuple[tuple[int, ...], Box, float]]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_sartorius.inference.config import SegmentConfig
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.project.adding import Added
 
 _WELCOME = (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sartorius.engine.train_jobs import FineTuneJob
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
 
 _SETTLED_MS = 350
 """Whoever types a name or tries menus is not asked after at each key."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_sartorius.engine.trained_model import TrainedModel
     from napari_sartorius.io.project import Project
     from napari_sartorius.training.run_state import RunState
-    from napari_sartorius.ui.engine_bridge import EngineClient
+    from napari_sartorius.ui.engine_client import EngineClient
     from napari_sartorius.ui.job_bridge import JobBridge
     from napari_sartorius.ui.train.run_page import RunPage
     from napari_sartorius.zoo.ensemble_card import AnyCard
