@@ -60,3 +60,17 @@ class Canvas:
             QTest.qWait(15)  # napari drops moves that follow each other within 5 ms
         QTest.mouseRelease(self.native, left, none, self.at(*points[-1]))
         QApplication.processEvents()
+
+
+def count_made(monkeypatch, *classes):
+    """Names of the objects of these classes that are made from now on."""
+    made = []
+    for one in classes:
+        inner = one.__init__
+
+        def counted(self, *arguments, _inner=inner, **named):
+            made.append(type(self).__name__)
+            _inner(self, *arguments, **named)
+
+        monkeypatch.setattr(one, "__init__", counted)
+    return made

@@ -12,21 +12,7 @@ from napari.layers import Labels
 from napari_sartorius.ui.label_colours import apply_colormap, build_colormap
 from napari_sartorius.ui.late_overlays import make_overlays_late
 from napari_sartorius.ui.late_thumbnail import QUIET_MS, update_thumbnail_later
-from window_hand import Canvas
-
-
-def count_made(monkeypatch, *classes):
-    """Names of the overlays that napari makes from now on."""
-    made = []
-    for one in classes:
-        inner = one.__init__
-
-        def counted(self, *arguments, _inner=inner, **named):
-            made.append(type(self).__name__)
-            _inner(self, *arguments, **named)
-
-        monkeypatch.setattr(one, "__init__", counted)
-    return made
+from window_hand import Canvas, count_made
 
 
 def test_overlays_of_tools_are_made_when_their_tool_is_chosen(make_napari_viewer, monkeypatch):

@@ -13,7 +13,7 @@ from napari_sartorius.ui import premade_layer
 from napari_sartorius.ui.image_source import PlaneChoice
 from napari_sartorius.ui.layer_writer import compose, to_layer
 from napari_sartorius.ui.spare_layer import IDLE_MS, SpareLayer
-from window_hand import Canvas
+from window_hand import Canvas, count_made
 
 NAMES = ["round", "long"]
 PLACED = {"scale": (0.5, 0.25), "translate": (3.0, -2.0), "units": ("um", "um")}
@@ -64,16 +64,7 @@ def made_while_adding(monkeypatch):
     from napari._qt.layer_controls.qt_labels_controls import QtLabelsControls
     from napari._vispy.layers.labels import VispyLabelsLayer
 
-    made = []
-    for one in (QtLabelsControls, VispyLabelsLayer):
-        inner = one.__init__
-
-        def counted(self, *arguments, _inner=inner, **named):
-            made.append(type(self).__name__)
-            _inner(self, *arguments, **named)
-
-        monkeypatch.setattr(one, "__init__", counted)
-    return made
+    return count_made(monkeypatch, QtLabelsControls, VispyLabelsLayer)
 
 
 def test_a_result_takes_the_layer_that_was_made_for_it(
