@@ -157,7 +157,10 @@ def test_cancel_adds_nothing_even_when_the_result_was_on_its_way(
 ):
     viewer.add_image(np.zeros((60, 80)))
     start(dock, client)
+    client.say(NoticeMessage(1, "the processor is used"))
+    qtbot.waitUntil(lambda: bool(dock.segment.run_panel.notices.text()))
     dock.segment.run_panel.cancel_button.click()
+    assert dock.segment.run_panel.notices.text() == ""
     assert client.handles[-1].was_cancelled
     client.finish(make_result())
     client.confirm_cancel()

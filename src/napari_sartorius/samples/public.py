@@ -20,7 +20,7 @@ def immunohistochemistry() -> NDArray[np.uint8]:
     (512, 512, 3) uint8
         RGB, brightfield, no known copyright restriction (scikit-image, ``ihc.png``).
     """
-    return np.asarray(_load("immunohistochemistry"), np.uint8)
+    return np.asarray(_load("immunohistochemistry", "immunohistochemistry"), np.uint8)
 
 
 def human_mitosis() -> NDArray[np.uint8]:
@@ -36,7 +36,7 @@ def human_mitosis() -> NDArray[np.uint8]:
     UserError
         If the image is not there yet and cannot be downloaded.
     """
-    return np.asarray(_load("human_mitosis"), np.uint8)
+    return np.asarray(_load("human_mitosis", "human mitosis"), np.uint8)
 
 
 def nuclei_stack() -> NDArray[np.uint16]:
@@ -52,18 +52,18 @@ def nuclei_stack() -> NDArray[np.uint16]:
     UserError
         If the image is not there yet and cannot be downloaded.
     """
-    return np.asarray(_load("cells3d")[:, 1], np.uint16)
+    return np.asarray(_load("cells3d", "nuclei z-stack")[:, 1], np.uint16)
 
 
-def _load(name: str) -> Any:
-    """Call scikit-image's loader of that name and say plainly what went wrong."""
+def _load(name: str, title: str) -> Any:
+    """Call scikit-image's loader of that name; say plainly what went wrong, by the menu's title."""
     from skimage import data
 
     try:
         return getattr(data, name)()
     except (OSError, ValueError, ModuleNotFoundError) as error:
         raise UserError(
-            f"The sample image {name!r} could not be downloaded ({type(error).__name__}); connect"
+            f"The sample image '{title}' could not be downloaded ({type(error).__name__}); connect"
             " to the internet and try again, or choose a sample that ships with the package:"
             " phase contrast or immunohistochemistry."
         ) from error

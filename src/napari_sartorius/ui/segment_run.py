@@ -135,3 +135,4 @@ class SegmentRun(QObject):
         self._active = None
         self._panel.show_idle()
         self._panel.say("Cancelled; nothing was added.")
+        self._panel.warn(())  # it was about a run that nobody waits for any more
