@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from napari_sartorius.ui.evaluate.compared import Compared, Rows
 
 _ROW_HEIGHT = 20
-_WIDTHS = (78, 76, 42, 76, 44)
-_NARROW_WIDTHS = (72, 66, 42, 66, 40, 30)  # with a column for slices
+_WIDTHS = (88, 72, 42, 72, 44)
+_NARROW_WIDTHS = (86, 62, 40, 62, 38, 30)  # with a column for slices
 
 
 class ErrorList(QWidget):
