@@ -189,7 +189,9 @@ def test_all_of_the_first_result_is_in_view(docked, window, client, qtbot, make_
     find(docked, client, qtbot, make_result())
     scroll, panel = docked.segment.scroll, docked.segment.result
     qtbot.waitUntil(lambda: scroll.verticalScrollBar().value() > 0)
-    QApplication.processEvents()
-    QApplication.processEvents()
-    lowest = panel.mapTo(scroll.viewport(), QPoint(0, panel.height())).y()
-    assert lowest <= scroll.viewport().height()
+
+    def is_whole():
+        lowest = panel.mapTo(scroll.viewport(), QPoint(0, panel.height())).y()
+        return lowest <= scroll.viewport().height()
+
+    qtbot.waitUntil(is_whole)
