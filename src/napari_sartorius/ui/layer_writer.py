@@ -136,7 +136,14 @@ def arguments_of(composed: ComposedLabels, image: Image, choice: PlaneChoice) ->
 
 
 def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Labels:
-    """Return a `Labels` layer (not yet in the viewer) for the composed result.
+    """Return a `Labels` layer (not yet in the viewer) for the composed result."""
+    return result_layer(
+        composed.labels, composed.features["index"], **arguments_of(composed, image, choice)
+    )
+
+
+def result_layer(labels: NDArray[Any], index: NDArray[np.int64], **arguments: Any) -> Labels:
+    """Return a `Labels` layer (not yet in the viewer) that looks as results do.
 
     It has the colours of a result from the start: changed after it was added, they would make
     napari slice, upload and draw the whole layer a second time.
@@ -144,9 +151,6 @@ def to_layer(composed: ComposedLabels, image: Image, choice: PlaneChoice) -> Lab
     from napari.layers import Labels
 
     layer = Labels(
-        composed.labels,
-        opacity=OPACITY,
-        colormap=first_colormap(composed.labels.dtype, composed.features["index"]),
-        **arguments_of(composed, image, choice),
+        labels, opacity=OPACITY, colormap=first_colormap(labels.dtype, index), **arguments
     )
     return make_overlays_late(layer)

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sartorius.io.label_room import dtype_with_room
-from napari_sartorius.ui.label_colours import first_colormap
-from napari_sartorius.ui.late_overlays import make_overlays_late
-from napari_sartorius.ui.layer_writer import OPACITY, arguments_of, transform_of
+from napari_sartorius.ui.layer_writer import arguments_of, result_layer, transform_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,18 +53,15 @@ class PremadeLayer:
         """Make all of it for a result of an image; `window` is napari's ``QtViewer``."""
         from napari._qt.layer_controls.qt_layer_controls_container import create_qt_layer_controls
         from napari._vispy.utils.visual import create_vispy_layer
-        from napari.layers import Labels
         from qtpy.QtWidgets import QWidget
 
-        dtype = dtype_with_room(0)
-        layer = Labels(
-            np.zeros((1,) * image.ndim, dtype),
-            opacity=OPACITY,
-            # of any result of this type: colours go by label values, and no object is hidden yet
-            colormap=first_colormap(dtype, np.zeros(0, np.int64)),
+        # The colours are those of any result of this type: they go by label values, and no object
+        # is hidden yet.
+        layer = result_layer(
+            np.zeros((1,) * image.ndim, dtype_with_room(0)),
+            np.zeros(0, np.int64),
             **transform_of(image, choice),
         )
-        make_overlays_late(layer)
         fonts = getattr(window.canvas, "font_info", None)
         nodes = create_vispy_layer(layer, **({"font_info": fonts()} if fonts is not None else {}))
         controls = create_qt_layer_controls(layer)
